@@ -1,0 +1,38 @@
+"""Every error that a user may meet.
+
+    VparError            exit status 2, one line: the value, the rule, the mend
+    ├── UserError        an option or an argument does not fit
+    ├── DataError        a dataset, a label file, an image or a predictions file does not fit
+    └── CacheError       a feature cache or a run folder is damaged, stale or of another make
+
+Only the command line maps them to an exit status. Anything else that escapes is a bug of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class VparError(Exception):
+    """Base of all errors that name a value, a rule and a mend."""
+
+
+class UserError(VparError):
+    """An option or an argument does not fit."""
+
+
+class DataError(VparError):
+    """Input data do not fit: a dataset, a label file, an image, a predictions file."""
+
+
+class CacheError(VparError):
+    """A feature cache or a run folder is damaged, stale or of another make."""
+
+
+def nearest(value: str, valid: Iterable[str]) -> str:
+    """The mend for a wrong name: the nearest valid one first, then all of them."""
+    names = list(valid)
+    close = difflib.get_close_matches(value, names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}valid are: {', '.join(names)}"

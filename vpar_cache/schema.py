@@ -1,0 +1,287 @@
+"""The attribute table: groups, outputs, phrases and the meaning of label values.
+
+A *group* is one question about a person (its column in the label file). A group with one output is
+binary: value 1 means the output's phrase holds, value 0 its negative. A group with several outputs is a
+choice: value v means output v, as a one-hot row. The output order is the paper's table order; every label
+vector, logit vector and text embedding in the project follows it.
+
+Polarity was checked against real crops: "bottom type" 1 is trousers or shorts, although the authors' code
+prompts that output with "bottom skirt".
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpar_cache.errors import DataError, UserError, nearest
+
+
+@dataclass(frozen=True)
+class Output:
+    """One logit: `name` in tables and files, `phrase` in prompts ("split and expand", paper, Method)."""
+
+    name: str
+    phrase: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """One question: its outputs, the header spellings of its label column, and what value 0 means."""
+
+    name: str
+    outputs: tuple[Output, ...]
+    columns: tuple[str, ...]
+    negative: str = ""
+    """What value 0 of a group with one output says; empty for a choice."""
+
+    @property
+    def is_choice(self) -> bool:
+        return len(self.outputs) > 1
+
+    @property
+    def num_values(self) -> int:
+        """How many label values are valid: 0 .. num_values - 1."""
+        return len(self.outputs) if self.is_choice else 2
+
+    def value_names(self) -> tuple[str, ...]:
+        """The meaning of each label value, by value."""
+        if self.is_choice:
+            return tuple(output.phrase for output in self.outputs)
+        return (self.negative, self.outputs[0].phrase)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """An ordered attribute table. Immutable; written into every cache and every run."""
+
+    name: str
+    groups: tuple[Group, ...]
+    quality: tuple[str, ...] = ()
+    """The dataset's own quality flags (occlusion, cut-out, ...), each 0 or 1."""
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            raise UserError(f"schema {self.name!r} has no group: give it at least one [[group]]")
+        outputs = [output.name for output in self.outputs]
+        groups = [group.name for group in self.groups]
+        for kind, names in (("output", outputs), ("group", groups), ("quality flag", list(self.quality))):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise UserError(f"schema {self.name!r} names {kind} {twice[0]!r} twice: names must be unique")
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """All A outputs in order."""
+        return tuple(output for group in self.groups for output in group.outputs)
+
+    @property
+    def num_outputs(self) -> int:
+        """A: 43 for MARS, 36 for DUKE."""
+        return sum(len(group.outputs) for group in self.groups)
+
+    def output_groups(self) -> tuple[str, ...]:
+        """The group name of each output, in output order."""
+        return tuple(group.name for group in self.groups for _ in group.outputs)
+
+    def slices(self) -> Iterator[tuple[Group, slice]]:
+        """Each group with the columns that it takes in a label or logit matrix."""
+        start = 0
+        for group in self.groups:
+            stop = start + len(group.outputs)
+            yield group, slice(start, stop)
+            start = stop
+
+    def encode(self, values: Mapping[str, int]) -> NDArray[np.uint8]:
+        """Label values by group name -> (A,) of 0 and 1. A value out of range is a DataError."""
+        vector = np.zeros(self.num_outputs, dtype=np.uint8)  # (A,)
+        for group, columns in self.slices():
+            value = values[group.name]
+            if not 0 <= value < group.num_values:
+                raise DataError(
+                    f"{group.name} is {value}, but {self.name} allows 0 to {group.num_values - 1}: "
+                    f"{', '.join(f'{i} = {name}' for i, name in enumerate(group.value_names()))}"
+                )
+            if group.is_choice:
+                vector[columns.start + value] = 1
+            else:
+                vector[columns.start] = value
+        return vector
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and strings, for canonical JSON."""
+        return {
+            "name": self.name,
+            "quality": list(self.quality),
+            "groups": [
+                {
+                    "name": group.name,
+                    "columns": list(group.columns),
+                    "negative": group.negative,
+                    "outputs": [{"name": o.name, "phrase": o.phrase} for o in group.outputs],
+                }
+                for group in self.groups
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Schema:
+        """The inverse of to_dict. A missing or misshapen field is a DataError."""
+        try:
+            groups = tuple(
+                Group(
+                    name=str(group["name"]),
+                    outputs=tuple(Output(str(o["name"]), str(o["phrase"])) for o in group["outputs"]),
+                    columns=tuple(str(column) for column in group["columns"]),
+                    negative=str(group["negative"]),
+                )
+                for group in data["groups"]
+            )
+            return cls(str(data["name"]), groups, tuple(str(flag) for flag in data["quality"]))
+        except (KeyError, TypeError) as error:
+            raise DataError(f"stored schema does not fit: {error!r}; extract the cache again") from error
+
+
+def _binary(name: str, output: str, phrase: str, negative: str, *columns: str) -> Group:
+    return Group(name, (Output(output, phrase),), (name, *columns), negative)
+
+
+def _choice(name: str, phrase: str, values: str, *columns: str) -> Group:
+    """`phrase` holds {} for the value; values are separated by commas."""
+    names = [value.strip() for value in values.split(",")]
+    outputs = tuple(Output(f"{name} {value}", phrase.format(value)) for value in names)
+    return Group(name, outputs, (name, *columns))
+
+
+_QUALITY = (
+    "occlusion", "cut-out", "multi-person", "background-dominant", "target-change", "target-miss",
+    "wrong-target",
+)  # fmt: skip
+_POSE = "frontal, lateral-frontal, lateral, lateral-back, back, varies"
+_MOTION = "walking, running, riding, staying, varies"
+
+MARS = Schema(
+    "mars",
+    (
+        _binary("top length", "top length short", "short sleeves", "long sleeves", "up"),
+        _binary("bottom length", "bottom length short", "short bottoms above the knee", "long bottoms", "down"),
+        _binary("shoulder bag", "shoulder bag", "a shoulder bag", "no shoulder bag", "bag"),
+        _binary("backpack", "backpack", "a backpack", "no backpack"),
+        _binary("hat", "hat", "a hat", "no hat"),
+        _binary("hand bag", "hand bag", "a hand bag", "no hand bag", "handbag"),
+        _binary("hair", "hair long", "long hair", "short hair"),
+        _binary("gender", "gender female", "gender female", "gender male"),
+        _binary("bottom type", "bottom type trousers or shorts", "trousers or shorts", "a skirt or a dress",
+                "btype"),
+        _choice("pose", "pose {}", _POSE, "angle"),
+        _choice("motion", "motion {}", _MOTION, "action"),
+        _choice("top color", "{} top", "black, purple, green, blue, gray, white, yellow, red, complex",
+                "upcolor"),
+        _choice("bottom color", "{} bottoms",
+                "white, purple, black, green, gray, pink, yellow, blue, brown, complex", "downcolor"),
+        _choice("age", "age {}", "young, teenager, adult, old"),
+    ),
+    _QUALITY,
+)  # fmt: skip
+"""MARS: 43 outputs in 14 groups, in the order of the paper's Table 2."""
+
+DUKE = Schema(
+    "duke",
+    (
+        _binary("backpack", "backpack", "a backpack", "no backpack"),
+        _binary("shoulder bag", "shoulder bag", "a shoulder bag", "no shoulder bag", "bag"),
+        _binary("hand bag", "hand bag", "a hand bag", "no hand bag", "handbag"),
+        _binary("boots", "boots", "boots", "no boots"),
+        _binary("gender", "gender female", "gender female", "gender male"),
+        _binary("hat", "hat", "a hat", "no hat"),
+        _binary("shoes", "shoes light", "light-coloured shoes", "dark shoes"),
+        _binary("top length", "top length long", "a long top", "a short top", "top"),
+        _choice("pose", "pose {}", _POSE, "angle"),
+        _choice("motion", "motion {}", _MOTION, "action"),
+        _choice("top color", "{} top", "black, white, red, purple, gray, blue, green, brown, complex",
+                "upcolor"),
+        _choice("bottom color", "{} bottoms", "black, white, red, gray, blue, green, brown, complex",
+                "downcolor"),
+    ),
+    _QUALITY,
+)  # fmt: skip
+"""DukeMTMC-VideoReID: 36 outputs in 12 groups, in the order of its attribute table."""
+
+SCHEMAS = {"mars": MARS, "duke": DUKE}
+
+
+def _text(table: Mapping[str, Any], key: str, default: str | None, where: str) -> str:
+    value = table.get(key, default)
+    if not isinstance(value, str) or (default is None and not value):
+        raise UserError(f"{where}: {key!r} is {value!r}, but must be a text")
+    return value
+
+
+def _texts(table: Mapping[str, Any], key: str, where: str) -> list[str]:
+    value = table.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise UserError(f"{where}: {key!r} is {value!r}, but must be a list of texts")
+    return value
+
+
+def _group_from_toml(table: Mapping[str, Any], where: str) -> Group:
+    known = ("name", "column", "values", "phrases", "phrase", "negative")
+    for key in table:
+        if key not in known:
+            raise UserError(f"{where}: unknown key {key!r}; {nearest(key, known)}")
+    name = _text(table, "name", None, where)
+    where = f"{where} {name!r}"
+    columns = (_text(table, "column", name, where),)
+    values = _texts(table, "values", where)
+    if not values:
+        phrase = _text(table, "phrase", name, where)
+        return Group(name, (Output(name, phrase),), columns, _text(table, "negative", f"not {phrase}", where))
+    if len(values) == 1:
+        raise UserError(f"{where}: one value {values[0]!r} is no choice; leave 'values' out for a 0/1 column")
+    phrases = _texts(table, "phrases", where) or [f"{name} {value}" for value in values]
+    if len(phrases) != len(values):
+        raise UserError(f"{where}: {len(phrases)} phrases for {len(values)} values; give one phrase a value")
+    pairs = zip(values, phrases, strict=True)
+    return Group(name, tuple(Output(f"{name} {value}", phrase) for value, phrase in pairs), columns)
+
+
+def load_schema(name_or_file: str) -> Schema:
+    """`mars`, `duke`, or a TOML file of your own attributes.
+
+        name = "shop"
+        quality = ["occlusion"]          # optional 0/1 columns
+        [[group]]                        # a 0/1 column
+        name = "hat"
+        phrase = "a hat"                 # what 1 means; default: the name
+        negative = "no hat"              # what 0 means
+        [[group]]                        # a column of 0 .. n-1
+        name = "top color"
+        column = "upcolor"               # default: the name
+        values = ["black", "white"]
+        phrases = ["black top", "white top"]
+
+    Raises UserError that names the file, the key and the rule.
+    """
+    if name_or_file in SCHEMAS:
+        return SCHEMAS[name_or_file]
+    path = Path(name_or_file)
+    if path.suffix != ".toml":
+        raise UserError(f"schema {name_or_file!r} is unknown; {nearest(name_or_file, SCHEMAS)}, or a .toml file")
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"schema file {path}: {error.strerror}; give a readable TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"schema file {path} is no TOML: {error}") from error
+    tables = data.get("group", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise UserError(f"schema file {path}: 'group' must be written as [[group]] tables")
+    groups = tuple(_group_from_toml(table, f"schema file {path}, group {i + 1}") for i, table in enumerate(tables))
+    name = _text(data, "name", path.stem, f"schema file {path}")
+    return Schema(name, groups, tuple(_texts(data, "quality", f"schema file {path}")))
