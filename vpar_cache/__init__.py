@@ -2,11 +2,13 @@
 
 The public API, loaded on first use, so that importing the package stays cheap (no torch):
 
-    extract(config)        stage 1: tracklets to a feature cache
-    open_features(path)    read a cache: verified, memory-mapped
-    train(config)          stage 2: train and evaluate a model on a cache
-    report(runs)           tables of runs beside the published rows
-    score_file(path)       both metric protocols on anybody's predictions
+    extract_features(config)    stage 1: tracklets to a feature cache
+    open_features(path)         read a cache: verified, memory-mapped
+    train_model(config)         stage 2: train and evaluate a model on a cache
+    build_report(runs)          tables of runs beside the published rows
+    score_predictions(path)     both metric protocols on anybody's predictions
+
+No function has the name of its module: `vpar_cache.extract` is always the module.
 """
 
 from __future__ import annotations
@@ -17,14 +19,14 @@ from typing import Any
 __version__ = "0.1.0"
 
 _API = {
-    "extract": "vpar_cache.extract",
+    "build_report": "vpar_cache.report",
+    "extract_features": "vpar_cache.extract",
     "open_features": "vpar_cache.features",
-    "train": "vpar_cache.train",
-    "report": "vpar_cache.report",
-    "score_file": "vpar_cache.score",
+    "score_predictions": "vpar_cache.score",
+    "train_model": "vpar_cache.train",
 }
 
-__all__ = ["__version__", *sorted(_API)]
+__all__ = ["__version__", *_API]
 
 
 def __getattr__(name: str) -> Any:
