@@ -31,8 +31,10 @@ class CacheError(VparError):
 
 
 def nearest(value: str, valid: Iterable[str]) -> str:
-    """The mend for a wrong name: the nearest valid one first, then all of them."""
+    """The mend for a wrong name: the nearest valid one first, then all of them, or the ten nearest."""
     names = list(valid)
-    close = difflib.get_close_matches(value, names, n=1)
+    close = difflib.get_close_matches(value, names, n=10, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}valid are: {', '.join(names)}"
+    if len(names) <= 12:
+        return f"{hint}valid are: {', '.join(names)}"
+    return f"{hint}valid are, among {len(names)}: {', '.join(close or names[:10])}"

@@ -12,7 +12,7 @@ prompts that output with "bottom skirt".
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,11 @@ class Group:
         if self.is_choice:
             return tuple(output.phrase for output in self.outputs)
         return (self.negative, self.outputs[0].phrase)
+
+
+def describe_values(names: Sequence[str]) -> str:
+    """What a label column may hold, by the meaning of each value: `0 = long sleeves, 1 = short sleeves`."""
+    return ", ".join(f"{value} = {name}" for value, name in enumerate(names))
 
 
 @dataclass(frozen=True)
@@ -105,8 +110,7 @@ class Schema:
             value = values[group.name]
             if not 0 <= value < group.num_values:
                 raise DataError(
-                    f"{group.name} is {value}, but {self.name} allows 0 to {group.num_values - 1}: "
-                    f"{', '.join(f'{i} = {name}' for i, name in enumerate(group.value_names()))}"
+                    f"{group.name} is {value}, but {self.name} allows {describe_values(group.value_names())}"
                 )
             if group.is_choice:
                 vector[columns.start + value] = 1
@@ -170,7 +174,8 @@ MARS = Schema(
     "mars",
     (
         _binary("top length", "top length short", "short sleeves", "long sleeves", "up"),
-        _binary("bottom length", "bottom length short", "short bottoms above the knee", "long bottoms", "down"),
+        _binary("bottom length", "bottom length short", "short bottoms above the knee", "long bottoms",
+                "down"),
         _binary("shoulder bag", "shoulder bag", "a shoulder bag", "no shoulder bag", "bag"),
         _binary("backpack", "backpack", "a backpack", "no backpack"),
         _binary("hat", "hat", "a hat", "no hat"),
@@ -272,7 +277,9 @@ def load_schema(name_or_file: str) -> Schema:
         return SCHEMAS[name_or_file]
     path = Path(name_or_file)
     if path.suffix != ".toml":
-        raise UserError(f"schema {name_or_file!r} is unknown; {nearest(name_or_file, SCHEMAS)}, or a .toml file")
+        raise UserError(
+            f"schema {name_or_file!r} is unknown; {nearest(name_or_file, SCHEMAS)}, or a .toml file"
+        )
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -282,6 +289,8 @@ def load_schema(name_or_file: str) -> Schema:
     tables = data.get("group", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UserError(f"schema file {path}: 'group' must be written as [[group]] tables")
-    groups = tuple(_group_from_toml(table, f"schema file {path}, group {i + 1}") for i, table in enumerate(tables))
+    groups = tuple(
+        _group_from_toml(table, f"schema file {path}, group {i + 1}") for i, table in enumerate(tables)
+    )
     name = _text(data, "name", path.stem, f"schema file {path}")
     return Schema(name, groups, tuple(_texts(data, "quality", f"schema file {path}")))

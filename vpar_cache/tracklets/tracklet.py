@@ -1,8 +1,10 @@
-"""What every dataset becomes: a list of labelled tracklets, and an account of what was left out."""
+"""What every dataset becomes: labelled tracklets and what was left out; and the steps that loaders share."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vpar_cache.errors import DataError, VparError
 from vpar_cache.schema import Schema
 
 Split = Literal["train", "test"]
@@ -62,17 +65,74 @@ class Dataset:
         return len({t.person_id for t in self.tracklets if t.split == split})
 
 
+def first_few(names: Sequence[object]) -> str:
+    """How messages show a long list: `first: a, b, c, d, e`."""
+    return f"first: {', '.join(str(name) for name in names[:5])}"
+
+
 def identity_overlap_notes(tracklets: list[Tracklet]) -> list[str]:
     """A note when the same person stands in train and test: scores would measure memory."""
     people = {split: {t.person_id for t in tracklets if t.split == split} for split in SPLITS}
     both = sorted(people["train"] & people["test"])
     if not both:
         return []
-    shown = ", ".join(str(person) for person in both[:5])
-    return [f"{len(both)} people are in both train and test (first: {shown}): test scores will flatter"]
+    return [f"{len(both)} people are in both train and test ({first_few(both)}): test scores will flatter"]
 
 
 def duplicate_ids(tracklets: list[Tracklet]) -> list[str]:
     """Tracklet ids that occur more than once, sorted."""
     counts = Counter(tracklet.tracklet_id for tracklet in tracklets)
     return sorted(tracklet_id for tracklet_id, count in counts.items() if count > 1)
+
+
+def build_dataset(
+    name: str,
+    schema: Schema,
+    tracklets: list[Tracklet],
+    left_out: Iterable[LeftOut] = (),
+    notes: Iterable[str] = (),
+) -> Dataset:
+    """Put tracklets in the fixed order. A tracklet id given twice or an empty split is a DataError."""
+    twice = duplicate_ids(tracklets)
+    if twice:
+        raise DataError(
+            f"{name}: {len(twice)} tracklet ids occur twice ({first_few(twice)}); ids must be unique"
+        )
+    left_out, notes = sorted(left_out, key=_place), tuple(notes)
+    for split in SPLITS:
+        if not any(tracklet.split == split for tracklet in tracklets):
+            lost = [f"{item.tracklet_id}: {item.reason}" for item in left_out if item.split == split]
+            why = f"{len(lost)} were left out ({lost[0]})" if lost else "; ".join(notes) or "none is listed"
+            raise DataError(f"{name}: no {split} tracklets: {why}; train and test both need labelled tracklets")
+    notes += tuple(identity_overlap_notes(tracklets))
+    return Dataset(name, schema, tuple(sorted(tracklets, key=_place)), tuple(left_out), notes)
+
+
+def _place(item: Tracklet | LeftOut) -> tuple[bool, str]:
+    """Sorts train before test, then by tracklet_id."""
+    return item.split == "test", item.tracklet_id
+
+
+def require(
+    path: Path, kind: Literal["file", "folder"], mend: str, error: type[VparError] = DataError
+) -> None:
+    """Raise `error`, with how to get the file or folder, unless it is there."""
+    try:
+        found = path.is_file() if kind == "file" else path.is_dir()
+    except OSError as reason:
+        raise error(f"{path} cannot be read ({reason.strerror}); {mend}") from reason
+    if not found:
+        raise error(f"{path} is no {kind}; {mend}")
+
+
+def file_names(folder: Path) -> set[str]:
+    """The files in `folder`, by one listing; none where it is missing. Unreadable is a DataError."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be read ({error.strerror}); check its name and permissions"
+        ) from error

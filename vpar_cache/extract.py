@@ -1,0 +1,193 @@
+"""Stage 1, `vpar extract`: tracklets in, a sealed feature cache out.
+
+A list of shard tasks: each is kept when its published shard already stands for the same settings, weights
+and source bytes, and computed otherwise. The index is written last. Killed at any moment, a run can be
+started again with the same options and goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpar_cache import cache_format as fmt
+from vpar_cache.config import ExtractConfig, fingerprint
+from vpar_cache.encoder import Encoder, check_device
+from vpar_cache.errors import CacheError, DataError, UserError
+from vpar_cache.features import read_index
+from vpar_cache.files import write_text
+from vpar_cache.prompts import build_prompts
+from vpar_cache.shard_headers import ShardHeader
+from vpar_cache.shard_run import Say, ShardRun, make_encoder
+from vpar_cache.shards import IndexContents, ShardEntry, write_index
+from vpar_cache.tracklets.loaders import load_dataset
+from vpar_cache.tracklets.tracklet import SPLITS, Dataset, LeftOut
+
+
+@dataclass(frozen=True)
+class ExtractResult:
+    """What an extraction wrote, and from what."""
+
+    index: Path
+    dataset: str
+    num_train: int
+    num_test: int
+    shards_kept: int
+    shards_computed: int
+    skipped: tuple[LeftOut, ...]
+    precision: str
+    random_weights: bool
+    seconds: float
+
+
+def extract_features(config: ExtractConfig, say: Say = lambda message: None) -> ExtractResult:
+    """Write or complete the cache at `config.out` and return what it holds.
+
+    `say` gets what a user should know while it runs. Raises UserError, DataError or CacheError; whatever
+    was published before stays, and the next run goes on from there.
+    """
+    started = time.monotonic()
+    for device in config.devices:
+        check_device(device)
+    dataset = _limited(_opened(config, say), config.limit)
+    encoder = make_encoder(config, config.devices[0])
+    run = ShardRun(config, dataset, encoder, say)
+    run.refuse_other_fingerprint()
+    headers = run.run()
+    skipped = _account_for_skipped(config, dataset, headers)
+    _write_index(config, dataset, encoder, run, headers)
+    run.remove_leftovers()
+    rows = [row for header in headers for row in header.tracklet_ids]
+    splits = {t.tracklet_id: t.split for t in dataset.tracklets}
+    return ExtractResult(
+        index=config.out,
+        dataset=dataset.name,
+        num_train=sum(splits[row] == "train" for row in rows),
+        num_test=sum(splits[row] == "test" for row in rows),
+        shards_kept=run.kept,
+        shards_computed=len(headers) - run.kept,
+        skipped=skipped,
+        precision=encoder.precision,
+        random_weights=config.weights.startswith("random:"),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _opened(config: ExtractConfig, say: Say) -> Dataset:
+    dataset = load_dataset(config.dataset, config.root, config.labels, config.schema, config.seed)
+    counts = ", ".join(
+        f"{dataset.count(split)} {split} tracklets of {dataset.num_people(split)} people" for split in SPLITS
+    )
+    say(f"{dataset.name}: {counts}")
+    for note in dataset.notes:
+        say(note)
+    return dataset
+
+
+def _limited(dataset: Dataset, limit: int | None) -> Dataset:
+    """`limit` tracklets spread evenly, so that both splits and many people stay in."""
+    total = len(dataset.tracklets)
+    if limit is None or limit >= total:
+        return dataset
+    chosen = tuple(dataset.tracklets[(2 * i + 1) * total // (2 * limit)] for i in range(limit))
+    return Dataset(dataset.name, dataset.schema, chosen, dataset.left_out, dataset.notes)
+
+
+def _account_for_skipped(
+    config: ExtractConfig, dataset: Dataset, headers: Sequence[ShardHeader]
+) -> tuple[LeftOut, ...]:
+    """List every labelled tracklet that is not in the cache; DataError beyond --max-bad.
+
+    All of them go to NAME/skipped.csv, the first five and the total into the message.
+    """
+    unreadable = [LeftOut(*skip) for header in headers for skip in header.skipped]
+    skipped = (*dataset.left_out, *unreadable)
+    path = fmt.shard_folder(config.out) / "skipped.csv"
+    if not skipped:
+        path.unlink(missing_ok=True)
+        return ()
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["tracklet_id", "split", "reason"])
+    writer.writerows((item.tracklet_id, item.split, item.reason) for item in skipped)
+    write_text(path, table.getvalue())
+    if len(skipped) > config.max_bad:
+        first = "; ".join(f"{item.tracklet_id}: {item.reason}" for item in skipped[:5])
+        raise DataError(
+            f"{len(skipped)} tracklets cannot be used, more than --max-bad {config.max_bad} ({first}); all are "
+            f"listed in {path}; mend them, or allow them to be left out with --max-bad {len(skipped)}: "
+            "finished shards are kept"
+        )
+    return skipped
+
+
+def _write_index(
+    config: ExtractConfig, dataset: Dataset, encoder: Encoder, run: ShardRun, headers: Sequence[ShardHeader]
+) -> None:
+    """Publish the index over the shards. Text embeddings are computed only when their fingerprint changed."""
+    by_id = {tracklet.tracklet_id: tracklet for tracklet in dataset.tracklets}
+    rows = [by_id[tracklet_id] for header in headers for tracklet_id in header.tracklet_ids]
+    for split in SPLITS:
+        if not any(row.split == split for row in rows):
+            raise DataError(
+                f"no {split} tracklet is left to cache; both splits need at least one: mend the data in "
+                f"{config.root}, or raise --limit"
+            )
+    prompts = build_prompts(dataset.schema, config.prompts)
+    text_config: dict[str, Any] = {**encoder.text_identity(), "prompts": list(prompts)}
+    text_fingerprint = fingerprint(text_config)
+    folder = fmt.shard_folder(config.out)
+    entries = [
+        ShardEntry(
+            file=task.file,
+            rows=len(header.tracklet_ids),
+            bytes=(folder / task.file).stat().st_size,
+            seal=header.seal,
+            source_digest=header.source_digest,
+            shapes=header.shapes,
+        )
+        for task, header in zip(run.tasks, headers, strict=True)
+    ]
+    contents = IndexContents(
+        shards=entries,
+        tracklet_ids=[row.tracklet_id for row in rows],
+        splits=[row.split for row in rows],
+        person_ids=[row.person_id for row in rows],
+        camera_ids=[row.camera_id for row in rows],
+        num_frames=[len(row.frames) for row in rows],
+        labels=np.stack([row.labels for row in rows]),
+        quality=np.stack([row.quality for row in rows]),
+        text_embeddings=_text_embeddings(config, text_fingerprint, prompts, encoder),
+        prompts=prompts,
+        schema=dataset.schema,
+        dataset=dataset.name,
+        visual_config=run.visual_config,
+        visual_fingerprint=run.visual_fingerprint,
+        text_config=text_config,
+        text_fingerprint=text_fingerprint,
+        weights=encoder.weights_name,
+        environments=[header.environment for header in headers],
+    )
+    write_index(config.out, contents)
+
+
+def _text_embeddings(
+    config: ExtractConfig, text_fingerprint: str, prompts: tuple[str, ...], encoder: Encoder
+) -> NDArray[np.float32]:
+    """(A, D): those of the index that is already there when they are the same, else computed."""
+    try:
+        fields = read_index(config.out).fields
+        if fields["text_fingerprint"] == text_fingerprint:
+            embeddings: NDArray[np.float32] = fields["text"]
+            return embeddings
+    except (CacheError, UserError):
+        pass  # no index yet, or a damaged one: it is about to be written
+    return encoder.encode_text(prompts)

@@ -1,0 +1,254 @@
+"""Reading a feature cache: verified, then memory-mapped.
+
+Seals are checked on raw bytes before HDF5 sees them: the index's at every opening, a shard's on first use
+and again when its size or time changed (remembered in NAME/.verified). Rows come from memory maps of the
+shards, never through a virtual dataset.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from vpar_cache import cache_format as fmt
+from vpar_cache.errors import CacheError, UserError
+from vpar_cache.files import write_text
+from vpar_cache.hdf5_reading import (
+    child,
+    open_hdf5,
+    read_array,
+    read_attribute,
+    read_json,
+    read_texts,
+    stored_extent,
+)
+from vpar_cache.row_array import Extent, RowArray
+from vpar_cache.schema import Schema
+from vpar_cache.shard_headers import shard_extents
+
+_VERIFIED = ".verified"
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """A shard as the index lists it."""
+
+    path: Path
+    rows: int
+    bytes: int
+    seal: str
+    source_digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """An open cache of N tracklets, A outputs, tokens of shape (N, tokens, D)."""
+
+    path: Path
+    dataset: str
+    schema: Schema
+    weights: str
+    seal: str
+    """blake3 of the index; it lists the seals of all shards, so it names the whole cache."""
+    visual_fingerprint: str
+    text_fingerprint: str
+    visual_config: dict[str, Any]
+    text_config: dict[str, Any]
+    environments: list[dict[str, str]]
+    shards: tuple[ShardInfo, ...]
+    tracklet_ids: tuple[str, ...]
+    splits: NDArray[np.str_]
+    """(N,) train or test"""
+    person_ids: NDArray[np.int32]
+    """(N,)"""
+    camera_ids: NDArray[np.int32]
+    """(N,)"""
+    num_frames: NDArray[np.int32]
+    """(N,)"""
+    labels: NDArray[np.uint8]
+    """(N, A)"""
+    quality: NDArray[np.uint8]
+    """(N, Q)"""
+    text: NDArray[np.float32]
+    """(A, D)"""
+    prompts: tuple[str, ...]
+    arrays: dict[str, RowArray]
+    """The big float16 arrays by name; `visual` is always there."""
+
+    @property
+    def random_weights(self) -> bool:
+        """True when the features come from random weights: nothing made of them has a meaning."""
+        return self.weights.startswith("random:")
+
+    @property
+    def visual(self) -> RowArray:
+        """(N, tokens, D) mean tokens."""
+        return self.arrays[fmt.VISUAL]
+
+    def rows_of(self, split: str) -> NDArray[np.int64]:
+        """Row numbers of a split, in cache order."""
+        return np.flatnonzero(self.splits == split)
+
+
+@dataclass(frozen=True)
+class Index:
+    """What the index file alone says, before any shard is touched."""
+
+    fields: dict[str, Any]
+    big_shapes: dict[str, tuple[int, ...]]
+
+
+def open_features(path: Path, progress: Callable[[int], None] | None = None) -> Features:
+    """Open a cache for reading. `progress` gets the bytes of shards as their seals are checked.
+
+    Raises CacheError for a missing, damaged, foreign or hostile file, and names it; UserError when `path`
+    is no index.
+    """
+    path = Path(path)
+    index = read_index(path)
+    shards: tuple[ShardInfo, ...] = index.fields["shards"]
+    _check_shard_seals(path, shards, progress)
+    extents: dict[str, list[Extent]] = {name: [] for name in index.big_shapes}
+    for shard in shards:
+        fingerprint = index.fields["visual_fingerprint"]
+        for name, extent in shard_extents(shard.path, shard.rows, fingerprint, index.big_shapes).items():
+            extents[name].append(extent)
+    arrays = {}
+    for name, shape in index.big_shapes.items():
+        arrays[name] = RowArray(extents[name], shape[1:])
+        if arrays[name].shape != shape:
+            raise CacheError(
+                f"{path}: /{name} is {shape}, but its shards hold {arrays[name].shape}; extract it again"
+            )
+    return Features(path=path, arrays=arrays, **index.fields)
+
+
+def read_index(path: Path) -> Index:
+    """Check the index's seal, then read all of it but the big arrays."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the index beside it, {path}.h5")
+    if not path.exists():
+        raise UserError(f"{path} does not exist; make it with `vpar extract --out {path}`")
+    seal = fmt.check_seal(path)
+    with open_hdf5(path) as file:
+        return _read_open_index(file, path, path.stat().st_size, seal)
+
+
+def _read_open_index(file: h5py.File, path: Path, size: int, seal: str) -> Index:
+    where = str(path)
+    ids = read_texts(file, "tracklet_id", None, size, where)
+    n = len(ids)
+    splits = np.array(read_texts(file, "split", n, size, where))
+    text, meta = child(file, "text", h5py.Group, where), child(file, "meta", h5py.Group, where)
+    schema = Schema.from_dict(read_json(meta, "schema", size, where))
+    a = schema.num_outputs
+    shapes = {name: _virtual_shape(file, name, path) for name in fmt.BIG_ARRAYS if name in file}
+    if fmt.VISUAL not in shapes or len(shapes[fmt.VISUAL]) != 3:
+        raise CacheError(f"{where} has no /visual of three dimensions; extract it again")
+    fields = {
+        "dataset": read_attribute(file, "dataset", str, where),
+        "schema": schema,
+        "weights": read_attribute(file, "weights", str, where),
+        "seal": seal,
+        "visual_fingerprint": read_attribute(file, "visual_fingerprint", str, where),
+        "text_fingerprint": read_attribute(file, "text_fingerprint", str, where),
+        "visual_config": read_json(meta, "visual_config", size, where),
+        "text_config": read_json(meta, "text_config", size, where),
+        "environments": read_json(meta, "environment", size, where),
+        "shards": _read_shard_list(file, path, size),
+        "tracklet_ids": tuple(ids),
+        "splits": splits,
+        "person_ids": read_array(file, "person_id", "<i4", (n,), size, where),
+        "camera_ids": read_array(file, "camera_id", "<i4", (n,), size, where),
+        "num_frames": read_array(file, "num_frames", "<i4", (n,), size, where),
+        "labels": read_array(file, "labels", "u1", (n, a), size, where),
+        "quality": read_array(file, "quality", "u1", (n, len(schema.quality)), size, where),
+        "text": read_array(text, "embeddings", "<f4", (a, None), size, where),
+        "prompts": tuple(read_texts(text, "prompt", a, size, where)),
+    }
+    return Index(fields, shapes)
+
+
+def _virtual_shape(file: h5py.File, name: str, path: Path) -> tuple[int, ...]:
+    """The shape of a big array; its virtual sources must be shards in the index's own folder."""
+    dataset = child(file, name, h5py.Dataset, str(path))
+    if dataset.dtype != np.dtype("<f2") or not dataset.is_virtual:
+        raise CacheError(f"{path}: /{name} must be a virtual dataset of float16; extract the cache again")
+    folder = fmt.shard_folder(path).name
+    for source in dataset.virtual_sources():
+        parent, _, base = source.file_name.rpartition("/")
+        if parent != folder or not fmt.SHARD_NAME.fullmatch(base) or source.dset_name != name:
+            raise CacheError(
+                f"{path}: /{name} takes rows from {source.file_name[:200]!r}, but may only from "
+                f"{folder}/shard-NNNNN.h5; an index keeps its name and moves together with its folder"
+            )
+    return tuple(int(length) for length in dataset.shape)
+
+
+def _read_shard_list(file: h5py.File, path: Path, size: int) -> tuple[ShardInfo, ...]:
+    table = child(file, "shards", h5py.Dataset, str(path))
+    stored_extent(table, size, str(path))
+    names = ("file", "rows", "bytes", "blake3", "source_digest")
+    if table.dtype.names != names or table.ndim != 1:
+        raise CacheError(f"{path}: /shards must be a list of {', '.join(names)}; extract the cache again")
+    shards = []
+    for name, rows, num_bytes, seal, digest in table[()].tolist():
+        file_name = name.decode("utf-8", "replace")
+        if not fmt.SHARD_NAME.fullmatch(file_name) or rows < 0:
+            raise CacheError(
+                f"{path} lists {file_name[:80]!r}, which is no shard name; extract the cache again"
+            )
+        shard_path = fmt.shard_folder(path) / file_name
+        shards.append(ShardInfo(shard_path, rows, num_bytes, seal.decode(), digest.decode()))
+    return tuple(shards)
+
+
+def _check_shard_seals(
+    path: Path, shards: Sequence[ShardInfo], progress: Callable[[int], None] | None
+) -> None:
+    """Each shard must be there, of the listed size and seal, and match its seal byte for byte."""
+    memory = fmt.shard_folder(path) / _VERIFIED
+    known = _remembered(memory)
+    now: dict[str, list[int | str]] = {}
+    for shard in shards:
+        stat = check_listed(shard)
+        now[shard.path.name] = [stat.st_size, stat.st_mtime_ns, shard.seal]
+        if known.get(shard.path.name) != now[shard.path.name]:
+            fmt.check_seal(shard.path, progress)
+    if known != now:
+        try:
+            write_text(memory, json.dumps(now))
+        except OSError:
+            return  # a read-only cache is checked anew at every opening; nothing else is lost
+
+
+def _remembered(memory: Path) -> dict[str, list[int | str]]:
+    try:
+        known = json.loads(memory.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}  # no memory: everything is checked
+    return known if isinstance(known, dict) else {}
+
+
+def check_listed(shard: ShardInfo) -> Any:
+    """The shard's stat; CacheError when it is missing or not the one that the index lists."""
+    try:
+        stat = shard.path.stat()
+    except OSError as error:
+        raise CacheError(
+            f"{shard.path}: {error.strerror}; run `vpar extract` again with the same options, it redoes only "
+            "what is missing"
+        ) from error
+    if stat.st_size != shard.bytes or fmt.read_seal(shard.path) != shard.seal:
+        raise CacheError(
+            f"{shard.path} is not the shard that its index lists (another size or seal): damaged or replaced; "
+            "run `vpar extract` again with the same options, it redoes only what is broken"
+        )
+    return stat

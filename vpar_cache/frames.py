@@ -1,0 +1,126 @@
+"""Which frames of a tracklet, and from file bytes to the encoder's uint8 square.
+
+Pillow decodes and resizes: antialiased bicubic is what CLIP itself was trained and evaluated with, and both
+release the GIL, so that plain threads keep an encoder fed.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import PIL
+from blake3 import blake3
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, features
+
+from vpar_cache.errors import DataError
+
+MAX_PIXELS = 50_000_000
+"""A larger image is refused before it is decoded: no crop of a person is that large."""
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+MAX_SHIFT = 10
+"""Views are shifted by up to this many pixels, zero-filled, as padding by 10 and cropping does."""
+
+
+def choose_frames(
+    num_frames: int, count: int, sampling: str, seed: int = 0, tracklet_id: str = "", view: int = 0
+) -> tuple[int, ...]:
+    """`count` frame numbers in time order out of `num_frames`; a short tracklet repeats frames.
+
+    uniform: frame i is floor((i + 0.5) num_frames / count). random: a draw that depends on seed, tracklet
+    and view alone, without replacement where there are enough frames.
+    """
+    if sampling == "uniform":
+        return tuple((2 * i + 1) * num_frames // (2 * count) for i in range(count))
+    random = _generator(seed, tracklet_id, view)
+    chosen = random.choice(num_frames, size=count, replace=num_frames < count)
+    return tuple(int(number) for number in np.sort(chosen))
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """How a view departs from the plain frames; the same for all its frames."""
+
+    flip: bool
+    shift_right: int
+    shift_down: int
+
+
+def choose_jitter(seed: int, tracklet_id: str, view: int) -> Jitter:
+    """The flip and shift of one view, from seed, tracklet and view alone."""
+    random = _generator(seed, f"jitter {tracklet_id}", view)
+    right, down = random.integers(-MAX_SHIFT, MAX_SHIFT + 1, size=2)
+    return Jitter(bool(random.integers(2)), int(right), int(down))
+
+
+def _generator(seed: int, name: str, view: int) -> np.random.Generator:
+    digest = blake3(f"{seed} {view} {name}".encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
+
+
+def decode_frame(data: bytes, size: int, resize: str) -> NDArray[np.uint8]:
+    """File bytes -> (size, size, 3) uint8 RGB.
+
+    pad: black to a centred square (an odd pixel right or bottom), then one antialiased bicubic resize;
+    stretch: the resize alone (paper: "zero-padded to the resolution of 224 x 224").
+    EXIF rotation is applied, 16 bits are scaled to 8, CMYK and gray become RGB, of an animation the first
+    picture is taken. Raises DataError with the reason for anything that is no complete image.
+    """
+    if not data:
+        raise DataError("the file is empty (0 bytes)")
+    try:
+        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS} allowed")
+            picture = _to_rgb(ImageOps.exif_transpose(image))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"more than {MAX_PIXELS} pixels") from error
+    except PIL.UnidentifiedImageError as error:
+        raise DataError(f"no image: not one of {', '.join(IMAGE_FORMATS)}") from error
+    except (OSError, SyntaxError, ValueError, IndexError, TypeError, EOFError) as error:
+        # What Pillow's parsers raise on damaged files; its message is the reason.
+        raise DataError(f"damaged image: {error}") from error
+    if resize == "pad":
+        picture = pad_to_square(picture)
+    picture = picture.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(picture)  # (size, size, 3)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion would clip at 255
+        values = np.asarray(image, dtype=np.int64) >> 8  # (H, W)
+        image = Image.fromarray(values.clip(0, 255).astype(np.uint8), "L")
+    return image.convert("RGB")
+
+
+def pad_to_square(image: Image.Image) -> Image.Image:
+    """Black bars around a centred picture; an odd pixel goes right or bottom."""
+    side = max(image.size)
+    square = Image.new("RGB", (side, side))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square
+
+
+def apply_jitter(frame: NDArray[np.uint8], jitter: Jitter) -> NDArray[np.uint8]:
+    """Flip, then shift with black fill. (S, S, 3) -> (S, S, 3)"""
+    if jitter.flip:
+        frame = frame[:, ::-1]
+    size = frame.shape[0]
+    shifted = np.zeros_like(frame)  # (S, S, 3)
+    down, right = jitter.shift_down, jitter.shift_right
+    source = frame[max(0, -down) : size - max(0, down), max(0, -right) : size - max(0, right)]
+    shifted[max(0, down) : size + min(0, down), max(0, right) : size + min(0, right)] = source
+    return shifted
+
+
+def preprocessing_identity() -> dict[str, Any]:
+    """What decides the pixels besides the settings: rules and library versions, for the fingerprint."""
+    return {
+        "decoder": f"pillow {PIL.__version__}, jpeg {features.version('jpg')}, webp {features.version('webp')}",
+        "resize_kernel": f"pillow {PIL.__version__} bicubic antialiased",
+        "pad_rule": "black, centred, odd pixel right or bottom, before normalisation",
+        "max_shift": MAX_SHIFT,
+    }

@@ -1,0 +1,131 @@
+"""Extraction as a list of idempotent shard tasks: what each shard is made of, and from which files.
+
+Nothing here depends on devices, workers or batch sizes, so any number of them may share the list.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from blake3 import blake3
+
+from vpar_cache.cache_format import shard_name
+from vpar_cache.config import ExtractConfig
+from vpar_cache.files import write_text
+from vpar_cache.frames import Jitter, choose_frames, choose_jitter
+from vpar_cache.tracklets.tracklet import Tracklet
+
+SHARD_BYTES = 52 << 20
+"""About the size of a shard: 256 tracklets of 197 x 512 float16 tokens."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """T frames of a tracklet, and how they are jittered; the plain draw is not."""
+
+    frames: tuple[str, ...]
+    jitter: Jitter | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tracklet with its draws: the plain one first, then K views where it is a train tracklet."""
+
+    tracklet: Tracklet
+    draws: tuple[Draw, ...]
+
+    def files(self) -> tuple[str, ...]:
+        """The distinct frames that the draws need, in order of first use."""
+        return tuple(dict.fromkeys(name for draw in self.draws for name in draw.frames))
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """One shard: its number and its sources, in tracklet order."""
+
+    number: int
+    sources: tuple[Source, ...]
+
+    @property
+    def file(self) -> str:
+        return shard_name(self.number)
+
+
+def plan_shards(tracklets: Sequence[Tracklet], config: ExtractConfig, row_bytes: int) -> list[ShardTask]:
+    """Cut the tracklets into shards, in order. `row_bytes`: what one tracklet takes in a shard."""
+    size = config.shard_size or max(1, SHARD_BYTES // row_bytes)
+    sources = [Source(tracklet, _draws(tracklet, config)) for tracklet in tracklets]
+    chunks = (sources[start : start + size] for start in range(0, len(sources), size))
+    return [ShardTask(number, tuple(chunk)) for number, chunk in enumerate(chunks)]
+
+
+def _draws(tracklet: Tracklet, config: ExtractConfig) -> tuple[Draw, ...]:
+    def pick(sampling: str, view: int) -> tuple[str, ...]:
+        chosen = choose_frames(
+            len(tracklet.frames), config.frames, sampling, config.seed, tracklet.tracklet_id, view
+        )
+        return tuple(tracklet.frames[number] for number in chosen)
+
+    views = range(1, config.views + 1) if tracklet.split == "train" else ()
+    jittered = (
+        Draw(pick("random", view), choose_jitter(config.seed, tracklet.tracklet_id, view)) for view in views
+    )
+    return (Draw(pick(config.sampling, 0)), *jittered)
+
+
+def digest_source(source: Source, contents: Sequence[str]) -> str:
+    """blake3 over a tracklet's id, its files' names and the hashes of their contents."""
+    hasher = blake3(source.tracklet.tracklet_id.encode())
+    for name, content in zip(source.files(), contents, strict=True):
+        hasher.update(f"\n{name}\n{content}".encode())
+    return hasher.hexdigest()
+
+
+def digest_shard(source_digests: Sequence[str]) -> str:
+    """The shard's `source_digest` from those of its tracklets."""
+    return blake3("".join(source_digests).encode()).hexdigest()
+
+
+def file_signature(task: ShardTask) -> str:
+    """blake3 over names, sizes and times of a task's files: changes when a source was touched."""
+    hasher = blake3()
+    for source in task.sources:
+        hasher.update(f"{source.tracklet.tracklet_id}\n".encode())
+        for name in source.files():
+            try:
+                stat = (source.tracklet.folder / name).stat()
+                hasher.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+            except OSError as error:
+                hasher.update(f"{name} {error.errno}\n".encode())
+    return hasher.hexdigest()
+
+
+class SourceMemory:
+    """NAME/.seen: which file sizes and times stood behind a source digest when contents were last read.
+
+    No part of the cache format: deleting it costs one reading of the sources, nothing else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, list[str]] = {}
+        try:
+            known = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return  # no memory: contents are read again
+        if isinstance(known, dict):
+            self._known = known
+
+    def recall(self, file: str, signature: str) -> str | None:
+        """The source digest remembered for this shard file under this signature."""
+        entry = self._known.get(file)
+        return entry[1] if isinstance(entry, list) and entry[:1] == [signature] else None
+
+    def remember(self, file: str, signature: str, digest: str) -> None:
+        self._known[file] = [signature, digest]
+
+    def save(self) -> None:
+        write_text(self._path, json.dumps(self._known))

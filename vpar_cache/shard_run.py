@@ -1,0 +1,208 @@
+"""Keep or compute every shard of an extraction, on one or several devices."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from vpar_cache import cache_format as fmt
+from vpar_cache.config import ExtractConfig, differing_fields, fingerprint
+from vpar_cache.encoder import Encoder
+from vpar_cache.errors import CacheError, UserError
+from vpar_cache.features import read_index
+from vpar_cache.files import PARTIAL_SUFFIX
+from vpar_cache.frames import preprocessing_identity
+from vpar_cache.loading import LoadedTracklet, hash_tracklet, load_tracklet, map_ahead
+from vpar_cache.shard_headers import ShardHeader, read_shard_header
+from vpar_cache.shard_plan import (
+    ShardTask,
+    Source,
+    SourceMemory,
+    digest_shard,
+    file_signature,
+    plan_shards,
+)
+from vpar_cache.shard_rows import compute_shard, row_shapes
+from vpar_cache.shards import write_shard
+from vpar_cache.timing import save_timing
+from vpar_cache.tracklets.tracklet import Dataset
+
+Say = Callable[[str], None]
+
+
+def make_encoder(config: ExtractConfig, device: str) -> Encoder:
+    """The frozen encoder of these settings on one device."""
+    return Encoder(
+        config.backbone,
+        config.weights,
+        device=device,
+        precision=config.precision,
+        normalize=config.normalize,
+        offline=config.offline,
+    )
+
+
+class ShardRun:
+    """The shard tasks of one extraction and what became of them."""
+
+    def __init__(self, config: ExtractConfig, dataset: Dataset, encoder: Encoder, say: Say) -> None:
+        self._config = config
+        self._say = say
+        self._encoder = encoder
+        self._folder = fmt.shard_folder(config.out)
+        row_bytes = 2 * sum(int(np.prod(shape)) for shape in row_shapes(config, encoder).values())
+        self.tasks = plan_shards(dataset.tracklets, config, row_bytes)
+        self.visual_config: dict[str, Any] = {
+            **config.visual_settings(),
+            **encoder.visual_identity(),
+            **preprocessing_identity(),
+        }
+        self.visual_fingerprint = fingerprint(self.visual_config)
+        self._memory = SourceMemory(self._folder / ".seen")
+        self._headers: dict[int, ShardHeader] = {}
+        self._encode_seconds = 0.0
+        self.kept = 0
+        self._stop = threading.Event()
+
+    def refuse_other_fingerprint(self) -> None:
+        """CacheError when --out already holds features of other settings or weights."""
+        found: dict[str, Any] | None = None
+        for path in (self._config.out, *sorted(self._folder.glob("shard-*.h5"))):
+            try:
+                if path == self._config.out:
+                    found = read_index(path).fields["visual_config"]
+                else:
+                    found = read_shard_header(path).visual_config
+                break
+            except (CacheError, UserError):
+                continue  # absent or damaged: it will be made anew, and says nothing of the settings
+        if found is not None and fingerprint(found) != self.visual_fingerprint:
+            fields = "; ".join(differing_fields(self.visual_config, found))
+            raise CacheError(
+                f"{self._config.out} holds features of other settings ({fields}); "
+                f"choose another --out, or delete it and {self._folder}{os.sep} first"
+            )
+
+    def run(self) -> list[ShardHeader]:
+        """Keep or compute every shard; the headers in shard order."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        workers = self._config.workers or os.cpu_count() or 1
+        total = sum(len(task.sources) for task in self.tasks)
+        with (
+            ThreadPoolExecutor(workers) as pool,
+            tqdm(total=total, unit="tracklet", desc="extract", disable=None) as bar,
+        ):
+            todo: queue.SimpleQueue[ShardTask] = queue.SimpleQueue()
+            for task in self.tasks:
+                header = self._published(task, pool)
+                if header is None:
+                    todo.put(task)
+                else:
+                    self._headers[task.number] = header
+                    bar.update(len(task.sources))
+            self.kept = len(self._headers)
+            if not todo.empty():
+                self._compute_all(todo, pool, bar)
+        self._memory.save()
+        return [self._headers[task.number] for task in self.tasks]
+
+    def _published(self, task: ShardTask, pool: ThreadPoolExecutor) -> ShardHeader | None:
+        """The header of a shard that stands for this task as its sources are now, else None."""
+        path = self._folder / task.file
+        if not path.exists():
+            return None
+        try:
+            header = read_shard_header(path)
+        except CacheError as error:
+            self._say(f"{error}; redoing it")
+            return None
+        if header.visual_fingerprint != self.visual_fingerprint:
+            return None
+        signature = file_signature(task)
+        digest = None if self._config.recheck else self._memory.recall(task.file, signature)
+        if digest is None:
+            digest = digest_shard(list(pool.map(hash_tracklet, task.sources)))
+            self._memory.remember(task.file, signature, digest)
+        return header if header.source_digest == digest else None
+
+    def _compute_all(
+        self, todo: queue.SimpleQueue[ShardTask], pool: ThreadPoolExecutor, bar: tqdm[Any]
+    ) -> None:
+        """One writer a device; all take from the same list."""
+        before, started = bar.n, time.monotonic()
+        devices = self._config.devices
+        if len(devices) == 1:
+            self._compute(todo, self._encoder, pool, bar)
+        else:
+            with ThreadPoolExecutor(len(devices)) as writers:
+                running = [writers.submit(self._compute_on, device, todo, pool, bar) for device in devices]
+                try:
+                    for future in running:
+                        future.result()
+                finally:
+                    self._stop.set()
+        save_timing(self._config.out, time.monotonic() - started, bar.n - before, str(self._encoder.device))
+
+    def _compute_on(
+        self, device: str, todo: queue.SimpleQueue[ShardTask], pool: ThreadPoolExecutor, bar: tqdm[Any]
+    ) -> None:
+        first = device == self._config.devices[0]
+        encoder = self._encoder if first else make_encoder(self._config, device)
+        self._compute(todo, encoder, pool, bar)
+
+    def _compute(
+        self,
+        todo: queue.SimpleQueue[ShardTask],
+        encoder: Encoder,
+        pool: ThreadPoolExecutor,
+        bar: tqdm[Any],
+    ) -> None:
+        """Read and decode ahead on the pool, encode here, publish, take the next task."""
+        taken: queue.SimpleQueue[tuple[ShardTask, str]] = queue.SimpleQueue()
+
+        def sources() -> Iterator[Source]:
+            while not self._stop.is_set():
+                try:
+                    task = todo.get_nowait()
+                except queue.Empty:
+                    return
+                taken.put((task, file_signature(task)))  # before reading: a later touch must show
+                yield from task.sources
+
+        def load(source: Source) -> LoadedTracklet:
+            return load_tracklet(source, encoder.image_size, self._config.resize)
+
+        header = {
+            "visual_config": self.visual_config,
+            "visual_fingerprint": self.visual_fingerprint,
+            "weights": encoder.weights_name,
+            "environment": encoder.environment(),
+        }
+        ahead = 2 * encoder.batch_frames(self._config.batch_size) // self._config.frames + 2
+        loaded = map_ahead(pool, load, sources(), ahead)
+        for first in loaded:
+            task, signature = taken.get()
+            contents = compute_shard(task, chain([first], loaded), encoder, self._config, header, bar.update)
+            path = self._folder / task.file
+            write_shard(path, contents)
+            self._headers[task.number] = read_shard_header(path)
+            self._memory.remember(task.file, signature, contents.source_digest)
+            for skip in contents.skipped:
+                self._say(f"left out: {skip[0]} ({skip[1]}): {skip[2]}")
+
+    def remove_leftovers(self) -> None:
+        """Partial files of killed runs, and shards that no index lists any more."""
+        wanted = {task.file for task in self.tasks}
+        for path in self._folder.iterdir():
+            stale = fmt.SHARD_NAME.fullmatch(path.name) and path.name not in wanted
+            if stale or path.name.endswith(PARTIAL_SUFFIX):
+                path.unlink(missing_ok=True)

@@ -1,0 +1,205 @@
+"""Writing a feature cache: the only file that creates HDF5.
+
+Every file is written under a temporary name, closed, sealed, synced and renamed; the index comes last, so
+that it is the commit mark. The same content gives the same bytes: no times, no absolute paths, and virtual
+datasets without object times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from vpar_cache import cache_format as fmt
+from vpar_cache.config import canonical_json
+from vpar_cache.files import atomic_path
+from vpar_cache.schema import Schema
+
+_META_BLOCK_BYTES = fmt.FIRST_ARRAY_BYTES - fmt.USER_BLOCK_BYTES
+
+
+@dataclass(frozen=True)
+class ShardContents:
+    """Rows of one shard, in tracklet order."""
+
+    arrays: Mapping[str, NDArray[np.float16]]
+    """By name of BIG_ARRAYS; /augmented has rows for the train tracklets alone."""
+    tracklet_ids: Sequence[str]
+    skipped: Sequence[tuple[str, str, str]]
+    """(tracklet_id, split, reason) of tracklets whose frames could not be read."""
+    visual_config: Mapping[str, Any]
+    visual_fingerprint: str
+    source_digest: str
+    weights: str
+    environment: Mapping[str, str]
+    """Library versions and processor: recorded, but no part of the fingerprint."""
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """A published shard, as the index lists it."""
+
+    file: str
+    rows: int
+    bytes: int
+    seal: str
+    source_digest: str
+    shapes: Mapping[str, tuple[int, ...]]
+    """Of the big arrays that it holds, by name."""
+
+
+@dataclass(frozen=True)
+class IndexContents:
+    """All of an index but its virtual datasets, which follow from the shards."""
+
+    shards: Sequence[ShardEntry]
+    tracklet_ids: Sequence[str]
+    splits: Sequence[str]
+    person_ids: Sequence[int]
+    camera_ids: Sequence[int]
+    num_frames: Sequence[int]
+    labels: NDArray[np.uint8]
+    """(N, A)"""
+    quality: NDArray[np.uint8]
+    """(N, Q)"""
+    text_embeddings: NDArray[np.float32]
+    """(A, D)"""
+    prompts: Sequence[str]
+    schema: Schema
+    dataset: str
+    visual_config: Mapping[str, Any]
+    visual_fingerprint: str
+    text_config: Mapping[str, Any]
+    text_fingerprint: str
+    weights: str
+    environments: Sequence[str]
+    """Canonical JSON of every environment that computed a shard."""
+
+
+def write_shard(path: Path, contents: ShardContents) -> None:
+    """Publish one sealed shard. Big arrays are contiguous, little-endian float16, uncompressed."""
+    with _new_file(path) as file:
+        # First of all, so that it starts at byte 4096 of the file.
+        for name in fmt.BIG_ARRAYS:
+            if name in contents.arrays:
+                file.create_dataset(name, data=contents.arrays[name].astype("<f2", copy=False))
+        _write_header(file, contents.visual_fingerprint, contents.weights)
+        file.attrs["source_digest"] = contents.source_digest
+        _write_texts(file, "tracklet_id", contents.tracklet_ids)
+        _write_text(file, "skipped", canonical_json([list(item) for item in contents.skipped]))
+        _write_text(file, "visual_config", canonical_json(contents.visual_config))
+        _write_text(file, "environment", canonical_json(contents.environment))
+
+
+def write_index(path: Path, contents: IndexContents) -> None:
+    """Publish the index; every shard that it lists must be published before."""
+    with _new_file(path) as file:
+        _write_header(file, contents.visual_fingerprint, contents.weights)
+        file.attrs["text_fingerprint"] = contents.text_fingerprint
+        file.attrs["dataset"] = contents.dataset
+        for group in ("text", "meta"):
+            file.create_group(group)  # one that HDF5 makes on its own would hold the time
+        for name in contents.shards[0].shapes:
+            _write_virtual(file, name, fmt.shard_folder(path).name, contents.shards)
+        file["labels"] = contents.labels.astype(np.uint8)  # (N, A)
+        file["quality"] = contents.quality.astype(np.uint8)  # (N, Q)
+        for name, values in (
+            ("person_id", contents.person_ids),
+            ("camera_id", contents.camera_ids),
+            ("num_frames", contents.num_frames),
+        ):
+            file[name] = np.asarray(values, dtype="<i4")  # (N,)
+        _write_texts(file, "tracklet_id", contents.tracklet_ids)
+        _write_texts(file, "split", contents.splits)
+        file["text/embeddings"] = contents.text_embeddings.astype("<f4")  # (A, D)
+        _write_texts(file, "text/prompt", contents.prompts)
+        _write_texts(file, "text/output", [output.name for output in contents.schema.outputs])
+        _write_texts(file, "text/group", contents.schema.output_groups())
+        _write_text(file, "meta/visual_config", canonical_json(contents.visual_config))
+        _write_text(file, "meta/text_config", canonical_json(contents.text_config))
+        _write_text(file, "meta/schema", canonical_json(contents.schema.to_dict()))
+        _write_text(file, "meta/environment", f"[{','.join(sorted(set(contents.environments)))}]")
+        rows = [(s.file, s.rows, s.bytes, s.seal, s.source_digest) for s in contents.shards]
+        file["shards"] = np.array(
+            [(f.encode(), r, b, x.encode(), d.encode()) for f, r, b, x, d in rows], _SHARD_ROW
+        )
+
+
+def _utf8(length: int) -> np.dtype[Any]:
+    return h5py.string_dtype("utf-8", length)
+
+
+_SHARD_ROW = np.dtype(
+    [
+        ("file", _utf8(64)),
+        ("rows", "<i8"),
+        ("bytes", "<i8"),
+        ("blake3", _utf8(64)),
+        ("source_digest", _utf8(64)),
+    ]
+)
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[h5py.File]:
+    """A new HDF5 file that is sealed and published when the block succeeds."""
+    with atomic_path(path) as partial:
+        with h5py.File(
+            partial,
+            "w",
+            libver="v110",
+            userblock_size=fmt.USER_BLOCK_BYTES,
+            alignment_threshold=fmt.ALIGNMENT_BYTES,
+            alignment_interval=fmt.ALIGNMENT_BYTES,
+            meta_block_size=_META_BLOCK_BYTES,
+        ) as file:
+            yield file
+        fmt.write_seal(partial)
+
+
+def _write_header(file: h5py.File, visual_fingerprint: str, weights: str) -> None:
+    file.attrs["format"] = fmt.FORMAT
+    file.attrs["format_version"] = fmt.FORMAT_VERSION
+    file.attrs["visual_fingerprint"] = visual_fingerprint
+    file.attrs["weights"] = weights
+
+
+def _write_texts(file: h5py.File, name: str, values: Sequence[str]) -> None:
+    """Fixed-length UTF-8, as long as the longest value."""
+    encoded = [value.encode() for value in values]
+    longest = max((len(value) for value in encoded), default=1)
+    file[name] = np.array(encoded, dtype=_utf8(longest or 1))
+
+
+def _write_text(file: h5py.File, name: str, value: str) -> None:
+    encoded = value.encode()
+    file[name] = np.array(encoded, dtype=_utf8(len(encoded)))
+
+
+def _write_virtual(file: h5py.File, name: str, folder: str, shards: Sequence[ShardEntry]) -> None:
+    """Rows of all shards as one dataset. A source that is missing reads as NaN, never as zeros."""
+    shapes = [shard.shapes[name] for shard in shards]
+    total = (sum(shape[0] for shape in shapes), *shapes[0][1:])
+    space = h5py.h5s.create_simple(total)
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_layout(h5py.h5d.VIRTUAL)
+    creation.set_obj_track_times(False)
+    creation.set_fill_value(np.array(np.nan, dtype="<f2"))
+    start = 0
+    for shard, shape in zip(shards, shapes, strict=True):
+        if shape[0] == 0:
+            continue
+        space.select_hyperslab((start, *(0 for _ in shape[1:])), shape)
+        source = h5py.h5s.create_simple(shape)
+        creation.set_virtual(space, f"{folder}/{shard.file}".encode(), name.encode(), source)
+        start += shape[0]
+    space.select_all()
+    dtype = h5py.h5t.py_create(np.dtype("<f2"))
+    h5py.h5d.create(file.id, name.encode(), dtype, space, dcpl=creation)

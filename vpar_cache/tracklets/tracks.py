@@ -1,0 +1,96 @@
+"""Tracklets named by (person, camera, tracklet), as in MARS and DUKE, and their join to label rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vpar_cache.errors import DataError
+from vpar_cache.schema import Schema
+from vpar_cache.tracklets.labels import KeyColumn, LabelRow, read_labels
+from vpar_cache.tracklets.tracklet import Split, Tracklet, first_few
+
+TrackKey = tuple[int, int, int]
+"""(person, camera, tracklet): how label files name a tracklet."""
+
+_TRACK_COLUMNS = (
+    KeyColumn("person_id"),
+    KeyColumn("camera_id"),
+    KeyColumn("tracklets_id", ("tracklet_id",)),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """A tracklet of MARS or DUKE before its labels are known."""
+
+    key: TrackKey
+    split: Split
+    folder: Path
+    frames: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrackLabels:
+    """Label rows by tracklet, and what the user should know about the file."""
+
+    rows: dict[TrackKey, LabelRow]
+    notes: tuple[str, ...]
+
+
+def track_name(key: TrackKey) -> str:
+    """The tracklet id, as MARS spells it in frame names: 0001C1T0001."""
+    person, camera, tracklet = key
+    return f"{person:04d}C{camera}T{tracklet:04d}"
+
+
+def read_track_labels(path: Path, schema: Schema) -> TrackLabels:
+    """A label file with the columns person_id, camera_id and tracklets_id.
+
+    A tracklet that is labelled twice is a DataError.
+    """
+    file = read_labels(path, schema, _TRACK_COLUMNS)
+    rows: dict[TrackKey, LabelRow] = {}
+    for row in file.rows:
+        key = (row.integer("person_id"), row.integer("camera_id"), row.integer("tracklets_id"))
+        if key in rows:
+            first = rows[key].line
+            raise DataError(
+                f"{path} line {row.line}: {track_name(key)} is labelled at line {first} too; keep one"
+            )
+        rows[key] = row
+    return TrackLabels(rows, file.notes)
+
+
+def join_labels(tracks: Iterable[Track], labels: TrackLabels) -> tuple[list[Tracklet], list[str]]:
+    """The tracks that have labels, and notes on rows and tracks that found no partner."""
+    tracklets: list[Tracklet] = []
+    unlabelled: list[str] = []
+    used: set[TrackKey] = set()
+    for track in tracks:
+        row = labels.rows.get(track.key)
+        if row is None:
+            unlabelled.append(track_name(track.key))
+            continue
+        used.add(track.key)
+        person, camera, _ = track.key
+        tracklets.append(
+            Tracklet(
+                tracklet_id=track_name(track.key),
+                split=track.split,
+                person_id=person,
+                camera_id=camera,
+                folder=track.folder,
+                frames=track.frames,
+                labels=row.labels,
+                quality=row.quality,
+            )
+        )
+    unmatched = [track_name(key) for key in sorted(labels.rows.keys() - used)]
+    notes = list(labels.notes)
+    if unmatched:
+        notes.append(f"{len(unmatched)} label rows have no tracklet ({first_few(unmatched)}): not used")
+    if unlabelled:
+        notes.append(f"{len(unlabelled)} tracklets have no label row ({first_few(unlabelled)}): not used")
+    return tracklets, notes

@@ -1,0 +1,67 @@
+"""Weights of a frozen model from a local file: whole or not at all, and never by running code of the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from blake3 import blake3
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vpar_cache.errors import UserError
+
+
+def load_weights(model: nn.Module, path: Path, backbone: str) -> None:
+    """Load a state dict whole or not at all: UserError for any missing, extra or misshapen tensor."""
+    state = _read_state(path)
+    expected = model.state_dict()
+    missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    if missing or extra:
+        raise UserError(
+            f"--weights {path} do not fit --backbone {backbone}: {len(missing)} tensors missing "
+            f"(first: {missing[:1]}), {len(extra)} unknown (first: {extra[:1]}); "
+            "it must be an open_clip state dict of this architecture"
+        )
+    for name, tensor in state.items():
+        if tensor.shape != expected[name].shape:
+            raise UserError(
+                f"--weights {path} do not fit --backbone {backbone}: {name} is {tuple(tensor.shape)}, "
+                f"but must be {tuple(expected[name].shape)}; use the architecture that they were trained with"
+            )
+    model.load_state_dict(state)
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    """Tensors by name from a .safetensors or a torch file, without ever running code of the file."""
+    try:
+        if path.suffix == ".safetensors":
+            state: Any = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"--weights {path}: {error.strerror or error}; give a readable file") from error
+    except (SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise UserError(
+            f"--weights {path} is no plain file of tensors and was not loaded; TorchScript archives (OpenAI's "
+            "original .pt) and pickled programs are refused: use the tag openai, or a .safetensors state dict"
+        ) from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]  # a training checkpoint of open_clip
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"--weights {path} hold no state dict: tensors by name are expected")
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def tensor_digest(module: nn.Module, skip: str | None = None) -> str:
+    """blake3 over all tensors: name, shape, dtype, bytes; the file format does not enter."""
+    hasher = blake3(max_threads=blake3.AUTO)
+    for name, tensor in sorted(module.state_dict().items()):
+        if skip is not None and name.startswith(skip):
+            continue
+        hasher.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        hasher.update(tensor.contiguous().numpy().tobytes())
+    return hasher.hexdigest()
