@@ -78,7 +78,7 @@ def other_version(path: Path, version: int) -> CacheError:
     )
 
 
-def check_seal(path: Path, progress: Callable[[int], None] | None = None) -> str:
+def check_seal(path: Path, progress: Callable[[int], object] | None = None) -> str:
     """Read the whole file and compare it with its seal; returns the digest.
 
     Raises CacheError when a byte differs. Runs at disk speed; HDF5 is not involved.
@@ -87,9 +87,7 @@ def check_seal(path: Path, progress: Callable[[int], None] | None = None) -> str
     try:
         found = hash_file(path, skip=USER_BLOCK_BYTES, progress=progress)
     except OSError as error:
-        raise CacheError(
-            f"{path}: {error.strerror} while reading; check the disk, then verify again"
-        ) from error
+        raise CacheError(f"{path}: {error.strerror} while reading; check the disk, then verify again") from error
     if found != claimed:
         raise CacheError(
             f"{path} is damaged: its bytes do not match its seal; run `vpar extract` again with the same "

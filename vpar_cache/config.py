@@ -65,8 +65,8 @@ class ExtractConfig:
     """folder only: the CSV of labels; default root/labels.csv."""
     schema: str = "mars"
     """folder only: mars, duke or a TOML file of your own attributes."""
-    devices: tuple[str, ...] = ("cpu",)
-    """cpu, cuda:0, ...: one worker each; they share the shards."""
+    devices: tuple[str, ...] = ("auto",)
+    """auto (the first GPU, else the CPU), cpu, cuda:0, ...: one writer each; they share the shards."""
     backbone: str = "ViT-B-16-quickgelu"
     """An open_clip architecture whose visual tower is a ViT with a class token."""
     weights: str = "openai"
@@ -181,7 +181,8 @@ class TrainConfig:
     val_fraction: float = 0.1
     """strict: the share of train people held out for the choice."""
     seed: int = 0
-    device: str = "cpu"
+    device: str = "auto"
+    """auto (the first GPU, else the CPU), cpu or cuda:N."""
 
     def __post_init__(self) -> None:
         _choice("--model", self.model, MODELS)

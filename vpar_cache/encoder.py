@@ -1,4 +1,7 @@
-"""The frozen CLIP encoder: frames to mean tokens, prompts to embeddings. The only file that imports open_clip."""
+"""The frozen CLIP encoder: frames to mean tokens, prompts to embeddings.
+
+The only file that imports open_clip.
+"""
 
 from __future__ import annotations
 
@@ -48,17 +51,17 @@ class Encoder:
     """
 
     def __init__(
-        self, backbone: str, weights: str, *, device: str, precision: str, normalize: str, offline: bool
+        self, backbone: str, weights: str, *, device: torch.device, precision: str, normalize: str, offline: bool
     ) -> None:
         self.backbone = backbone
         self.weights_name = Path(weights).name if _is_file(weights) else weights
-        self.device = torch.device(device)
+        self.device = device
         self.precision = resolve_precision(precision, self.device)
         model = _load(backbone, weights, offline)
         visual = model.visual
         if not isinstance(visual, open_clip.transformer.VisionTransformer) or visual.attn_pool is not None:
             raise UserError(
-                f"--backbone {backbone!r} has no plain ViT with a class token; use ViT-B-16-quickgelu or another ViT"
+                f"--backbone {backbone!r} is no plain ViT with a class token; use ViT-B-16-quickgelu"
             )
         self.visual_digest = tensor_digest(visual)
         self.text_digest = tensor_digest(model, skip="visual.")
@@ -181,19 +184,6 @@ def _half(tensor: Tensor) -> NDArray[np.float16]:
             "the encoder gave values that are not finite in float16; use --precision fp32, or other weights"
         )
     return cast(NDArray[np.float16], array)
-
-
-def check_device(device: str) -> None:
-    """UserError when this machine has no such device."""
-    if device == "cpu":
-        return
-    if not device.startswith("cuda:") or not device[5:].isdigit():
-        raise UserError(f"device {device!r} is unknown; use --device cpu, or --gpu 0")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(device[5:]) >= count:
-        raise UserError(
-            f"GPU {device[5:]} is not here: torch sees {count} GPUs; use --device cpu or another --gpu"
-        )
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:

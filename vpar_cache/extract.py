@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from vpar_cache import cache_format as fmt
 from vpar_cache.config import ExtractConfig, fingerprint
-from vpar_cache.encoder import Encoder, check_device
+from vpar_cache.devices import resolve_device
+from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.features import read_index
 from vpar_cache.files import write_text
@@ -56,7 +57,7 @@ def extract_features(config: ExtractConfig, say: Say = lambda message: None) -> 
     """
     started = time.monotonic()
     for device in config.devices:
-        check_device(device)
+        resolve_device(device)  # before the dataset is read: a wrong one should show at once
     dataset = _limited(_opened(config, say), config.limit)
     encoder = make_encoder(config, config.devices[0])
     run = ShardRun(config, dataset, encoder, say)

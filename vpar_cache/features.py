@@ -105,7 +105,7 @@ class Index:
     big_shapes: dict[str, tuple[int, ...]]
 
 
-def open_features(path: Path, progress: Callable[[int], None] | None = None) -> Features:
+def open_features(path: Path, progress: Callable[[int], object] | None = None) -> Features:
     """Open a cache for reading. `progress` gets the bytes of shards as their seals are checked.
 
     Raises CacheError for a missing, damaged, foreign or hostile file, and names it; UserError when `path`
@@ -202,17 +202,13 @@ def _read_shard_list(file: h5py.File, path: Path, size: int) -> tuple[ShardInfo,
     for name, rows, num_bytes, seal, digest in table[()].tolist():
         file_name = name.decode("utf-8", "replace")
         if not fmt.SHARD_NAME.fullmatch(file_name) or rows < 0:
-            raise CacheError(
-                f"{path} lists {file_name[:80]!r}, which is no shard name; extract the cache again"
-            )
+            raise CacheError(f"{path} lists {file_name[:80]!r}, which is no shard name; extract the cache again")
         shard_path = fmt.shard_folder(path) / file_name
         shards.append(ShardInfo(shard_path, rows, num_bytes, seal.decode(), digest.decode()))
     return tuple(shards)
 
 
-def _check_shard_seals(
-    path: Path, shards: Sequence[ShardInfo], progress: Callable[[int], None] | None
-) -> None:
+def _check_shard_seals(path: Path, shards: Sequence[ShardInfo], progress: Callable[[int], object] | None) -> None:
     """Each shard must be there, of the listed size and seal, and match its seal byte for byte."""
     memory = fmt.shard_folder(path) / _VERIFIED
     known = _remembered(memory)

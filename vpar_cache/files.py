@@ -54,7 +54,7 @@ def hash_bytes(data: bytes) -> str:
     return blake3(data).hexdigest()
 
 
-def hash_file(path: Path, skip: int = 0, progress: Callable[[int], None] | None = None) -> str:
+def hash_file(path: Path, skip: int = 0, progress: Callable[[int], object] | None = None) -> str:
     """blake3 of a file's bytes after the first `skip`, with all cores; `progress` gets bytes read.
 
     Reads in chunks rather than maps: a file that shrinks meanwhile must not kill the process.

@@ -44,9 +44,7 @@ def child(parent: h5py.Group, name: str, kind: type[h5py.Group] | type[h5py.Data
     if link is None:
         raise CacheError(f"{where} has no {name!r}: not a cache that this program wrote; extract it again")
     if not isinstance(link, h5py.HardLink):
-        raise CacheError(
-            f"{where}: {name!r} is a link to elsewhere, which is refused; extract the cache again"
-        )
+        raise CacheError(f"{where}: {name!r} is a link to elsewhere, which is refused; extract the cache again")
     found = parent[name]
     if not isinstance(found, kind):
         raise CacheError(f"{where}: {name!r} is no {kind.__name__.lower()}; extract the cache again")
@@ -78,9 +76,7 @@ def stored_extent(dataset: h5py.Dataset, file_bytes: int, where: str) -> int:
         return 0
     offset = dataset.id.get_offset()
     if offset is None or offset < 0 or offset + num_bytes > file_bytes:
-        raise CacheError(
-            f"{where}: {name} {dataset.shape} does not lie inside the file; extract the cache again"
-        )
+        raise CacheError(f"{where}: {name} {dataset.shape} does not lie inside the file; extract the cache again")
     return int(offset)
 
 

@@ -56,9 +56,7 @@ class ProtocolScores:
         """Raises DataError for a missing field or a score that is no fraction."""
         try:
             groups = {str(name): _fractions(scores) for name, scores in data["groups"].items()}
-            return cls(
-                str(data["protocol"]), _fraction(data["threshold"]), groups, _fractions(data["average"])
-            )
+            return cls(str(data["protocol"]), _fraction(data["threshold"]), groups, _fractions(data["average"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"stored scores do not fit: {error!r}; score the predictions again") from error
 
@@ -95,9 +93,7 @@ def check_inputs(
             f"give one row per tracklet and one column per output"
         )
     if p.dtype.kind not in "fiub" or y.dtype.kind not in "fiub":
-        raise DataError(
-            f"probabilities are {p.dtype} and labels {y.dtype}: both must be numbers; convert them"
-        )
+        raise DataError(f"probabilities are {p.dtype} and labels {y.dtype}: both must be numbers; convert them")
     if len(p) == 0:
         raise DataError("0 tracklets: scores need at least one; check the split")
     _check_groups(groups, p.shape[1])
@@ -134,9 +130,7 @@ def _check_groups(groups: Groups, num_outputs: int) -> None:
     start = 0
     for name, columns in groups:
         if columns.start != start or columns.stop <= start or columns.step not in (None, 1):
-            raise DataError(
-                f"group {name!r} takes {columns}, but must start at {start}; give groups in order"
-            )
+            raise DataError(f"group {name!r} takes {columns}, but must start at {start}; give groups in order")
         start = columns.stop
     if start != num_outputs:
         raise DataError(
@@ -197,9 +191,7 @@ def _vtf(predictions: Bools, truth: Bools, groups: Groups, threshold: float) -> 
     return ProtocolScores("vtf", float(threshold), scores, _with_f1_of_means(_mean_over_groups(scores)))
 
 
-def vtf_scores(
-    probabilities: ArrayLike, labels: ArrayLike, groups: Groups, threshold: float
-) -> ProtocolScores:
+def vtf_scores(probabilities: ArrayLike, labels: ArrayLike, groups: Groups, threshold: float) -> ProtocolScores:
     """The paper's own protocol (its rows of Tables 1 and 2): an output holds if its probability > threshold.
 
     A group with one output: precision, recall, F1 of the positive class over all tracklets. With several: of

@@ -23,7 +23,8 @@ def build_prompts(schema: Schema, source: str) -> tuple[str, ...]:
         [phrases]                          # optional, by output name
         "hair long" = "hair below the shoulders"
 
-    Raises UserError for an unknown source, a template without {}, or an unknown output name.
+    Raises UserError for an unknown source, an unknown key, a template without {},
+    or an unknown output name.
     """
     if source == "words":
         return tuple(output.name for output in schema.outputs)
@@ -38,6 +39,9 @@ def build_prompts(schema: Schema, source: str) -> tuple[str, ...]:
         raise UserError(f"prompt file {path}: {error.strerror}; give a readable TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"prompt file {path} is no TOML: {error}") from error
+    for key in data:
+        if key not in ("template", "phrases"):
+            raise UserError(f"prompt file {path}: unknown key {key!r}; {nearest(key, ('template', 'phrases'))}")
     template, phrases = data.get("template", PAPER_TEMPLATE), data.get("phrases", {})
     if not isinstance(template, str) or template.count("{}") != 1:
         raise UserError(f"prompt file {path}: template {template!r} must hold {{}} once, for the phrase")

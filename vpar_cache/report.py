@@ -31,13 +31,13 @@ _TABLE_2 = {
     "videopar": "videopar",
     SELECTED: "vtf at a threshold chosen on validation people",
 }
-_FOOTNOTES = (
-    *PROTOCOL_NOTES,
+_PUBLISHED_NOTE = (
     "published: copied from the paper, not re-run here; 3DCNN, CNN-RNN and VideoPAR are videopar, the others "
     "vtf. The paper's Table 2 sets F1 of both side by side; here they never share a column. Its Improvements "
-    "row is left out: for DUKE it is not the difference of its own rows.",
-    "prior: each output's train frequency as its probability for every tracklet. Read every number against "
-    "it.",
+    "row is left out: for DUKE it is not the difference of its own rows."
+)
+_PRIOR_NOTE = (
+    "prior: each output's train frequency as its probability for every tracklet; read every number against it."
 )
 _MARS_CAVEAT = (
     "MARS: under vtf the prior of the whole train split already scores top length 97.00, bottom type 93.35 "
@@ -171,9 +171,9 @@ def build_report(run_folders: Sequence[Path], runs_root: Path) -> Report:
     if run_folders:
         runs = [read_run(folder) for folder in find_runs(run_folders, runs_root)]
     else:
-        finished = sorted(path.parent for path in runs_root.glob("*/metrics.json"))
+        finished = sorted(path.parent for path in runs_root.glob("[!.]*/metrics.json"))  # .* is in the making
         runs = sorted((read_run(folder) for folder in finished), key=lambda run: (run.dataset, run.name))
-        unfinished = sorted({path.parent for path in runs_root.glob("*/run.json")} - set(finished))
+        unfinished = sorted({path.parent for path in runs_root.glob("[!.]*/run.json")} - set(finished))
         if unfinished:
             names = ", ".join(folder.name for folder in unfinished)
             notes.append(f"left out, not finished (no metrics.json): {names} in {runs_root}")
@@ -184,12 +184,22 @@ def build_report(run_folders: Sequence[Path], runs_root: Path) -> Report:
             "'vpar demo'"
         )
     sections = _sections(runs) if runs else _published_sections()
-    footnotes = [*_FOOTNOTES]
+    return Report(tuple(sections), tuple(_footnotes(sections, runs)), tuple(notes))
+
+
+def _footnotes(sections: Sequence[Section], runs: Sequence[RunScores]) -> list[str]:
+    """What a reader of these very tables must know."""
+    sources = {system.source for section in sections for system in section.systems}
+    footnotes = [*PROTOCOL_NOTES]
+    if "published" in sources:
+        footnotes.append(_PUBLISHED_NOTE)
+    if "prior" in sources:
+        footnotes.append(_PRIOR_NOTE)
     if not runs or any(run.is_on_paper_split and run.dataset == "mars" for run in runs):
         footnotes.append(_MARS_CAVEAT)
     if any(run.random_weights for run in runs):
         footnotes.append(_RANDOM_CAVEAT)
-    return Report(tuple(sections), tuple(footnotes), tuple(notes))
+    return footnotes
 
 
 def _published() -> dict[str, list[System]]:

@@ -44,8 +44,8 @@ class RowArray:
 
     def gather(self, rows: NDArray[np.int64], out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Copy `rows`, in their order, to (len(rows), *row_shape); into `out` where it is given."""
-        if len(rows) and not (0 <= rows.min() and rows.max() < len(self)):
-            raise IndexError(f"row {rows.max()} of {len(self)}")
+        if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)}")
         target = np.empty((len(rows), *self.shape[1:]), self.dtype) if out is None else out[: len(rows)]
         shards = np.searchsorted(self._starts, rows, side="right") - 1  # (len(rows),)
         local = rows - self._starts[shards]  # (len(rows),)

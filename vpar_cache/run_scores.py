@@ -89,7 +89,7 @@ def find_runs(folders: Sequence[Path], runs_root: Path) -> list[Path]:
     for folder in folders:
         path = next((path for path in (folder, runs_root / folder) if path.is_dir()), None)
         if path is None:
-            names = sorted(path.parent.name for path in runs_root.glob("*/metrics.json"))
+            names = sorted(path.parent.name for path in runs_root.glob("[!.]*/metrics.json"))
             mend = nearest(folder.name, names) if names else "it holds no finished run"
             raise CacheError(f"run {str(folder)!r} is no folder, nor the name of one in {runs_root}; {mend}")
         found.setdefault(path.resolve(), path)
@@ -142,9 +142,7 @@ class _Fields:
     def take(self, key: str, kind: type) -> Any:
         value = self.data.get(key)
         if type(value) is not kind or (isinstance(value, str) and not value.strip()):
-            raise CacheError(
-                f"{self.path}: {key!r} is {short_repr(value)}, but must be {kind.__name__}; {_MEND}"
-            )
+            raise CacheError(f"{self.path}: {key!r} is {short_repr(value)}, but must be {kind.__name__}; {_MEND}")
         return value
 
     def seconds(self, key: str) -> float | None:

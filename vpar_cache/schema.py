@@ -74,11 +74,14 @@ class Schema:
     def __post_init__(self) -> None:
         if not self.groups:
             raise UserError(f"schema {self.name!r} has no group: give it at least one [[group]]")
+        if empty := [group.name for group in self.groups if not group.outputs]:
+            raise UserError(f"schema {self.name!r}: group {empty[0]!r} has no output; give it at least one")
         outputs = [output.name for output in self.outputs]
         groups = [group.name for group in self.groups]
-        for kind, names in (("output", outputs), ("group", groups), ("quality flag", list(self.quality))):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
+        columns = [column for group in self.groups for column in group.columns]
+        named = (("output", outputs), ("group", groups), ("column", columns), ("quality flag", list(self.quality)))
+        for kind, names in named:
+            if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise UserError(f"schema {self.name!r} names {kind} {twice[0]!r} twice: names must be unique")
 
     @property
@@ -148,7 +151,7 @@ class Schema:
                 for group in data["groups"]
             )
             return cls(str(data["name"]), groups, tuple(str(flag) for flag in data["quality"]))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, UserError) as error:
             raise DataError(f"stored schema does not fit: {error!r}; extract the cache again") from error
 
 
@@ -174,8 +177,7 @@ MARS = Schema(
     "mars",
     (
         _binary("top length", "top length short", "short sleeves", "long sleeves", "up"),
-        _binary("bottom length", "bottom length short", "short bottoms above the knee", "long bottoms",
-                "down"),
+        _binary("bottom length", "bottom length short", "short bottoms above the knee", "long bottoms", "down"),
         _binary("shoulder bag", "shoulder bag", "a shoulder bag", "no shoulder bag", "bag"),
         _binary("backpack", "backpack", "a backpack", "no backpack"),
         _binary("hat", "hat", "a hat", "no hat"),
@@ -186,8 +188,7 @@ MARS = Schema(
                 "btype"),
         _choice("pose", "pose {}", _POSE, "angle"),
         _choice("motion", "motion {}", _MOTION, "action"),
-        _choice("top color", "{} top", "black, purple, green, blue, gray, white, yellow, red, complex",
-                "upcolor"),
+        _choice("top color", "{} top", "black, purple, green, blue, gray, white, yellow, red, complex", "upcolor"),
         _choice("bottom color", "{} bottoms",
                 "white, purple, black, green, gray, pink, yellow, blue, brown, complex", "downcolor"),
         _choice("age", "age {}", "young, teenager, adult, old"),
@@ -209,10 +210,8 @@ DUKE = Schema(
         _binary("top length", "top length long", "a long top", "a short top", "top"),
         _choice("pose", "pose {}", _POSE, "angle"),
         _choice("motion", "motion {}", _MOTION, "action"),
-        _choice("top color", "{} top", "black, white, red, purple, gray, blue, green, brown, complex",
-                "upcolor"),
-        _choice("bottom color", "{} bottoms", "black, white, red, gray, blue, green, brown, complex",
-                "downcolor"),
+        _choice("top color", "{} top", "black, white, red, purple, gray, blue, green, brown, complex", "upcolor"),
+        _choice("bottom color", "{} bottoms", "black, white, red, gray, blue, green, brown, complex", "downcolor"),
     ),
     _QUALITY,
 )  # fmt: skip
@@ -223,7 +222,7 @@ SCHEMAS = {"mars": MARS, "duke": DUKE}
 
 def _text(table: Mapping[str, Any], key: str, default: str | None, where: str) -> str:
     value = table.get(key, default)
-    if not isinstance(value, str) or (default is None and not value):
+    if not isinstance(value, str) or not value:
         raise UserError(f"{where}: {key!r} is {value!r}, but must be a text")
     return value
 
@@ -235,20 +234,27 @@ def _texts(table: Mapping[str, Any], key: str, where: str) -> list[str]:
     return value
 
 
-def _group_from_toml(table: Mapping[str, Any], where: str) -> Group:
-    known = ("name", "column", "values", "phrases", "phrase", "negative")
+_CHOICE_KEYS = ("name", "column", "values", "phrases")
+_BINARY_KEYS = ("name", "column", "phrase", "negative", "values")  # with values it would be a choice
+
+
+def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     for key in table:
         if key not in known:
             raise UserError(f"{where}: unknown key {key!r}; {nearest(key, known)}")
+
+
+def _group_from_toml(table: Mapping[str, Any], where: str) -> Group:
+    _check_keys(table, _CHOICE_KEYS if "values" in table else _BINARY_KEYS, where)
     name = _text(table, "name", None, where)
     where = f"{where} {name!r}"
     columns = (_text(table, "column", name, where),)
-    values = _texts(table, "values", where)
-    if not values:
+    if "values" not in table:
         phrase = _text(table, "phrase", name, where)
         return Group(name, (Output(name, phrase),), columns, _text(table, "negative", f"not {phrase}", where))
-    if len(values) == 1:
-        raise UserError(f"{where}: one value {values[0]!r} is no choice; leave 'values' out for a 0/1 column")
+    values = _texts(table, "values", where)
+    if len(values) < 2:
+        raise UserError(f"{where}: 'values' is {values}, no choice; leave it out for a 0/1 column")
     phrases = _texts(table, "phrases", where) or [f"{name} {value}" for value in values]
     if len(phrases) != len(values):
         raise UserError(f"{where}: {len(phrases)} phrases for {len(values)} values; give one phrase a value")
@@ -277,20 +283,17 @@ def load_schema(name_or_file: str) -> Schema:
         return SCHEMAS[name_or_file]
     path = Path(name_or_file)
     if path.suffix != ".toml":
-        raise UserError(
-            f"schema {name_or_file!r} is unknown; {nearest(name_or_file, SCHEMAS)}, or a .toml file"
-        )
+        raise UserError(f"schema {name_or_file!r} is unknown; {nearest(name_or_file, SCHEMAS)}, or a .toml file")
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise UserError(f"schema file {path}: {error.strerror}; give a readable TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"schema file {path} is no TOML: {error}") from error
+    _check_keys(data, ("name", "quality", "group"), f"schema file {path}")
     tables = data.get("group", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UserError(f"schema file {path}: 'group' must be written as [[group]] tables")
-    groups = tuple(
-        _group_from_toml(table, f"schema file {path}, group {i + 1}") for i, table in enumerate(tables)
-    )
+    groups = tuple(_group_from_toml(table, f"schema file {path}, group {i + 1}") for i, table in enumerate(tables))
     name = _text(data, "name", path.stem, f"schema file {path}")
     return Schema(name, groups, tuple(_texts(data, "quality", f"schema file {path}")))

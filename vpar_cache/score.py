@@ -108,13 +108,14 @@ def _read(path: Path) -> Any:
     if not path.is_file():
         raise DataError(f"no such file; {needs}")
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             present = file.schema_arrow.names
             missing = [column for column in COLUMNS if column not in present]
             if missing:
                 raise DataError(f"no column {missing[0]!r} among {', '.join(present) or 'none'}; {needs}")
             table = file.read(columns=[*COLUMNS, *(["split"] if "split" in present else [])])
-    except (pa.ArrowException, OSError) as error:
+            table.validate(full=True)  # text that is no UTF-8 is found here, not row by row
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(f"unreadable as parquet ({reason}); {needs}") from error
     if table.num_rows == 0:
@@ -143,9 +144,7 @@ def _texts(table: Any, column: str) -> list[str]:
         raise DataError(f"column {column!r} is {kind}, but must be string; convert it")
     texts: list[str | None] = table[column].to_pylist()
     if None in texts:
-        raise DataError(
-            f"row {texts.index(None)}: {column} is empty, but every row must have one; fill it in"
-        )
+        raise DataError(f"row {texts.index(None)}: {column} is empty, but every row must have one; fill it in")
     return [text for text in texts if text is not None]
 
 
@@ -172,5 +171,5 @@ def _matrix(table: Any, column: str, names: Sequence[str], schema: Schema) -> ND
             f"tracklet {names[wrong[0]]!r} has {lengths[wrong[0]]} {column}, but schema {schema.name} has "
             f"{schema.num_outputs} outputs; write one for each, or give the schema with --schema"
         )
-    flat = values.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False)  # (N * A,)
+    flat = values.flatten().cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)  # (N * A,)
     return np.asarray(flat, np.float64).reshape(len(names), schema.num_outputs)

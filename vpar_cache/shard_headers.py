@@ -81,8 +81,6 @@ def shard_extents(
                 raise CacheError(f"{where}: {name} is {dataset.dtype} {dataset.shape}; extract it again")
             count = int(dataset.shape[0])
             if name != fmt.AUGMENTED and count != rows:  # only train tracklets have augmented rows
-                raise CacheError(
-                    f"{where}: {name} has {count} rows, but its index lists {rows}; extract it again"
-                )
+                raise CacheError(f"{where}: {name} has {count} rows, but its index lists {rows}; extract it again")
             extents[name] = Extent(path, offset, count)
     return extents

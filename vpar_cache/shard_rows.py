@@ -39,7 +39,7 @@ def compute_shard(
     encoder: Encoder,
     config: ExtractConfig,
     header: Mapping[str, Any],
-    done: Callable[[int], None],
+    done: Callable[[int], object],
 ) -> ShardContents:
     """Take this task's tracklets from `loaded`, encode them in batches, gather the shard.
 
@@ -72,9 +72,7 @@ def compute_shard(
     )
 
 
-def _encode_batch(
-    draws: list[NDArray[np.uint8]], encoder: Encoder, config: ExtractConfig, rows: Rows
-) -> None:
+def _encode_batch(draws: list[NDArray[np.uint8]], encoder: Encoder, config: ExtractConfig, rows: Rows) -> None:
     """Encode the plain draws of B tracklets, then each view of those that have views."""
     if not draws:
         return

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from vpar_cache import cache_format as fmt
 from vpar_cache.config import ExtractConfig, differing_fields, fingerprint
+from vpar_cache.devices import resolve_device
 from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.features import read_index
@@ -44,7 +45,7 @@ def make_encoder(config: ExtractConfig, device: str) -> Encoder:
     return Encoder(
         config.backbone,
         config.weights,
-        device=device,
+        device=resolve_device(device),
         precision=config.precision,
         normalize=config.normalize,
         offline=config.offline,
@@ -134,9 +135,7 @@ class ShardRun:
             self._memory.remember(task.file, signature, digest)
         return header if header.source_digest == digest else None
 
-    def _compute_all(
-        self, todo: queue.SimpleQueue[ShardTask], pool: ThreadPoolExecutor, bar: tqdm[Any]
-    ) -> None:
+    def _compute_all(self, todo: queue.SimpleQueue[ShardTask], pool: ThreadPoolExecutor, bar: tqdm[Any]) -> None:
         """One writer a device; all take from the same list."""
         before, started = bar.n, time.monotonic()
         devices = self._config.devices
@@ -150,7 +149,7 @@ class ShardRun:
                         future.result()
                 finally:
                     self._stop.set()
-        save_timing(self._config.out, time.monotonic() - started, bar.n - before, str(self._encoder.device))
+        save_timing(self._config.out, time.monotonic() - started, int(bar.n - before), str(self._encoder.device))
 
     def _compute_on(
         self, device: str, todo: queue.SimpleQueue[ShardTask], pool: ThreadPoolExecutor, bar: tqdm[Any]

@@ -133,7 +133,8 @@ def write_index(path: Path, contents: IndexContents) -> None:
 
 
 def _utf8(length: int) -> np.dtype[Any]:
-    return h5py.string_dtype("utf-8", length)
+    dtype: np.dtype[Any] = h5py.string_dtype("utf-8", length)
+    return dtype
 
 
 _SHARD_ROW = np.dtype(

@@ -30,9 +30,9 @@ LONG_COLUMNS = (
 )  # fmt: skip
 
 PROTOCOL_NOTES = (
-    f"vtf: probability > {VTF_THRESHOLD}; one output: P, R and F1 of the positive class; several: P, R and F1 "
-    "of each tracklet, averaged over tracklets; then the mean over groups. F1 is averaged like P and R; their "
-    "harmonic mean, which PAR toolboxes often print, is higher.",
+    f"vtf: probability > {VTF_THRESHOLD}; one output: P, R and F1 of the positive class; several: P, R and "
+    "F1 of each tracklet, averaged over tracklets; then the mean over groups. F1 is averaged like P and R; "
+    "their harmonic mean, which PAR toolboxes often print, is higher.",
     f"videopar: the most probable class of a group (one output: probability > {VIDEOPAR_THRESHOLD}), macro "
     "F1 over all its classes, an absent class scoring 0; acc is accuracy; then the mean over groups.",
 )

@@ -16,22 +16,21 @@ Recognition", 2019.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
-from vpar_cache.errors import DataError, UserError
+from vpar_cache.errors import UserError
 from vpar_cache.schema import DUKE
 from vpar_cache.tracklets.tracklet import (
     Dataset,
     LeftOut,
     Split,
     build_dataset,
-    file_names,
     first_few,
+    list_names,
     require,
 )
-from vpar_cache.tracklets.tracks import Track, TrackKey, join_labels, read_track_labels
+from vpar_cache.tracklets.tracks import Track, join_labels, read_track_labels
 
 # Gallery before query, so that of a tracklet in both the gallery's frames are used.
 _FOLDERS: tuple[tuple[str, Split], ...] = (("train", "train"), ("gallery", "test"), ("query", "test"))
@@ -59,8 +58,54 @@ def load_duke(root: Path) -> Dataset:
     require(root, "folder", _GET_IMAGES, UserError)
     labels_path = root / "duke_attributes.csv"
     require(labels_path, "file", _GET_LABELS)
-    tracks: dict[TrackKey, Track] = {}
-    left_out: dict[str, LeftOut] = {}
-    for name, split in _FOLDERS:
+    for name, _ in _FOLDERS:
         require(root / name, "folder", _GET_IMAGES)
-        ...
+    folders, notes = _tracklet_folders(root)
+    tracks: list[Track] = []
+    left_out: list[LeftOut] = []
+    for folder, split in folders:
+        track = _read_track(folder, split)
+        if isinstance(track, Track):
+            tracks.append(track)
+        else:
+            left_out.append(LeftOut(folder.relative_to(root).as_posix(), split, track))
+    tracklets, join_notes = join_labels(tracks, read_track_labels(labels_path, DUKE))
+    return build_dataset("duke", DUKE, tracklets, left_out, notes + join_notes)
+
+
+def _tracklet_folders(root: Path) -> tuple[list[tuple[Path, Split]], list[str]]:
+    """Each tracklet's folder once, with its split; and a note on folders that are not numbers."""
+    found: dict[tuple[Split, str, str], Path] = {}
+    other: list[str] = []
+
+    def numbers(folder: Path) -> list[str]:
+        names = sorted(list_names(folder, "folder"))
+        other.extend(repr(f"{folder.name}/{name}") for name in names if not _NUMBER.fullmatch(name))
+        return [name for name in names if _NUMBER.fullmatch(name)]
+
+    for name, split in _FOLDERS:
+        for person in numbers(root / name):
+            for tracklet in numbers(root / name / person):
+                found.setdefault((split, person, tracklet), root / name / person / tracklet)
+    notes = [f"{len(other)} folders are not named by a number ({first_few(other)}): not used"] if other else []
+    return [(folder, split) for (split, _, _), folder in found.items()], notes
+
+
+def _read_track(folder: Path, split: Split) -> Track | str:
+    """The track in a folder PPPP/TTTT, or why it cannot be used."""
+    person, tracklet = int(folder.parent.name), int(folder.name)
+    frames: list[tuple[int, str]] = []
+    cameras: set[int] = set()
+    for name in sorted(list_names(folder, "file")):
+        if not name.endswith(".jpg") or name.startswith("."):
+            continue
+        match = _FRAME.fullmatch(name)
+        if not match or int(match["person"]) != person:
+            return f"{name!r} is no frame name of person {person} such as 0001_C6_F0099_X30823.jpg"
+        frames.append((int(match["frame"]), name))
+        cameras.add(int(match["camera"]))
+    if not frames:
+        return "the folder holds no .jpg frame"
+    if len(cameras) > 1:
+        return f"the frames are of cameras {sorted(cameras)}, but a tracklet is of one"
+    return Track((person, cameras.pop(), tracklet), split, folder, tuple(name for _, name in sorted(frames)))

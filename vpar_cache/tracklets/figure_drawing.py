@@ -85,9 +85,7 @@ def draw_figure(
 class _Figure:
     """Builds the sketch of a person: joints first, then one method for each thing to see."""
 
-    def __init__(
-        self, view: View, labels: Mapping[str, int], traits: Traits, gait: str, phase: float
-    ) -> None:
+    def __init__(self, view: View, labels: Mapping[str, int], traits: Traits, gait: str, phase: float) -> None:
         height, head = _HEIGHT_AND_HEAD[labels["age"]]
         self.labels, self.traits, self.phase = labels, traits, phase
         self.riding = gait == "riding"

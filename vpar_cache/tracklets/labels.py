@@ -60,9 +60,12 @@ class LabelRow:
         """The error for a key whose text breaks `rule`."""
         return DataError(f"{self.path} line {self.line}, column {key!r}: {_shown(self.keys[key])} {rule}")
 
+    def is_integer(self, key: str) -> bool:
+        return _INTEGER.fullmatch(self.keys[key]) is not None
+
     def integer(self, key: str) -> int:
         """The key's value. Anything but an integer of at most nine digits is a DataError."""
-        if not _INTEGER.fullmatch(self.keys[key]):
+        if not self.is_integer(key):
             raise self.error(key, "is no integer of 1 to 9 digits; write one")
         return int(self.keys[key])
 
@@ -87,9 +90,7 @@ def read_labels(path: Path, schema: Schema, keys: Sequence[KeyColumn]) -> LabelF
     if not header:
         raise DataError(f"{path} is empty; its first line must name the columns")
     if len(header) > MAX_COLUMNS:
-        raise DataError(
-            f"{path} has {len(header)} columns, but {MAX_COLUMNS} is the most; remove other columns"
-        )
+        raise DataError(f"{path} has {len(header)} columns, but {MAX_COLUMNS} is the most; remove other columns")
     columns = _Columns.find(path, header, schema, keys)
     rows: list[LabelRow] = []
     for line, fields in records:
@@ -186,7 +187,9 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
             if fields:
                 yield reader.line_num, fields
     except csv.Error as error:
-        raise DataError(f"{path} line {reader.line_num} is no CSV ({error}); check its quotes") from error
+        raise DataError(
+            f"{path} line {reader.line_num} is no CSV ({error}); check its quotes and line ends"
+        ) from error
 
 
 def _lines(path: Path) -> Iterator[str]:

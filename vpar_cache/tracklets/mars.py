@@ -30,19 +30,19 @@ from vpar_cache.tracklets.tracklet import (
     Split,
     Tracklet,
     build_dataset,
-    file_names,
+    list_names,
     require,
 )
 from vpar_cache.tracklets.tracks import Track, join_labels, read_track_labels
 
-MAX_LIST_BYTES = 256_000_000
+MAX_LIST_BYTES = 64_000_000
 """Of a name list. The longest real one has 14 MB."""
 
 _FRAME = re.compile(r"(?:[0-9]{4}|00-1)C[0-9]T[0-9]{4}F[0-9]{3,6}\.jpg")
 _TRACK_LENGTH = len("0001C1T0001")
 _JUNK, _DISTRACTOR = -1, 0
 
-_GET_IMAGES = "unpack bbox_train.zip and bbox_test.zip of the MARS project page (Zheng et al. 2016) there"
+_GET_IMAGES = "unpack bbox_train.zip and bbox_test.zip of the MARS project page (Zheng et al. 2016) into the root"
 _GET_INFO = "copy the folder 'info' of the authors' MARS-evaluation repository on GitHub into the root"
 _GET_LABELS = (
     "get mars_attributes.csv from the authors of the attribute annotations (Chen, Li and Wang 2019) "
@@ -87,9 +87,7 @@ def _read_tracks(root: Path, split: Split) -> list[Track]:
     names = _read_names(names_path)
     images = root / f"bbox_{split}"
     table = _read_table(table_path, split, len(names))
-    return [
-        _track(row, names, images, split, f"{table_path} row {i}") for i, row in enumerate(table.tolist(), 1)
-    ]
+    return [_track(row, names, images, split, f"{table_path} row {i}") for i, row in enumerate(table.tolist(), 1)]
 
 
 def _read_names(path: Path) -> list[str]:
@@ -114,7 +112,7 @@ def _read_names(path: Path) -> list[str]:
 
 
 def _read_table(path: Path, split: Split, num_names: int) -> NDArray[np.int64]:
-    """(N, 4) of start, end, person, camera; every start and end lies in the name list."""
+    """(N, 4) of start, end, person, camera; a name is in one tracklet at most."""
     matrices = read_matrices(path)
     wanted = (f"track_{split}_info", f"tracks_{split}_info")
     found = [matrices[name] for name in wanted if name in matrices]
@@ -135,6 +133,11 @@ def _read_table(path: Path, split: Split, num_names: int) -> NDArray[np.int64]:
             f"{path} row {wrong[0] + 1} is {shown}, but must be start, end, person, camera, all whole, with "
             f"1 <= start <= end <= {num_names}, the length of {split}_name.txt; {_GET_INFO}"
         )
+    rows = table[np.argsort(start, kind="stable")]
+    shared = np.flatnonzero(rows[1:, 0] <= rows[:-1, 1])
+    if len(shared):
+        name = f"line {rows[shared[0] + 1, 0]:.15g} of {split}_name.txt"
+        raise DataError(f"{path}: {name} is in two tracklets, but a frame is of one; {_GET_INFO}")
     return table.astype(np.int64)
 
 
@@ -170,7 +173,7 @@ def _with_all_frames(tracklets: Iterable[Tracklet]) -> tuple[list[Tracklet], lis
     present: list[Tracklet] = []
     left_out: list[LeftOut] = []
     for folder, in_folder in by_folder.items():
-        on_disk = file_names(folder)  # one listing a person, not a look-up a frame
+        on_disk = list_names(folder, "file")  # one listing a person, not a look-up a frame
         for tracklet in in_folder:
             missing = [name for name in tracklet.frames if name not in on_disk]
             if missing:

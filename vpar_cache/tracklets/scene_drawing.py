@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,24 +58,21 @@ def make_camera(rng: Generator) -> Camera:
     pen = ImageDraw.Draw(image)
     pen.rectangle((0, horizon, width, _H), fill=_muted(ground, 0, rng))
     for _ in range(22):  # windows and doors
-        x, w, h = rng.integers(0, width), rng.integers(30, 110), rng.integers(40, 150)
-        y = rng.integers(0, horizon - 30)
-        pen.rectangle(
-            (x, y, x + w, min(y + h, horizon)), fill=_muted(wall, 45, rng), outline=_muted(wall, 60, rng)
-        )
+        x, y, w, h = _whole(rng, (0, width), (0, horizon - 30), (30, 110), (40, 150))
+        box = (x, y, x + w, min(y + h, horizon))
+        pen.rectangle(box, fill=_muted(wall, 45, rng), outline=_muted(wall, 60, rng))
     for _ in range(30):  # marks on the ground
-        x, y, w = rng.integers(0, width), rng.integers(horizon, _H), rng.integers(30, 240)
-        pen.rectangle((x, y, x + w, y + rng.integers(3, 14)), fill=_muted(ground, 30, rng))
+        x, y, w, h = _whole(rng, (0, width), (horizon, _H), (30, 240), (3, 14))
+        pen.rectangle((x, y, x + w, y + h), fill=_muted(ground, 30, rng))
     for _ in range(7):  # posts far away
-        x, w = rng.integers(0, width), rng.integers(6, 18)
+        x, w = _whole(rng, (0, width), (6, 18))
         pen.rectangle((x, 0, x + w, horizon + 40), fill=_muted(wall, 60, rng))
-    return Camera(
-        image.filter(ImageFilter.GaussianBlur(2)), rng.uniform(0.85, 1.1) * rng.uniform(0.94, 1.06, 3)
-    )
+    gain = rng.uniform(0.85, 1.05) * rng.uniform(0.94, 1.06, 3)
+    return Camera(image.filter(ImageFilter.GaussianBlur(2)), gain)
 
 
 def draw_tracklet(
-    people: Collection[Person], flags: Collection[str], frames: int, camera: Camera, rng: Generator
+    people: Sequence[Person], flags: Collection[str], frames: int, camera: Camera, rng: Generator
 ) -> list[Image.Image]:
     """The crops of the first person, with the others (if any) half hidden behind; no person: a false alarm.
 
@@ -112,7 +109,7 @@ class _Walk:
             self.scale *= 0.85
             self.foot += ((0.4 if self.mirrored else -0.4) * _W, -0.04 * _H)
         if "background-dominant" in flags:
-            self.scale *= 0.66
+            self.scale *= 0.72
             self.foot += (rng.uniform(-0.1, 0.1) * _W, -0.14 * _H)
         if "cut-out" in flags:
             self.scale *= 1.1
@@ -134,7 +131,7 @@ class _Obstacle:
     def __init__(self, rng: Generator) -> None:
         self.post = bool(rng.integers(2))
         self.colour = _muted(np.array([95, 95, 95]), 45, rng)
-        self.size = int(rng.integers(40, 64) if self.post else rng.integers(130, 175))
+        self.size = int(rng.integers(40, 64) if self.post else rng.integers(70, 125))
 
     def draw(self, pen: ImageDraw.ImageDraw, time: float) -> None:
         box = (0, _H - self.size, _W, _H)
@@ -148,7 +145,7 @@ class _Lens:
     """The camera's colour and noise."""
 
     def __init__(self, camera: Camera, rng: Generator) -> None:
-        gain = camera.gain * rng.uniform(0.92, 1.08)
+        gain = camera.gain * rng.uniform(0.93, 1.05)
         levels = np.arange(256)
         self.table = [int(v) for factor in gain for v in np.clip(levels * factor, 0, 255)]
         self.margin = 32
@@ -157,10 +154,12 @@ class _Lens:
 
     def take(self, crop: Image.Image, rng: Generator) -> Image.Image:
         dx, dy = rng.integers(0, self.margin, 2)
-        pixels = (
-            np.asarray(crop.point(self.table), dtype=np.int16) + self.noise[dy : dy + HEIGHT, dx : dx + WIDTH]
-        )
+        pixels = np.asarray(crop.point(self.table), dtype=np.int16) + self.noise[dy : dy + HEIGHT, dx : dx + WIDTH]
         return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def _whole(rng: Generator, *ranges: tuple[int, int]) -> list[int]:
+    return [int(rng.integers(low, high)) for low, high in ranges]
 
 
 def _blur(rng: Generator) -> ImageFilter.Filter | None:

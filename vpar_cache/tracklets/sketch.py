@@ -123,9 +123,7 @@ class Sketch:
     ) -> None:
         """A flat ellipse that always faces the camera."""
         (x, y), a, b = self.project(centre), width * self.scale, height * self.scale
-        self._add(
-            anchor or [centre], nearer, lambda pen: pen.ellipse((x - a, y - b, x + a, y + b), fill=colour)
-        )
+        self._add(anchor or [centre], nearer, lambda pen: pen.ellipse((x - a, y - b, x + a, y + b), fill=colour))
 
     def dome(self, centre: Point, radius: float, colour: Colour, nearer: float = 0.0) -> None:
         """The upper half of a ball."""
@@ -133,9 +131,7 @@ class Sketch:
         box = (x - r, y - r, x + r, y + r)
         self._add([centre], nearer, lambda pen: pen.pieslice(box, 180, 360, fill=colour))
 
-    def _add(
-        self, points: Sequence[Point], nearer: float, draw: Callable[[ImageDraw.ImageDraw], None]
-    ) -> None:
+    def _add(self, points: Sequence[Point], nearer: float, draw: Callable[[ImageDraw.ImageDraw], None]) -> None:
         self.shapes.append((sum(map(self.depth, points)) / len(points) + nearer, draw))
 
 

@@ -1,86 +1,57 @@
 """The procedural dataset of `vpar demo`: drawn pedestrians, written in the official layout of MARS.
 
 It goes through the same loader as MARS, so that the demo exercises the real path. Every one of the 43 outputs
-is visible in the picture and occurs in both splits. Train and test show different people. Of MARS's quality
-flags, occlusion, cut-out, multi-person and background-dominant are drawn; the three about a wrong target
-stay 0, because here the labels are always those of the person drawn.
+is visible in the picture (see figure_drawing) and occurs in both splits; train and test show different
+people. Of MARS's quality flags, occlusion, cut-out, multi-person and background-dominant are drawn; the three
+about a wrong target stay 0, because here the labels are always those of the person drawn.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.random import Generator, default_rng
-from numpy.typing import NDArray
+from numpy.random import default_rng
 from scipy.io import savemat
 
 from vpar_cache.errors import UserError
 from vpar_cache.schema import MARS
-from vpar_cache.tracklets.figure_drawing import BOTTOM_COLOURS, TOP_COLOURS, Traits
-from vpar_cache.tracklets.scene_drawing import Camera, Person, draw_tracklet, make_camera
-from vpar_cache.tracklets.sketch import Colour
+from vpar_cache.tracklets.casting import CAMERAS, Plan, plan_tracklets, plan_unlabelled
+from vpar_cache.tracklets.scene_drawing import draw_tracklet, make_camera
 
-CAMERAS = 3
 _VERSION = 1
-"""Raise it when the pictures or labels of a seed change."""
-_DONE = "demo.json"
-_QUALITY = 90
-_SPLITS = ("train", "test")
-_CASTING, _CAMERA, _SHOOTING = range(3)  # streams of random numbers
-
-_PERSON_SHARES: dict[str, tuple[float, ...]] = {
-    "gender": (0.55, 0.45),
-    "top length": (0.45, 0.55),
-    "bottom length": (0.6, 0.4),
-    "shoulder bag": (0.7, 0.3),
-    "backpack": (0.7, 0.3),
-    "hat": (0.75, 0.25),
-    "hand bag": (0.75, 0.25),
-    "hair": (0.65, 0.35),
-    "bottom type": (0.25, 0.75),
-    "top color": (0.14, 0.09, 0.10, 0.12, 0.10, 0.14, 0.09, 0.12, 0.10),
-    "bottom color": (0.09, 0.08, 0.14, 0.08, 0.12, 0.09, 0.08, 0.14, 0.10, 0.08),
-    "age": (0.15, 0.22, 0.43, 0.20),
-}
-"""How often each label value occurs; at least 1 in 20, so that 20 people show all of them."""
-_TRACKLET_SHARES: dict[str, tuple[float, ...]] = {
-    "pose": (0.17, 0.17, 0.18, 0.17, 0.18, 0.13),
-    "motion": (0.45, 0.14, 0.14, 0.15, 0.12),
-}
-_WITH_GENDER = {"hair": 1.0, "bottom type": -1.0}
-"""Groups that lean on gender, as they do in MARS: a model must not be able to take them as independent."""
-_FLAG_SHARES = {"occlusion": 0.10, "cut-out": 0.08, "multi-person": 0.08, "background-dominant": 0.10}
-
-_SKINS: tuple[Colour, ...] = (
-    (240, 200, 168),
-    (226, 176, 138),
-    (198, 144, 104),
-    (150, 100, 68),
-    (104, 68, 46),
-)
-_HAIRS: tuple[Colour, ...] = ((22, 18, 18), (58, 38, 24), (104, 66, 36), (214, 176, 96), (150, 66, 34))
-_SHOES: tuple[Colour, ...] = ((30, 28, 30), (84, 52, 32), (225, 225, 225))
-_ACCENTS: tuple[Colour, ...] = (
-    (20, 135, 140), (235, 120, 30), (150, 95, 45), (200, 40, 110), (90, 185, 60), (30, 45, 90), (225, 205, 150),
+"""Raise it when a seed gives other pictures or labels."""
+_DONE, _BEGUN = "demo.json", "demo.json.partial"
+_JPEG_QUALITY = 90
+_CASTING, _CAMERA, _SHOOTING = range(3)  # independent streams of random numbers
+_COLUMNS = (
+    "motion", "pose", *MARS.quality, "top color", "bottom color", "age", "top length", "bottom length",
+    "shoulder bag", "backpack", "hat", "hand bag", "hair", "gender", "bottom type",
 )  # fmt: skip
-"""Hats and bags."""
+"""Of mars_attributes.csv, after the key."""
+_LIMITS = {
+    "train_people": (1, 4999),
+    "test_people": (1, 4999),
+    "tracklets_per_person": (1, 9999),
+    "frames": (1, 999),
+    "distractors": (0, 9999),
+    "junk": (0, 9999),
+}
+"""What fits into the digits of MARS's file names."""
 
 
 @dataclass(frozen=True)
 class DemoSize:
-    """How much to draw. The default gives 162 train and 66 test tracklets of 8 frames."""
+    """How much to draw. The default gives 160 train and 64 test tracklets."""
 
-    train_people: int = 54
-    test_people: int = 22
-    tracklets_per_person: int = 3
+    train_people: int = 80
+    test_people: int = 32
+    """With 20 people in a split, all 43 outputs occur in it."""
+    tracklets_per_person: int = 2
     frames: int = 8
     """In each tracklet."""
     distractors: int = 2
@@ -89,67 +60,100 @@ class DemoSize:
     """Unlabelled tracklets without a person (person -1) in the test split, as in MARS."""
 
     def __post_init__(self) -> None:
-        limits = {"train_people": (1, 4999), "test_people": (1, 4999), "tracklets_per_person": (1, 9999),
-                  "frames": (1, 999), "distractors": (0, 9999), "junk": (0, 9999)}  # fmt: skip
-        for name, (low, high) in limits.items():
+        for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
-                raise UserError(
-                    f"demo size {name} is {value!r}, but must be a whole number from {low} to {high}"
-                )
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A tracklet to draw. Without a label row when `person_id` is 0 or -1."""
-
-    person_id: int
-    camera: int
-    number: int
-    people: tuple[Person, ...]
-    flags: tuple[str, ...] = ()
-
-    @property
-    def folder(self) -> str:
-        return "00-1" if self.person_id == -1 else f"{self.person_id:04d}"
-
-    @property
-    def name(self) -> str:
-        return f"{self.folder}C{self.camera}T{self.number:04d}"
-
-    def label_row(self) -> list[int]:
-        """In the order of _csv_header."""
-        labels = self.people[0].labels
-        quality = [int(flag in self.flags) for flag in MARS.quality]
-        key = [self.person_id, self.camera, self.number]
-        return [*key, labels["motion"], labels["pose"], *quality, *(labels[name] for name in _LATER_COLUMNS)]
-
-
-_LATER_COLUMNS = ("top color", "bottom color", "age", "top length", "bottom length", "shoulder bag", "backpack",
-                  "hat", "hand bag", "hair", "gender", "bottom type")  # fmt: skip
-_CSV_HEADER = ("person_id", "camera_id", "tracklets_id", "motion", "pose", *MARS.quality, *_LATER_COLUMNS)
+                raise UserError(f"demo size {name} is {value!r}; give a whole number from {low} to {high}")
 
 
 def write_demo(root: Path, size: DemoSize, seed: int) -> Path:
     """Draw a dataset below `root` and return `root`; the same size and seed give the same bytes.
 
-    `demo.json` is written last: a finished dataset of the same settings is kept as it is, an interrupted one
-    is drawn again. A folder that holds anything else is a UserError.
+    `demo.json` is written last. A finished dataset of the same settings is kept as it is, an interrupted one
+    is drawn again, and a folder that holds anything else is a UserError.
     """
     if type(seed) is not int or seed < 0:
-        raise UserError(f"demo seed is {seed!r}, but must be a whole number from 0 up")
+        raise UserError(f"demo seed is {seed!r}; give a whole number from 0 up")
     settings = {"format": "vpar-demo", "version": _VERSION, "seed": seed, "size": asdict(size)}
     if _claim(root, settings):
         return root
-    cameras = [make_camera(default_rng((seed, _CAMERA, camera))) for camera in range(CAMERAS)]
-    (root / "info").mkdir(exist_ok=True)
-    plans = {split: _plan(split, size, seed) for split in _SPLITS}
-    for split in _SPLITS:
-        names = []
-        for plan in plans[split]:
-            rng = default_rng((seed, _SHOOTING, plan.person_id + 1, plan.number))
-            names.append(_write_frames(root / f"bbox_{split}" / plan.folder, plan, size.frames, cameras, rng))
-        _write_info(root / "info", split, plans[split], names)
-    _write_labels(root / "mars_attributes.csv", [plan for split in _SPLITS for plan in plans[split]])
-    (root / f"{_DONE}.partial").replace(root / _DONE)
+    train = plan_tracklets(1, size.train_people, size.tracklets_per_person, default_rng((seed, _CASTING, 0)))
+    test = plan_tracklets(
+        1 + size.train_people, size.test_people, size.tracklets_per_person, default_rng((seed, _CASTING, 1))
+    )
+    unlabelled = plan_unlabelled(size.distractors, size.junk, default_rng((seed, _CASTING, 2)))
+    _write_split(root, "train", train, size.frames, seed)
+    _write_split(root, "test", unlabelled + test, size.frames, seed)
+    _write_mat(root / "info/query_IDX.mat", "query_IDX", [_queries(unlabelled + test)])
+    _write_labels(root / "mars_attributes.csv", train + test)
+    (root / _BEGUN).replace(root / _DONE)
     return root
+
+
+def _claim(root: Path, settings: Mapping[str, object]) -> bool:
+    """Whether the dataset is there already. Else mark `root` as begun, or refuse it."""
+    text = json.dumps(settings, indent=1) + "\n"
+    mend = "give a new or empty folder, or delete this one"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for name in (_DONE, _BEGUN):
+            if (root / name).is_file():
+                if (root / name).read_text("utf-8", errors="replace") == text:
+                    return name == _DONE
+                raise UserError(f"{root} holds a demo dataset of another size, seed or version; {mend}")
+        if any(root.iterdir()):
+            raise UserError(f"{root} is not empty and holds no demo dataset; {mend}")
+        (root / _BEGUN).write_text(text, "utf-8")
+    except OSError as error:
+        raise UserError(f"{root} cannot take the demo dataset ({error.strerror}); {mend}") from error
+    return False
+
+
+def _write_split(root: Path, split: str, plans: Sequence[Plan], frames: int, seed: int) -> None:
+    """Frames, name list and track file of one split."""
+    cameras = [make_camera(default_rng((seed, _CAMERA, camera))) for camera in range(CAMERAS)]
+    names: list[str] = []
+    tracks = []
+    for plan in plans:
+        # The label -1 cannot seed a generator: count from it.
+        rng = default_rng((seed, _SHOOTING, plan.person_id + 1, plan.number))
+        folder = root / f"bbox_{split}" / _folder(plan)
+        folder.mkdir(parents=True, exist_ok=True)
+        tracks.append((len(names) + 1, len(names) + frames, plan.person_id, plan.camera))
+        crops = draw_tracklet(plan.people, plan.flags, frames, cameras[plan.camera - 1], rng)
+        for i, crop in enumerate(crops, start=1):
+            names.append(f"{_folder(plan)}C{plan.camera}T{plan.number:04d}F{i:03d}.jpg")
+            crop.save(folder / names[-1], quality=_JPEG_QUALITY)
+    info = root / "info"
+    info.mkdir(exist_ok=True)
+    (info / f"{split}_name.txt").write_text("".join(f"{name}\n" for name in names), "ascii", newline="\n")
+    _write_mat(info / f"tracks_{split}_info.mat", f"track_{split}_info", tracks)
+
+
+def _folder(plan: Plan) -> str:
+    return "00-1" if plan.person_id == -1 else f"{plan.person_id:04d}"
+
+
+def _queries(plans: Sequence[Plan]) -> list[int]:
+    """One tracklet of every person in every camera, as 1-based rows of the track file."""
+    first: dict[tuple[int, int], int] = {}
+    for row, plan in enumerate(plans, start=1):
+        if plan.person_id > 0:
+            first.setdefault((plan.person_id, plan.camera), row)
+    return list(first.values())
+
+
+def _write_mat(path: Path, variable: str, rows: Sequence[Sequence[int]]) -> None:
+    """A MATLAB 5 file. scipy writes the time and the platform into its first 116 bytes: overwrite them."""
+    savemat(path, {variable: np.array(rows, dtype=np.int32)})
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 5.0 MAT-file, written by vpar-cache".ljust(116))
+
+
+def _write_labels(path: Path, plans: Sequence[Plan]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("person_id", "camera_id", "tracklets_id", *_COLUMNS))
+        for plan in plans:
+            values = {**plan.people[0].labels, **{flag: int(flag in plan.flags) for flag in MARS.quality}}
+            writer.writerow((plan.person_id, plan.camera, plan.number, *(values[name] for name in _COLUMNS)))

@@ -95,9 +95,7 @@ def build_dataset(
     """Put tracklets in the fixed order. A tracklet id given twice or an empty split is a DataError."""
     twice = duplicate_ids(tracklets)
     if twice:
-        raise DataError(
-            f"{name}: {len(twice)} tracklet ids occur twice ({first_few(twice)}); ids must be unique"
-        )
+        raise DataError(f"{name}: {len(twice)} tracklet ids occur twice ({first_few(twice)}); ids must be unique")
     left_out, notes = sorted(left_out, key=_place), tuple(notes)
     for split in SPLITS:
         if not any(tracklet.split == split for tracklet in tracklets):
@@ -113,26 +111,28 @@ def _place(item: Tracklet | LeftOut) -> tuple[bool, str]:
     return item.split == "test", item.tracklet_id
 
 
-def require(
-    path: Path, kind: Literal["file", "folder"], mend: str, error: type[VparError] = DataError
-) -> None:
+EntryKind = Literal["file", "folder"]
+
+
+def require(path: Path, kind: EntryKind, mend: str, error: type[VparError] = DataError) -> None:
     """Raise `error`, with how to get the file or folder, unless it is there."""
     try:
         found = path.is_file() if kind == "file" else path.is_dir()
     except OSError as reason:
         raise error(f"{path} cannot be read ({reason.strerror}); {mend}") from reason
     if not found:
-        raise error(f"{path} is no {kind}; {mend}")
+        raise error(f"no {kind} at {path}; {mend}")
 
 
-def file_names(folder: Path) -> set[str]:
-    """The files in `folder`, by one listing; none where it is missing. Unreadable is a DataError."""
+def list_names(folder: Path, kind: EntryKind) -> set[str]:
+    """The files or the folders in `folder`, by one listing; none where it is missing.
+
+    A folder that cannot be read is a DataError.
+    """
     try:
         with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
+            return {e.name for e in entries if (e.is_file() if kind == "file" else e.is_dir())}
     except (FileNotFoundError, NotADirectoryError):
         return set()
     except OSError as error:
-        raise DataError(
-            f"{folder} cannot be read ({error.strerror}); check its name and permissions"
-        ) from error
+        raise DataError(f"{folder} cannot be read ({error.strerror}); check its name and rights") from error

@@ -56,9 +56,7 @@ def read_track_labels(path: Path, schema: Schema) -> TrackLabels:
         key = (row.integer("person_id"), row.integer("camera_id"), row.integer("tracklets_id"))
         if key in rows:
             first = rows[key].line
-            raise DataError(
-                f"{path} line {row.line}: {track_name(key)} is labelled at line {first} too; keep one"
-            )
+            raise DataError(f"{path} line {row.line}: {track_name(key)} is labelled at line {first} too; keep one")
         rows[key] = row
     return TrackLabels(rows, file.notes)
 

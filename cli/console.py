@@ -1,0 +1,55 @@
+"""Results to stdout, everything else to stderr; nothing is cut where no terminal would cut it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # imported where they are needed: `vpar --help` pays for none of them
+    from rich.console import RenderableType
+
+    from vpar_cache.tables import Document
+
+_NATURAL_WIDTH = 100_000
+"""Where stdout is a file or a pipe: no table is that wide, so that none is folded."""
+
+
+def stdout_width() -> int | None:
+    """Columns of the terminal; None when stdout is none, so that everything keeps its natural width."""
+    from rich.console import Console
+
+    return Console().width if sys.stdout.isatty() else None
+
+
+def print_blocks(blocks: Sequence[RenderableType]) -> None:
+    """Draw on stdout."""
+    from rich.console import Console
+
+    width = stdout_width()
+    console = Console(width=width or _NATURAL_WIDTH, highlight=False)
+    for block in blocks:
+        console.print(block, soft_wrap=width is None)
+
+
+def print_document(document: Document, format: str) -> None:
+    """Tables on stdout, in one of tables.FORMATS."""
+    from vpar_cache.tables import check_format, render, rich_blocks
+
+    check_format(format)
+    if format == "rich":
+        print_blocks(rich_blocks(document.blocks(), stdout_width()))
+    else:
+        print_text(render(document, format))
+
+
+def print_text(text: str) -> None:
+    """Write to stdout as it is."""
+    sys.stdout.write(text)
+
+
+def say(message: str) -> None:
+    """A line to stderr, above a progress bar if there is one."""
+    from tqdm import tqdm
+
+    tqdm.write(message, file=sys.stderr)

@@ -1,0 +1,34 @@
+"""`vpar demo`: the whole path without a download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import print_document, print_text, say
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(demo)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("demo"),
+    frames: Annotated[int, typer.Option(help="Frames per tracklet.")] = 2,
+    epochs: Annotated[int, typer.Option(help="Epochs of the fusion model.")] = 40,
+    seed: Annotated[int, typer.Option(help="Of drawings, weights and training.")] = 0,
+    device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
+) -> None:
+    """Draw a small dataset, extract, train, report, and draw a picture. Nothing is downloaded.
+
+    CLIP's weights are random here, so that the demo runs anywhere: it shows that everything works and that
+    the fusion model learns, not how well CLIP would do.
+    """
+    from vpar_cache.workflows.demo import DemoConfig, run_demo
+
+    result = run_demo(DemoConfig(out=out, frames=frames, epochs=epochs, seed=seed, device=device), say)
+    print_document(result.report, "rich")
+    print_text(f"features: {result.index}\nrun:      {result.run.folder}\npicture:  {result.picture}\n")

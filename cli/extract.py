@@ -1,0 +1,99 @@
+"""`vpar extract`: stage 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vpar_cache.errors import UserError
+
+from .console import print_text, say
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(extract)
+
+
+def extract(
+    dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
+    root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The index to write. Default: cache/DATASET.h5.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="GPU numbers, as in 0 or 0,1. One writer each.")] = None,
+    device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
+    labels: Annotated[Path | None, typer.Option(help="folder: CSV of labels. Default: ROOT/labels.csv.")] = None,
+    schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file of your attributes.")] = "mars",
+    backbone: Annotated[str, typer.Option(help="An open_clip ViT.")] = "ViT-B-16-quickgelu",
+    weights: Annotated[str, typer.Option(help="A hub tag, a .safetensors or .pt file, random:SEED.")] = "openai",
+    frames: Annotated[int, typer.Option(help="Frames per tracklet.")] = 6,
+    sampling: Annotated[str, typer.Option(help="Which frames: uniform or random.")] = "uniform",
+    seed: Annotated[int, typer.Option(help="Of random sampling, views and the demo's drawings.")] = 0,
+    views: Annotated[int, typer.Option(help="Augmented draws stored per train tracklet.")] = 0,
+    keep_frames: Annotated[bool, typer.Option("--keep-frames", help="Store the tokens of every frame.")] = False,
+    resize: Annotated[str, typer.Option(help="To a square: pad or stretch.")] = "pad",
+    normalize: Annotated[str, typer.Option(help="Pixels: clip's own, or half (the authors' code).")] = "clip",
+    prompts: Annotated[str, typer.Option(help="paper, words, or a TOML file.")] = "paper",
+    precision: Annotated[str, typer.Option(help="Of the encoder: auto, fp32, bf16 or fp16.")] = "auto",
+    batch_size: Annotated[int | None, typer.Option(help="Frames per forward pass. Default: by device.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Threads that decode. Default: the cores.")] = None,
+    shard_size: Annotated[int | None, typer.Option(help="Tracklets per shard. Default: about 52 MB.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Use only so many tracklets, spread evenly.")] = None,
+    max_bad: Annotated[int, typer.Option(help="Unusable tracklets that may be left out.")] = 0,
+    recheck: Annotated[bool, typer.Option("--recheck", help="Read sources again, whatever their times.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
+) -> None:
+    """Stage 1: encode every tracklet once with frozen CLIP, into sealed HDF5 shards.
+
+    Interrupted or changed, the same command goes on: only what is missing, damaged or stale is redone.
+    """
+    from vpar_cache.config import ExtractConfig
+    from vpar_cache.extract import extract_features
+
+    config = ExtractConfig(
+        dataset=dataset,
+        root=root or Path("data") / dataset,
+        out=out or Path("cache") / f"{dataset}.h5",
+        labels=labels,
+        schema=schema,
+        devices=_devices(gpu, device),
+        backbone=backbone,
+        weights=weights,
+        frames=frames,
+        sampling=sampling,
+        seed=seed,
+        views=views,
+        keep_frames=keep_frames,
+        resize=resize,
+        normalize=normalize,
+        prompts=prompts,
+        precision=precision,
+        batch_size=batch_size,
+        workers=workers,
+        shard_size=shard_size,
+        limit=limit,
+        max_bad=max_bad,
+        recheck=recheck,
+        offline=offline,
+    )
+    result = extract_features(config, say)
+    say(
+        f"{result.num_train} train and {result.num_test} test tracklets in {result.seconds:.1f} s; shards: "
+        f"{result.shards_computed} computed, {result.shards_kept} kept; {result.precision}"
+        + (f"; left out: {len(result.skipped)}, see skipped.csv" if result.skipped else "")
+        + ("; RANDOM WEIGHTS: these features have no meaning" if result.random_weights else "")
+    )
+    print_text(f"{result.index}\n")
+
+
+def _devices(gpu: str | None, device: str) -> tuple[str, ...]:
+    """--gpu 0,1 -> cuda:0, cuda:1"""
+    if gpu is None:
+        return (device,)
+    if device != "auto":
+        raise UserError(f"--gpu {gpu} and --device {device} say the same thing twice; give one of them")
+    numbers = [number.strip() for number in gpu.split(",")]
+    if not all(number.isdecimal() for number in numbers) or len(set(numbers)) < len(numbers):
+        raise UserError(f"--gpu {gpu!r} must be GPU numbers, each once, as in 0 or 0,1")
+    return tuple(f"cuda:{number}" for number in numbers)

@@ -1,0 +1,52 @@
+"""`vpar info`: what a cache holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vpar_cache.errors import UserError
+
+from .console import print_blocks, print_text
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(info)
+
+
+def info(
+    index: Annotated[Path, typer.Argument(help="The index of a cache, as in cache/mars.h5.")],
+    format: Annotated[str, typer.Option(help="rich or json.")] = "rich",
+) -> None:
+    """Describe a cache from its index: data, arrays, backbone, settings, fingerprints."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from vpar_cache.info import describe_cache
+
+    if format not in ("rich", "json"):
+        raise UserError(f"--format {format!r} is unknown; use rich or json")
+    described = describe_cache(index)
+    if format == "json":
+        print_text(json.dumps(described, indent=2) + "\n")
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in described.items():
+        table.add_row(Text(name.replace("_", " "), style="bold"), Text(_shown(value)))
+    print_blocks([table])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_shown(item)}" for name, item in value.items())
+    if isinstance(value, list) and value and isinstance(value[0], int):
+        return " x ".join(str(item) for item in value)
+    if isinstance(value, list):
+        return "\n".join(_shown(item) for item in value)
+    return str(value)

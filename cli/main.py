@@ -1,0 +1,83 @@
+"""The program `vpar`: its commands, and the one place where errors become exit statuses."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from vpar_cache import __version__
+from vpar_cache.errors import VparError
+
+from . import demo, extract, info, report, score, train, verify
+
+USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
+
+app = typer.Typer(
+    name="vpar",
+    help="Video-based pedestrian attribute recognition on cached CLIP features.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (extract, train, report, score, verify, info, demo):
+    module.add_to(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vpar-cache {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Read by `run` before the commands see them."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(TERMINATED)
+
+
+def run() -> None:
+    """Entry point. 0: done; 2: an error of input, in one line; 130, 143: interrupted, what is done is kept."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        status = app([a for a in arguments if a != "--debug"], standalone_mode=False)
+    except VparError as error:
+        if debug:
+            raise
+        status = _fail(str(error))
+    except typer.TyperException as error:
+        status = _fail_usage(error)
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    except SystemExit as stop:
+        status = stop.code
+    if status in (INTERRUPTED, TERMINATED):
+        sys.stderr.write("interrupted: what was finished is kept; run the same command again to go on\n")
+    sys.exit(status)
+
+
+def _fail_usage(error: typer.TyperException) -> int:
+    """Typer's own errors: an unknown option, a missing argument, text where a number is due."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "vpar"
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    return _fail(f"{message} See `{command} --help`.") if message else USER_ERROR
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return USER_ERROR

@@ -1,0 +1,32 @@
+"""`vpar score`: both protocols on anybody's predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import print_document, say
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(score)
+
+
+def score(
+    file: Annotated[
+        Path, typer.Argument(help="A parquet file: tracklet_id (text), probabilities, labels (lists).")
+    ],
+    schema: Annotated[str, typer.Option(help="mars, duke, or a TOML file: the order of the lists.")] = "mars",
+    format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
+) -> None:
+    """Score predictions of any program under both protocols."""
+    from vpar_cache.schema import load_schema
+    from vpar_cache.score import score_predictions
+
+    result = score_predictions(file, load_schema(schema))
+    print_document(result, format)
+    for note in result.notes:
+        say(note)

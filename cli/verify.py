@@ -1,0 +1,40 @@
+"""`vpar verify`: every byte of a cache against its seals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import print_text, say
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(verify)
+
+
+def verify(
+    index: Annotated[Path, typer.Argument(help="The index of a cache, as in cache/mars.h5.")],
+) -> None:
+    """Read every byte of a cache and compare it with its seals."""
+    from tqdm import tqdm
+
+    from vpar_cache.verify import verify_cache
+
+    with tqdm(unit="B", unit_scale=True, desc="verify", disable=None, leave=False) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        result = verify_cache(index, progress)
+    for problem in result.problems:
+        say(f"error: {problem}")
+    if result.problems:
+        raise typer.Exit(2)
+    print_text(
+        f"{result.index}: {result.num_tracklets} tracklets in {result.num_shards} shards, "
+        f"{result.num_bytes} bytes, every one as it was written\n"
+    )

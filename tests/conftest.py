@@ -1,0 +1,82 @@
+"""Small real things for the tests: a tiny CLIP, a small procedural dataset, a cache made of both."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vpar_cache.config import ExtractConfig
+from vpar_cache.tracklets.synthetic import DemoSize, write_demo
+
+TINY_BACKBONE = "vpar-test-tiny"
+"""A CLIP of 5 tokens x 32 dimensions; registered with open_clip by the fixture `tiny_backbone`."""
+
+TINY_CLIP = {
+    "embed_dim": 32,
+    "quick_gelu": True,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
+}
+
+TINY_SIZE = DemoSize(train_people=6, test_people=3, tracklets_per_person=2, frames=4)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real label files and tracklets; the test is skipped where it is absent."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("VPAR_TEST_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set VPAR_TEST_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a tiny open_clip architecture with CLIP's activation."""
+    import open_clip
+
+    path = tmp_path_factory.mktemp("architectures") / f"{TINY_BACKBONE}.json"
+    path.write_text(json.dumps(TINY_CLIP), "utf-8")
+    open_clip.add_model_config(path)
+    return TINY_BACKBONE
+
+
+@pytest.fixture(scope="session")
+def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 train and 6 test procedural tracklets of 4 frames. Read only: copy it before changing it."""
+    return write_demo(tmp_path_factory.mktemp("demo") / "tracklets", TINY_SIZE, 0)
+
+
+@pytest.fixture(scope="session")
+def extract_config(tiny_backbone: str, demo_root: Path) -> Callable[..., ExtractConfig]:
+    """Settings for a quick extraction of the small dataset; any of them can be replaced."""
+
+    def make(out: Path, **changes: object) -> ExtractConfig:
+        settings: dict[str, object] = {
+            "dataset": "mars",
+            "root": demo_root,
+            "out": out,
+            "devices": ("cpu",),
+            "backbone": tiny_backbone,
+            "weights": "random:0",
+            "precision": "fp32",
+            "frames": 2,
+            "shard_size": 5,
+            "workers": 2,
+        }
+        return ExtractConfig(**{**settings, **changes})  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_cache(tmp_path_factory: pytest.TempPathFactory, extract_config: Callable[..., ExtractConfig]) -> Path:
+    """The index of an extracted cache: 18 tracklets in 4 shards. Read only: copy it before changing it."""
+    from vpar_cache.extract import extract_features
+
+    return extract_features(extract_config(tmp_path_factory.mktemp("cache") / "tiny.h5")).index

@@ -1,0 +1,212 @@
+"""Your own data: whatever the label file says, it is read right or refused, and never leads out of the root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vpar_cache.errors import DataError, UserError
+from vpar_cache.schema import Group, Output, Schema
+from vpar_cache.tracklets.folder import load_folder, sorted_frames
+from vpar_cache.tracklets.tracklet import Dataset
+
+SHOP = Schema(
+    "shop",
+    (
+        Group("hat", (Output("hat", "a hat"),), ("hat",), "no hat"),
+        Group("top", (Output("black", "black top"), Output("red", "red top")), ("top",)),
+    ),
+    ("occlusion",),
+)
+HEADER = "tracklet,split,person_id,camera_id,hat,top,occlusion"
+ROWS = ("annA/seq1,train,7,2,1,0,1", "annA/seq2,train,7,3,1,1,0", "bob,test,8,2,0,1,0")
+
+
+def add_frames(folder: Path, *names: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names or ("frame1.jpg", "frame2.jpg"):
+        (folder / name).write_text("no decoder sees this")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "own"
+    for name in ("annA/seq1", "annA/seq2", "bob"):
+        add_frames(root / name)
+    return root
+
+
+def load(root: Path, *rows: str, header: str = HEADER) -> Dataset:
+    labels = root / "labels.csv"
+    labels.write_text("\n".join([header, *(rows or ROWS)]))
+    return load_folder(root, labels, SHOP)
+
+
+def test_a_tracklet_holds_what_its_row_and_folder_say(root: Path) -> None:
+    dataset = load(root)
+    assert [(t.tracklet_id, t.split, t.person_id, t.camera_id) for t in dataset.tracklets] == [
+        ("annA/seq1", "train", 7, 2),
+        ("annA/seq2", "train", 7, 3),
+        ("bob", "test", 8, 2),
+    ]
+    first = dataset.tracklets[0]
+    assert (first.folder, first.frames) == (root / "annA" / "seq1", ("frame1.jpg", "frame2.jpg"))
+    assert (first.labels.tolist(), first.quality.tolist()) == ([1, 1, 0], [1])
+    assert (dataset.name, dataset.schema, dataset.left_out, dataset.notes) == ("folder", SHOP, (), ())
+
+
+def test_the_label_file_may_lie_elsewhere_and_the_root_be_a_link(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(root)
+    (tmp_path / "l.csv").write_text("\n".join([HEADER, *ROWS]))
+    assert len(load_folder(tmp_path / "link", tmp_path / "l.csv", SHOP).tracklets) == 3
+
+
+def test_order_does_not_hang_on_the_file(root: Path) -> None:
+    assert [t.tracklet_id for t in load(root, *reversed(ROWS)).tracklets] == ["annA/seq1", "annA/seq2", "bob"]
+
+
+def test_frames_go_in_natural_order(root: Path) -> None:
+    add_frames(
+        root / "cy", "f10.jpg", "f2.JPG", "f1.jpeg", "f3.png", "f4.webp", "f5.bmp", "x.txt", "f6.gif", "._f1.jpg"
+    )
+    (root / "cy" / "f7.jpg").mkdir()
+    dataset = load(root, *ROWS, "cy,test,9,1,0,0,0")
+    assert dataset.tracklets[-1].frames == ("f1.jpeg", "f2.JPG", "f3.png", "f4.webp", "f5.bmp", "f10.jpg")
+
+
+@given(st.lists(st.integers(0, 10**12), unique=True), st.text("ab_- .", max_size=3))
+def test_numbers_in_names_count_as_numbers(numbers: list[int], end: str) -> None:
+    names = [f"seq1_f{number}{end}.jpg" for number in numbers]
+    assert sorted_frames(names) == tuple(f"seq1_f{number}{end}.jpg" for number in sorted(numbers))
+
+
+@given(st.lists(st.text("0123456789abc²٣", min_size=1, max_size=6), unique=True))
+def test_any_names_have_one_order(stems: list[str]) -> None:
+    names = [f"{stem}.png" for stem in stems]
+    assert sorted_frames(names) == sorted_frames(reversed(names))
+    assert set(sorted_frames(names)) == set(names)
+
+
+@pytest.mark.parametrize(
+    "text", ["bob", "ROOT/bob/", "./bob", "Bob\\seq", "/etc", "..", "../own/bob", "a/../bob", ".", ""]
+)
+def test_a_tracklet_lies_inside_the_root(root: Path, text: str) -> None:
+    row = f"{text.replace('ROOT', str(root))},test,8,2,0,1,0"
+    if text in ("bob", "./bob"):
+        assert load(root, *ROWS[:2], row).tracklets[-1].tracklet_id == "bob"
+        return
+    with pytest.raises(
+        DataError, match=r"line 4, column 'tracklet': '.*' must be a folder inside the root, such as"
+    ):
+        load(root, *ROWS[:2], row)
+
+
+def test_a_link_cannot_lead_out_of_the_root(root: Path, tmp_path: Path) -> None:
+    add_frames(tmp_path / "secret" / "deep")
+    (root / "out").symlink_to(tmp_path / "secret")
+    (root / "loop").symlink_to("loop")
+    (root / "self").symlink_to(".")
+    for name in ("out", "out/deep", "self"):
+        with pytest.raises(DataError, match=r"line 4, column 'tracklet': .* leads to .*, outside the root"):
+            load(root, *ROWS[:2], f"{name},test,8,2,0,1,0")
+    with pytest.raises(DataError, match=r"loop cannot be read"):
+        load(root, *ROWS, "loop,test,8,2,0,1,0")
+
+
+@pytest.mark.parametrize("alias", ["bob", "bob/", "./bob", "link"])
+def test_one_folder_cannot_be_two_tracklets(root: Path, alias: str) -> None:
+    (root / "link").symlink_to("bob")
+    with pytest.raises(
+        DataError, match="line 5, column 'tracklet': '.*' is the folder of line 4 too; keep one row"
+    ):
+        load(root, *ROWS, f"{alias},train,8,2,0,1,0")
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "a\x1b[31m", '"a\nb"'])
+def test_an_id_is_short_printable_text(root: Path, name: str) -> None:
+    with pytest.raises(DataError, match="must be printable text of at most 255 characters"):
+        load(root, *ROWS, f"{name},test,8,2,0,1,0")
+
+
+def test_folders_without_frames_are_left_out(root: Path) -> None:
+    add_frames(root / "cy", "notes.txt")
+    add_frames(root / "dee", "a\udcff.jpg")
+    dataset = load(root, *ROWS, "cy,test,9,1,0,0,0", "dee,test,9,1,0,0,0", "eve,train,9,1,0,0,0")
+    assert len(dataset.tracklets) == 3
+    assert [(item.tracklet_id, item.split) for item in dataset.left_out] == [
+        ("eve", "train"),
+        ("cy", "test"),
+        ("dee", "test"),
+    ]
+    assert dataset.left_out[0].reason == dataset.left_out[1].reason
+    assert dataset.left_out[0].reason.startswith("its folder is missing or holds no frame (.jpg, ")
+    assert dataset.left_out[2].reason == r"frame name 'a\udcff.jpg' is no printable text"
+
+
+def test_people_named_by_text_are_numbered_by_first_appearance(root: Path) -> None:
+    dataset = load(root, "annA/seq1,train,Ann,2,1,0,1", "bob,test,12,2,0,1,0", "annA/seq2,train,Ann,3,1,1,0")
+    assert [t.person_id for t in dataset.tracklets] == [0, 0, 1]
+    assert dataset.notes == ("person_id is text: the 2 people are numbered by first appearance",)
+
+
+def test_without_person_ids_each_tracklet_is_its_own_person(root: Path) -> None:
+    rows = ("annA/seq1,train,1,0", "annA/seq2,train,1,1", "bob,test,0,1")
+    dataset = load(root, *rows, header="tracklet,split,hat,top")
+    assert [t.person_id for t in dataset.tracklets] == [0, 1, 2]
+    assert [t.camera_id for t in dataset.tracklets] == [0, 0, 0]
+    assert [t.quality.tolist() for t in dataset.tracklets] == [[0], [0], [0]]
+    assert dataset.notes[0] == "labels.csv has no column for occlusion: counted as 0"
+    assert dataset.notes[1].startswith("no person_id column: each tracklet counts as its own person")
+    assert len(dataset.notes) == 2
+
+
+def test_a_person_in_both_splits_is_noted(root: Path) -> None:
+    assert "1 people are in both train and test (first: 7)" in load(root, *ROWS[:2], "bob,test,7,2,0,1,0").notes[0]
+
+
+@pytest.mark.parametrize("split", ["Train", " TRAIN "])
+def test_a_split_may_be_written_in_any_case(root: Path, split: str) -> None:
+    assert load(root, ROWS[0].replace("train", split), *ROWS[1:]).count("train") == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("cy,val,9,1,0,0,0", "line 5, column 'split': 'val' is no split; write train or test"),
+        ("cy,,9,1,0,0,0", "column 'split': '' is no split"),
+        ("cy,test,,1,0,0,0", "line 5, column 'person_id': '' is empty; name the person"),
+        ("cy,test,9,one,0,0,0", "line 5, column 'camera_id': 'one' is no integer"),
+        ("cy,test,9,1,0,2,0", "line 5, column 'top': '2' is no valid label; write 0 = black top, 1 = red top"),
+        ("cy,test,9,1,0,0", "line 5 has 6 fields, but the header has 7"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_named(root: Path, row: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load(root, *ROWS, row)
+
+
+@pytest.mark.parametrize("column", ["tracklet", "split", "hat", "top"])
+def test_a_column_that_is_missing_is_named(root: Path, column: str) -> None:
+    with pytest.raises(DataError, match=f"column '{column}' is missing"):
+        load(root, header=HEADER.replace(column, "other"))
+
+
+def test_a_split_without_tracklets_is_refused(root: Path) -> None:
+    with pytest.raises(DataError, match="folder: no test tracklets: none is listed; train and test both need"):
+        load(root, *ROWS[:2])
+    with pytest.raises(
+        DataError, match=r"folder: no test tracklets: 1 were left out \(eve: its folder is missing"
+    ):
+        load(root, *ROWS[:2], "eve,test,9,1,0,0,0")
+
+
+def test_a_missing_root_or_label_file_is_a_user_error(root: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"no folder at .*none; give the folder that holds the tracklets as --root"
+    ):
+        load_folder(root / "none", root / "labels.csv", SHOP)
+    with pytest.raises(UserError, match=r"no file at .*labels\.csv; give the label file as --labels"):
+        load_folder(root, root / "labels.csv", SHOP)

@@ -1,0 +1,185 @@
+"""Label files: every spelling that is in use is read, everything else is refused with the place and the mend."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vpar_cache.errors import DataError
+from vpar_cache.schema import DUKE, MARS, Group, Output, Schema
+from vpar_cache.tracklets import labels
+from vpar_cache.tracklets.labels import KeyColumn, LabelFile, normalise_header, read_labels
+
+SHOP = Schema(
+    "shop",
+    (
+        Group("hat", (Output("hat", "a hat"),), ("hat",), "no hat"),
+        Group(
+            "top color", (Output("black top", "black top"), Output("red top", "red top")), ("top color", "upcolor")
+        ),
+    ),
+    ("occlusion", "multi-person"),
+)
+KEYS = (KeyColumn("tracklet", ("sequence",)), KeyColumn("camera_id", optional=True))
+HEADER = "tracklet,camera_id,hat,top color,occlusion,multi-person"
+
+
+def read(tmp_path: Path, text: str | bytes) -> LabelFile:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_labels(path, SHOP, KEYS)
+
+
+def test_a_row_holds_keys_labels_and_flags(tmp_path: Path) -> None:
+    file = read(tmp_path, f"{HEADER}\na,2,1,1,0,1\n")
+    (row,) = file.rows
+    assert row.keys == {"tracklet": "a", "camera_id": "2"}
+    assert row.integer("camera_id") == 2
+    assert row.labels.tolist() == [1, 0, 1]
+    assert row.quality.tolist() == [0, 1]
+    assert row.labels.dtype == row.quality.dtype == np.uint8
+    assert file.notes == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufefftracklet,camera_id,hat,top color,occlusion,multi-person\r\na,2,1,1,0,1\r\n",
+        "Tracklet,CAMERA ID,Hat,top_color,occlusion,muti-person\na,2,1,1,0,1",
+        "multi person,top-color,hat,occlusion,camera-id,tracklet\n1,1,1,0,2,a\n\n",
+        "sequence,camera_id,hat,upcolor,occlusion,multi-person\n a , 2 , 1 , 1 , 0 , 1 \n",
+        'tracklet,other,camera_id,hat,top color,occlusion,multi-person,\n"a","x,y",2,1,1,0,1,\n',
+    ],
+    ids=["excel", "case-and-separators", "any-order", "second-spelling-and-spaces", "extra-columns"],
+)
+def test_all_spellings_in_use_read_the_same(tmp_path: Path, text: str) -> None:
+    (row,) = read(tmp_path, text).rows
+    assert (row.keys, row.labels.tolist(), row.quality.tolist()) == (
+        {"tracklet": "a", "camera_id": "2"},
+        [1, 0, 1],
+        [0, 1],
+    )
+
+
+def test_optional_columns_may_lack_and_a_note_says_so(tmp_path: Path) -> None:
+    file = read(tmp_path, "tracklet,hat,top color,occlusion\na,0,0,1\n")
+    assert file.rows[0].keys == {"tracklet": "a"}
+    assert file.rows[0].quality.tolist() == [1, 0]
+    assert file.notes == ("labels.csv has no column for multi-person: counted as 0",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"labels\.csv is empty; its first line must name the columns"),
+        ("\n\n", "is empty"),
+        (HEADER, "has a header but no rows"),
+        (
+            "tracklet,hat,top colour\na,0,0\n",
+            r"column 'top color' is missing \(accepted: 'top color', 'upcolor'\); "
+            r"nearest in the header is 'top colour': rename it",
+        ),
+        ("x,y\na,b\n", r"column 'tracklet' is missing .*; the header has 'x', 'y'$"),
+        ("tracklet;hat;top color\na;0;0\n", r"separated by ';': separate fields with commas"),
+        ("tracklet\that\ttop color\na\t0\t0\n", r"separated by '\\t': separate fields with commas"),
+        (
+            "tracklet,hat,top color,upcolor\na,0,0,1\n",
+            "'top color' and 'upcolor' both stand for 'top color'; keep",
+        ),
+        (f"{HEADER}\na,2,1,1,0\n", "line 2 has 5 fields, but the header has 6"),
+        (f"{HEADER}\na,2,1,1,0,1\nb,2,1,1,0,1,7\n", "line 3 has 7 fields, but the header has 6"),
+        (f"{HEADER}\na,2,2,1,0,1\n", "line 2, column 'hat': '2' is no valid label; write 0 = no hat, 1 = a hat"),
+        (
+            "tracklet,hat,upcolor\na,0,-1\n",
+            r"labels\.csv line 2, column 'upcolor': '-1' is no valid label; write 0 = black top, 1 = red top",
+        ),
+        (f"{HEADER}\na,2,1.0,1,0,1\n", "column 'hat': '1.0' is no valid label"),
+        (f"{HEADER}\na,2,,1,0,1\n", "column 'hat': '' is no valid label"),
+        (f"{HEADER}\na,2,\u0661,1,0,1\n", "column 'hat': '\u0661' is no valid label"),  # a digit, but not ASCII
+        (f"{HEADER}\na,2,{'9' * 5000},1,0,1\n", r"column 'hat': '9{60}\.\.\.' is no valid label"),
+        (f"{HEADER}\na,2,1,1,yes,1\n", "column 'occlusion': 'yes' is no valid label; write 0 = no, 1 = yes"),
+        (f"{HEADER}\na,2,1,1,0,2\n", "column 'multi-person': '2' is no valid label"),
+        (f'{HEADER}\n"a"b,2,1,1,0,1\n', "line 2 is no CSV"),
+        (f'{HEADER}\n"a,2,1,1,0,1\n', "is no CSV"),
+        (HEADER.replace(",", "\r"), "is no CSV .*line ends"),
+        (f"{HEADER}\na,2,1,1,0,1\n".encode("utf-16"), r"line 1: byte 0xff at 1 is not UTF-8; save as CSV UTF-8"),
+        (f"{HEADER}\nJosé,2,1,1,0,1\n".encode("latin-1"), r"line 2: byte 0xe9 at 4 is not UTF-8"),
+        (f"{HEADER}\na\0,2,1,1,0,1\n", "line 2: NUL at 2"),
+        (f"{HEADER}\n" + "a" * 200_000 + ",2,1,1,0,1\n", "is no CSV .*field"),
+    ],
+)
+def test_what_does_not_fit_is_named_with_place_and_mend(tmp_path: Path, text: str | bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        read(tmp_path, text)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "message"),
+    [
+        ("MAX_LINE_BYTES", 40, "line 1 is over 40 bytes"),
+        ("MAX_FILE_BYTES", 60, "is over 60 bytes"),
+        ("MAX_COLUMNS", 5, "has 6 columns, but 5 is the most"),
+        ("MAX_ROWS", 1, "line 3: 1 rows is the most"),
+    ],
+)
+def test_a_hostile_size_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, message: str
+) -> None:
+    text = f"{HEADER}\na,2,1,1,0,1\nb,2,1,1,0,1\n"
+    read(tmp_path, text)
+    monkeypatch.setattr(labels, limit, value)
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, text)
+
+
+def test_a_line_at_the_limit_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "MAX_LINE_BYTES", len(HEADER) + 1)
+    assert len(read(tmp_path, f"{HEADER}\na,2,1,1,0,1\n").rows) == 1
+
+
+def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        read_labels(tmp_path, SHOP, KEYS)
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.5", "1e3", "12345678901", "--1", "\u0661"])
+def test_a_key_that_is_no_integer_is_named(tmp_path: Path, text: str) -> None:
+    (row,) = read(tmp_path, f"{HEADER}\na,{text},1,1,0,1\n").rows
+    assert not row.is_integer("camera_id")
+    with pytest.raises(
+        DataError, match=r"labels\.csv line 2, column 'camera_id': '.*' is no integer of 1 to 9 digits"
+    ):
+        row.integer("camera_id")
+
+
+@given(st.sampled_from([group.name for group in MARS.groups]), st.data())
+def test_header_spellings_normalise_alike(name: str, data: st.DataObject) -> None:
+    separators = st.text(" _-", max_size=2)
+    spelled = "".join(
+        data.draw(separators) if c == " " else data.draw(st.sampled_from([c, c.upper()])) + data.draw(separators)
+        for c in name
+    )
+    assert normalise_header(spelled) == normalise_header(name)
+    assert normalise_header(normalise_header(spelled)) == normalise_header(spelled)
+
+
+@pytest.mark.parametrize("schema", [MARS, DUKE])
+def test_no_column_can_stand_for_two_groups(schema: Schema) -> None:
+    spellings = [{normalise_header(c) for c in group.columns} for group in schema.groups]
+    spellings += [{normalise_header(flag)} for flag in schema.quality]
+    assert len(set().union(*spellings)) == sum(len(names) for names in spellings)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(tmp_path: Path, noise: bytes) -> None:
+    for start in (b"", f"{HEADER}\na,2,1,1,0,1\n".encode()):
+        with suppress(DataError):
+            read(tmp_path, start + noise)

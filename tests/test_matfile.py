@@ -1,0 +1,120 @@
+"""MATLAB level 5 files: scipy's own files read the same, and damage is an error, never a crash."""
+
+from __future__ import annotations
+
+import io
+import struct
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+import scipy.sparse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vpar_cache.errors import DataError
+from vpar_cache.tracklets import matfile
+from vpar_cache.tracklets.matfile import read_matrices
+
+
+def saved(variables: dict[str, object], **options: object) -> bytes:
+    file = io.BytesIO()
+    scipy.io.savemat(file, variables, **options)
+    return file.getvalue()
+
+
+def read(tmp_path: Path, data: bytes) -> dict[str, np.ndarray]:
+    path = tmp_path / "table.mat"
+    path.write_bytes(data)
+    return read_matrices(path)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"])
+@pytest.mark.parametrize("shape", [(5, 4), (1, 1), (0, 4), (2, 1)])
+def test_what_scipy_writes_is_read_the_same(
+    tmp_path: Path, dtype: str, shape: tuple[int, int], compressed: bool
+) -> None:
+    table = np.arange(shape[0] * shape[1]).reshape(shape).astype(dtype)
+    (name, found), *others = read(tmp_path, saved({"t": table}, do_compression=compressed)).items()
+    assert (name, others) == ("t", [])
+    np.testing.assert_array_equal(found, table)
+
+
+def test_big_endian_files_are_read(tmp_path: Path) -> None:
+    def element(kind: int, content: bytes) -> bytes:
+        return struct.pack(">II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+    matrix = element(6, struct.pack(">II", 6, 0)) + element(5, struct.pack(">ii", 1, 2))
+    matrix += element(1, b"table") + element(3, struct.pack(">hh", 258, -1))
+    data = bytes(124) + b"\x01\x00MI" + element(14, matrix)
+    np.testing.assert_array_equal(read(tmp_path, data)["table"], [[258, -1]])
+
+
+def test_other_variables_are_passed_over(tmp_path: Path) -> None:
+    table = np.array([[1.0, 2.0]])
+    others = {"text": "hello", "cell": np.array([[1], "a"], dtype=object), "struct": {"a": 1}, "c": table * 1j}
+    data = saved({**others, "cube": np.zeros((2, 2, 2)), "t": table, "sparse": scipy.sparse.csc_matrix(table)})
+    assert list(read(tmp_path, data)) == ["t"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"x" * 200, saved({"t": np.eye(2)}, format="4"), b"MATLAB 7.3 MAT-file" + bytes(105) + b"\x00\x02IM"],
+)
+def test_other_files_and_levels_are_refused(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(DataError, match=r"table\.mat is no MATLAB level 5 file; .* -v7"):
+        read(tmp_path, data)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_file_cut_short_is_refused(tmp_path: Path, compressed: bool) -> None:
+    data = saved({"t": np.arange(40).reshape(10, 4)}, do_compression=compressed)
+    for length in range(129, len(data), 3):
+        with pytest.raises(DataError, match="is damaged"):
+            read(tmp_path, data[:length])
+
+
+def test_a_type_code_outside_the_table_is_refused(tmp_path: Path) -> None:
+    """The damage that ends a process which reads it through scipy."""
+    data = saved({"t": np.arange(40.0).reshape(10, 4)})
+    tag = struct.pack("<II", 9, 320)
+    assert data.count(tag) == 1
+    for kind in (0, 8, 14, 20, 60_000):
+        with pytest.raises(DataError, match=f"type code {kind} is no number"):
+            read(tmp_path, data.replace(tag, struct.pack("<II", kind, 320)))
+
+
+def test_sizes_that_disagree_are_refused(tmp_path: Path) -> None:
+    data = saved({"t": np.arange(40.0).reshape(10, 4)})
+    dims = struct.pack("<ii", 10, 4)
+    assert data.count(dims) == 1
+    for rows, columns in ((10, 5), (-10, -4), (2**31 - 1, 2**31 - 1)):
+        with pytest.raises(DataError, match="40 values for"):
+            read(tmp_path, data.replace(dims, struct.pack("<ii", rows, columns)))
+
+
+def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved({"a": np.zeros((1000, 4)), "b": np.zeros((1000, 4))}, do_compression=True)
+    monkeypatch.setattr(matfile, "MAX_BYTES", 70_000)
+    assert len(read(tmp_path, data)) == 2
+    monkeypatch.setattr(matfile, "MAX_BYTES", 50_000)  # enough for one of the two
+    with pytest.raises(DataError, match="unpacks to over 50000 bytes"):
+        read(tmp_path, data)
+    monkeypatch.setattr(matfile, "MAX_BYTES", len(data) - 1)
+    with pytest.raises(DataError, match="is over"):
+        read(tmp_path, data)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@given(st.data(), st.booleans())
+def test_any_damage_is_read_or_refused(tmp_path: Path, draw: st.DataObject, compressed: bool) -> None:
+    data = bytearray(saved({"t": np.arange(40).reshape(10, 4)}, do_compression=compressed))
+    for place, value in draw.draw(
+        st.lists(st.tuples(st.integers(124, len(data) - 1), st.integers(0, 255)), max_size=4)
+    ):
+        data[place] = value
+    with suppress(DataError):
+        read(tmp_path, bytes(data))

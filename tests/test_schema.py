@@ -1,0 +1,213 @@
+"""The attribute table: the order, the polarity and the round trips that everything else builds on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vpar_cache.errors import DataError, UserError
+from vpar_cache.schema import DUKE, MARS, SCHEMAS, Group, Output, Schema, describe_values, load_schema
+
+
+@pytest.mark.parametrize(("schema", "outputs", "groups"), [(MARS, 43, 14), (DUKE, 36, 12)])
+def test_the_papers_counts(schema: Schema, outputs: int, groups: int) -> None:
+    assert schema.num_outputs == len(schema.outputs) == len(schema.output_groups()) == outputs
+    assert len(schema.groups) == groups
+    assert len(schema.quality) == 7
+
+
+def test_the_papers_table_order() -> None:
+    assert [group.name for group in MARS.groups] == [
+        "top length", "bottom length", "shoulder bag", "backpack", "hat", "hand bag", "hair", "gender",
+        "bottom type", "pose", "motion", "top color", "bottom color", "age",
+    ]  # fmt: skip
+    assert [len(group.outputs) for group in MARS.groups] == [1] * 9 + [6, 5, 9, 10, 4]
+    assert [len(group.outputs) for group in DUKE.groups] == [1] * 8 + [6, 5, 9, 8]
+
+
+@pytest.mark.parametrize(
+    ("schema", "group", "value", "meaning"),
+    [
+        (MARS, "top length", 1, "short sleeves"),
+        (MARS, "bottom length", 1, "short bottoms above the knee"),
+        (MARS, "bottom type", 0, "a skirt or a dress"),
+        (MARS, "bottom type", 1, "trousers or shorts"),
+        (MARS, "hair", 1, "long hair"),
+        (MARS, "gender", 1, "gender female"),
+        (MARS, "age", 2, "age adult"),
+        (MARS, "top color", 0, "black top"),
+        (MARS, "bottom color", 0, "white bottoms"),
+        (MARS, "pose", 5, "pose varies"),
+        (MARS, "motion", 0, "motion walking"),
+        (DUKE, "top length", 1, "a long top"),
+        (DUKE, "shoes", 1, "light-coloured shoes"),
+        (DUKE, "gender", 1, "gender female"),
+        (DUKE, "top color", 1, "white top"),
+        (DUKE, "bottom color", 6, "brown bottoms"),
+    ],
+)
+def test_what_label_values_mean(schema: Schema, group: str, value: int, meaning: str) -> None:
+    (found,) = [g for g in schema.groups if g.name == group]
+    assert found.value_names()[value] == meaning
+    assert len(found.value_names()) == found.num_values
+
+
+@given(st.sampled_from(sorted(SCHEMAS)), st.data())
+def test_labels_can_be_read_back_from_their_encoding(name: str, data: st.DataObject) -> None:
+    schema = SCHEMAS[name]
+    values = {g.name: data.draw(st.integers(0, g.num_values - 1)) for g in schema.groups}
+    vector = schema.encode(values)
+    assert vector.dtype == np.uint8
+    assert vector.shape == (schema.num_outputs,)
+    for group, columns in schema.slices():
+        part = vector[columns]
+        assert (part.argmax() if group.is_choice else part[0]) == values[group.name]
+        assert part.sum() == (1 if group.is_choice else values[group.name])
+
+
+def test_slices_cover_every_output_once() -> None:
+    for schema in SCHEMAS.values():
+        covered = [i for _, columns in schema.slices() for i in range(columns.start, columns.stop)]
+        assert covered == list(range(schema.num_outputs))
+
+
+@pytest.mark.parametrize("value", [-1, 4])
+def test_a_value_out_of_range_names_what_is_allowed(value: int) -> None:
+    values = {group.name: 0 for group in MARS.groups} | {"age": value}
+    with pytest.raises(DataError, match=f"age is {value}, but mars allows 0 = age young, .* 3 = age old"):
+        MARS.encode(values)
+
+
+def test_meanings_are_listed_by_value() -> None:
+    assert describe_values(("no hat", "a hat")) == "0 = no hat, 1 = a hat"
+
+
+@pytest.mark.parametrize("schema", [MARS, DUKE])
+def test_a_schema_survives_json(schema: Schema) -> None:
+    assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"name": None, "groups": 3},
+        {"groups": [{"name": "hat"}]},
+        {"groups": ["hat"]},
+        {"groups": []},
+        {"groups": [{"name": "hat", "columns": [], "negative": "", "outputs": []}]},
+        {"quality": None},
+    ],
+)
+def test_a_damaged_stored_schema_is_refused(damage: dict[str, object]) -> None:
+    with pytest.raises(DataError, match=r"stored schema does not fit: .*; extract the cache again"):
+        Schema.from_dict(MARS.to_dict() | damage)
+
+
+def _group(name: str, *outputs: str, column: str = "") -> Group:
+    return Group(name, tuple(Output(output, output) for output in outputs), (column or name,))
+
+
+@pytest.mark.parametrize(
+    ("groups", "quality", "message"),
+    [
+        ((), (), "has no group"),
+        ((_group("hat"),), (), "group 'hat' has no output"),
+        ((_group("hat", "a"), _group("hat", "b", column="c")), (), "names group 'hat' twice"),
+        ((_group("hat", "a"), _group("bag", "a")), (), "names output 'a' twice"),
+        ((_group("hat", "a"), _group("bag", "b", column="hat")), (), "names column 'hat' twice"),
+        ((_group("hat", "a"),), ("cut", "cut"), "names quality flag 'cut' twice"),
+    ],
+)
+def test_names_are_unique(groups: tuple[Group, ...], quality: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Schema("shop", groups, quality)
+
+
+SHOP = """
+name = "shop"
+quality = ["occlusion"]
+[[group]]
+name = "hat"
+phrase = "a hat"
+negative = "no hat"
+[[group]]
+name = "top color"
+column = "upcolor"
+values = ["black", "white"]
+phrases = ["black top", "white top"]
+"""
+
+
+def load(tmp_path: Path, text: str) -> Schema:
+    path = tmp_path / "own.toml"
+    path.write_text(text, "utf-8")
+    return load_schema(str(path))
+
+
+def test_your_own_attributes(tmp_path: Path) -> None:
+    schema = load(tmp_path, SHOP)
+    assert (schema.name, schema.quality, schema.num_outputs) == ("shop", ("occlusion",), 3)
+    assert [output.name for output in schema.outputs] == ["hat", "top color black", "top color white"]
+    assert [group.columns for group in schema.groups] == [("hat",), ("upcolor",)]
+    assert schema.groups[0].value_names() == ("no hat", "a hat")
+    assert schema.groups[1].value_names() == ("black top", "white top")
+    assert Schema.from_dict(schema.to_dict()) == schema
+
+
+def test_what_is_left_out_gets_its_default(tmp_path: Path) -> None:
+    schema = load(tmp_path, '[[group]]\nname = "hat"\n[[group]]\nname = "top"\nvalues = ["a", "b"]\n')
+    assert (schema.name, schema.quality) == ("own", ())
+    assert schema.groups[0].value_names() == ("not hat", "hat")
+    assert [output.phrase for output in schema.groups[1].outputs] == ["top a", "top b"]
+
+
+def test_built_in_schemas_go_by_name() -> None:
+    assert load_schema("mars") is MARS
+    assert load_schema("duke") is DUKE
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no group"),
+        ("group = 3", r"'group' must be written as \[\[group\]\] tables"),
+        ("[group]\nname = 'hat'", r"'group' must be written as \[\[group\]\] tables"),
+        ("[[groups]]\nname = 'hat'", "unknown key 'groups'; did you mean 'group'"),
+        ("[[group]]\nname = 'hat'\ncolum = 'x'", r"group 1: unknown key 'colum'; did you mean 'column'\?"),
+        ("[[group]]\nname = 'hat'\nphrases = ['x', 'y']", r"unknown key 'phrases'; did you mean 'phrase'\?"),
+        ("[[group]]\nname = 'hat'\nvalues = ['x', 'y']\nnegative = 'z'", "unknown key 'negative'"),
+        ("[[group]]\nname = 'hat'\nvalue = ['x', 'y']", "unknown key 'value'; did you mean 'values'"),
+        ("[[group]]\nphrase = 'x'", "'name' is None, but must be a text"),
+        ("[[group]]\nname = ''", "'name' is '', but must be a text"),
+        ("[[group]]\nname = 'hat'\ncolumn = ''", "group 1 'hat': 'column' is '', but must be a text"),
+        ("[[group]]\nname = 'hat'\nphrase = ''", "'phrase' is '', but must be a text"),
+        ("[[group]]\nname = 'hat'\nphrase = 3", "'phrase' is 3, but must be a text"),
+        ("[[group]]\nname = 'hat'\nvalues = 'x'", "'values' is 'x', but must be a list of texts"),
+        ("[[group]]\nname = 'hat'\nvalues = ['x', '']", "must be a list of texts"),
+        ("[[group]]\nname = 'hat'\nvalues = ['x']", r"'values' is \['x'\], no choice"),
+        ("[[group]]\nname = 'hat'\nvalues = []", r"'values' is \[\], no choice"),
+        ("[[group]]\nname = 'hat'\nvalues = ['x', 'y']\nphrases = ['x']", "1 phrases for 2 values"),
+        ("[[group]]\nname = 'hat'\nvalues = ['x', 'x']", "names output 'hat x' twice"),
+        ("quality = 'occlusion'\n[[group]]\nname = 'hat'", "'quality' is 'occlusion', but must be a list"),
+        ("name = 3\n[[group]]\nname = 'hat'", "'name' is 3, but must be a text"),
+        ("[[group]", r"own\.toml is no TOML"),
+    ],
+)
+def test_a_schema_file_that_does_not_fit_names_the_key(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load(tmp_path, text)
+
+
+def test_a_schema_must_be_known_or_readable(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"schema 'marz' is unknown; did you mean 'mars'\? .* or a \.toml file"):
+        load_schema("marz")
+    with pytest.raises(UserError, match="No such file"):
+        load_schema(str(tmp_path / "none.toml"))
+    (tmp_path / "latin.toml").write_bytes(b"name = '\xe9'")
+    with pytest.raises(UserError, match="is no TOML"):
+        load_schema(str(tmp_path / "latin.toml"))

@@ -1,0 +1,88 @@
+"""The paper's model: a visual-text fusion Transformer with one head per attribute (paper, Method).
+
+Text tokens come first, then visual tokens; pre-LayerNorm blocks (multi-head attention, MLP, two residuals);
+a last LayerNorm; output i is read from text token i by a fully connected layer of its own. Two shortcuts
+leave the result as it is: the last block computes only the text tokens, which are all that the heads read,
+and text tokens, equal for every tracklet until the first block has mixed them, are not repeated per row.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+
+class FusionBlock(nn.Module):
+    """One pre-LayerNorm Transformer block over text and visual tokens."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_attention = nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+        self.norm_mlp = nn.LayerNorm(dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+        for linear in (self.qkv, self.out, self.mlp[0], self.mlp[2]):
+            assert isinstance(linear, nn.Linear)
+            nn.init.trunc_normal_(linear.weight, std=0.02)  # ViT's; Linear's own default trains slower here
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, text: Tensor, visual: Tensor, *, read_text_only: bool) -> tuple[Tensor, Tensor]:
+        """(B or 1, A, W), (B, N, W) -> the same, both mixed; only the text where that is all that is read."""
+        batch, num_text = visual.shape[0], text.shape[1]
+        normed_text = self.norm_attention(text)  # (B or 1, A, W)
+        normed_visual = self.norm_attention(visual)  # (B, N, W)
+        text_q, text_k, text_v = self._split_heads(self.qkv(normed_text), 3)  # each (B or 1, H, A, W/H)
+        if read_text_only:
+            kv_weight, kv_bias = self.qkv.weight[visual.shape[2] :], self.qkv.bias[visual.shape[2] :]
+            visual_k, visual_v = self._split_heads(F.linear(normed_visual, kv_weight, kv_bias), 2)
+            query = text_q.expand(batch, -1, -1, -1)  # (B, H, A, W/H)
+        else:
+            visual_q, visual_k, visual_v = self._split_heads(self.qkv(normed_visual), 3)
+            query = torch.cat([text_q.expand(batch, -1, -1, -1), visual_q], dim=2)  # (B, H, A+N, W/H)
+        key = torch.cat([text_k.expand(batch, -1, -1, -1), visual_k], dim=2)  # (B, H, A+N, W/H)
+        value = torch.cat([text_v.expand(batch, -1, -1, -1), visual_v], dim=2)  # (B, H, A+N, W/H)
+        mixed = F.scaled_dot_product_attention(query, key, value)  # (B, H, A or A+N, W/H)
+        mixed = self.out(mixed.transpose(1, 2).flatten(2))  # (B, A or A+N, W)
+        text = text + mixed[:, :num_text]  # (B, A, W)
+        text = text + self.mlp(self.norm_mlp(text))  # (B, A, W)
+        if not read_text_only:
+            visual = visual + mixed[:, num_text:]  # (B, N, W)
+            visual = visual + self.mlp(self.norm_mlp(visual))  # (B, N, W)
+        return text, visual
+
+    def _split_heads(self, packed: Tensor, parts: int) -> tuple[Tensor, ...]:
+        """(B, L, parts * W) -> parts of (B, H, L, W/H)"""
+        separate: Tensor = packed.unflatten(2, (parts, self.heads, -1))  # (B, L, parts, H, W/H)
+        return tuple(separate.permute(2, 0, 3, 1, 4))
+
+
+class FusionTransformer(nn.Module):
+    """`vtf`: visual tokens (B, N, D) and text embeddings (A, D) -> logits (B, A)."""
+
+    def __init__(
+        self, num_outputs: int, token_dim: int, *, dim: int, layers: int, heads: int, logit_norm: bool
+    ) -> None:
+        """`dim`: width W of the blocks; `logit_norm`: BatchNorm over the logits, as the authors' code has."""
+        super().__init__()
+        self.visual_in = nn.Linear(token_dim, dim)
+        self.text_in = nn.Linear(token_dim, dim)
+        self.blocks = nn.ModuleList(FusionBlock(dim, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(dim)
+        self.head_weight = nn.Parameter(torch.empty(num_outputs, dim))  # (A, W): A heads W -> 1
+        self.head_bias = nn.Parameter(torch.zeros(num_outputs))  # (A,)
+        nn.init.trunc_normal_(self.head_weight, std=0.02)
+        self.logit_norm = nn.BatchNorm1d(num_outputs) if logit_norm else nn.Identity()
+
+    def forward(self, visual: Tensor, text: Tensor) -> Tensor:
+        text_tokens = self.text_in(text).unsqueeze(0)  # (1, A, W)
+        visual_tokens = self.visual_in(visual)  # (B, N, W)
+        last = len(self.blocks) - 1
+        for number, block in enumerate(self.blocks):
+            text_tokens, visual_tokens = block(text_tokens, visual_tokens, read_text_only=number == last)
+        read = self.norm(text_tokens)  # (B, A, W)
+        logits = torch.einsum("baw,aw->ba", read, self.head_weight) + self.head_bias  # (B, A)
+        normed: Tensor = self.logit_norm(logits)
+        return normed

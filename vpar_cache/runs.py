@@ -1,0 +1,113 @@
+"""The run folder: everything that a finished run leaves behind, published at once.
+
+cache/runs/NAME/
+    run.json             command, settings, fingerprints, seed, versions, device, random weights or not
+    model.safetensors    weights; settings and output names in its metadata
+    history.parquet      one row an epoch
+    predictions.parquet  tracklet_id, split, probabilities, labels: what `vpar score` takes
+    metrics.json         both protocols, every group, and the prior's scores on the same split
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vpar_cache.config import canonical_json
+from vpar_cache.errors import CacheError
+from vpar_cache.files import PARTIAL_SUFFIX, fsync_folder
+
+RUN_FILES = ("run.json", "model.safetensors", "history.parquet", "predictions.parquet", "metrics.json")
+
+
+def refuse_finished(folder: Path, overwrite: bool) -> None:
+    """CacheError when a run of that name is there and may not be replaced, or the folder is something else."""
+    if not folder.exists():
+        return
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in RUN_FILES)
+    if foreign:
+        raise CacheError(f"{folder} holds {foreign[0]!r}, so it is no run folder; choose another --name or --runs")
+    if not overwrite:
+        raise CacheError(
+            f"run {folder} is finished already (the same settings on the same features); see it with "
+            f"`vpar report {folder}`, replace it with --overwrite, or choose another --name or --seed"
+        )
+
+
+@contextmanager
+def new_run_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder`, renamed to it when the block succeeds and removed otherwise."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    partial.mkdir()
+    try:
+        yield partial
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.replace(folder)
+        fsync_folder(folder.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Indented, for people to read; no NaN."""
+    path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", "utf-8")
+
+
+def write_model(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Weights as safetensors; each metadata value as canonical JSON."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    save_file(tensors, path, {key: canonical_json(value) for key, value in metadata.items()})
+
+
+def write_history(path: Path, epochs: Sequence[Mapping[str, Any]]) -> None:
+    """One row an epoch. Every row has the same keys."""
+    pq.write_table(pa.Table.from_pylist(list(epochs), schema=_HISTORY), path)
+
+
+_HISTORY = pa.schema(
+    [
+        ("epoch", pa.int32()),
+        ("train_loss", pa.float64()),
+        ("validation_loss", pa.float64()),
+        ("validation_f1", pa.float64()),
+        ("seconds", pa.float64()),
+    ]
+)
+
+
+def write_predictions(
+    path: Path,
+    tracklet_ids: Sequence[str],
+    splits: Sequence[str],
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+) -> None:
+    """(n, A) probabilities and labels, lists in the schema's output order."""
+    table = pa.table(
+        {
+            "tracklet_id": pa.array(tracklet_ids, pa.string()),
+            "split": pa.array(splits, pa.string()),
+            "probabilities": _lists(probabilities, pa.float32()),
+            "labels": _lists(labels, pa.uint8()),
+        }
+    )
+    pq.write_table(table, path)
+
+
+def _lists(matrix: NDArray[Any], dtype: pa.DataType) -> pa.ListArray:
+    offsets = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(matrix.reshape(-1), dtype))
