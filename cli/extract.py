@@ -49,7 +49,6 @@ def extract(
     Interrupted or changed, the same command goes on: only what is missing, damaged or stale is redone.
     """
     from vpar_cache.config import ExtractConfig
-    from vpar_cache.extract import extract_features
 
     config = ExtractConfig(
         dataset=dataset,
@@ -77,6 +76,8 @@ def extract(
         recheck=recheck,
         offline=offline,
     )
+    from vpar_cache.extract import extract_features  # after the settings are checked: it imports torch
+
     result = extract_features(config, say)
     say(
         f"{result.num_train} train and {result.num_test} test tracklets in {result.seconds:.1f} s; shards: "

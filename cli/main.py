@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from itertools import pairwise
 from types import FrameType
 from typing import Annotated
 
@@ -54,13 +55,13 @@ def run() -> None:
     debug = "--debug" in arguments
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        status = app([a for a in arguments if a != "--debug"], standalone_mode=False)
+        status = app([a for a in arguments if a != "--debug"], prog_name="vpar", standalone_mode=False)
     except VparError as error:
         if debug:
             raise
         status = _fail(str(error))
     except typer.TyperException as error:
-        status = _fail_usage(error)
+        status = _fail_usage(error, arguments)
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     except SystemExit as stop:
@@ -70,11 +71,14 @@ def run() -> None:
     sys.exit(status)
 
 
-def _fail_usage(error: typer.TyperException) -> int:
+def _fail_usage(error: typer.TyperException, arguments: list[str]) -> int:
     """Typer's own errors: an unknown option, a missing argument, text where a number is due."""
-    context = getattr(error, "ctx", None)
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
     command = context.command_path if context is not None else "vpar"
     message = error.format_message() if hasattr(error, "format_message") else str(error)
+    if isinstance(error, typer.BadParameter) and parameter is not None:
+        given = [b for a, b in pairwise(arguments) if a in parameter.opts]
+        message = f"{given[-1]!r}: {message}" if given else message
     return _fail(f"{message} See `{command} --help`.") if message else USER_ERROR
 
 

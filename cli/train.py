@@ -42,7 +42,6 @@ def train(
 ) -> None:
     """Stage 2: train and evaluate a model on cached features. No image is opened."""
     from vpar_cache.config import TrainConfig
-    from vpar_cache.train import train_model
 
     config = TrainConfig(
         features=features,
@@ -64,6 +63,8 @@ def train(
         seed=seed,
         device=device,
     )
+    from vpar_cache.train import train_model  # after the settings are checked: it imports torch
+
     result = train_model(config, shlex.join(["vpar", *sys.argv[1:]]), say)
     say(f"{result.model} in {result.seconds:.1f} s; tables: vpar report {result.folder}")
     print_text(f"{result.folder}\n")

@@ -120,7 +120,7 @@ def test_a_link_cannot_lead_out_of_the_root(root: Path, tmp_path: Path) -> None:
 def test_one_folder_cannot_be_two_tracklets(root: Path, alias: str) -> None:
     (root / "link").symlink_to("bob")
     with pytest.raises(
-        DataError, match="line 5, column 'tracklet': '.*' is the folder of line 4 too; keep one row"
+        DataError, match=r"line 5, column 'tracklet': '.*' is the folder of line 4 too; keep one row"
     ):
         load(root, *ROWS, f"{alias},train,8,2,0,1,0")
 

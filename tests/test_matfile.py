@@ -77,6 +77,12 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, compressed: bool) -> None:
             read(tmp_path, data[:length])
 
 
+def test_an_element_that_ends_beyond_the_file_is_refused(tmp_path: Path) -> None:
+    data = saved({"t": np.eye(2)}) + struct.pack("<II", 5, 100) + bytes(99)
+    with pytest.raises(DataError, match="an element of 100 bytes ends beyond the file"):
+        read(tmp_path, data)
+
+
 def test_a_type_code_outside_the_table_is_refused(tmp_path: Path) -> None:
     """The damage that ends a process which reads it through scipy."""
     data = saved({"t": np.arange(40.0).reshape(10, 4)})

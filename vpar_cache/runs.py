@@ -29,6 +29,8 @@ from vpar_cache.config import canonical_json
 from vpar_cache.errors import CacheError
 from vpar_cache.files import PARTIAL_SUFFIX, fsync_folder
 
+MODEL_METADATA = "vpar"
+"""The metadata entry of model.safetensors that holds everything."""
 RUN_FILES = ("run.json", "model.safetensors", "history.parquet", "predictions.parquet", "metrics.json")
 
 
@@ -68,14 +70,17 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def write_model(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """Weights as safetensors; each metadata value as canonical JSON."""
+    """Weights as safetensors; `metadata` as one canonical JSON text.
+
+    One text, since safetensors writes several metadata entries in another order at every call.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    save_file(tensors, path, {key: canonical_json(value) for key, value in metadata.items()})
+    save_file(tensors, path, {MODEL_METADATA: canonical_json(metadata)})
 
 
 def write_history(path: Path, epochs: Sequence[Mapping[str, Any]]) -> None:
     """One row an epoch. Every row has the same keys."""
-    pq.write_table(pa.Table.from_pylist(list(epochs), schema=_HISTORY), path)
+    pq.write_table(pa.Table.from_pylist(list(epochs), schema=_HISTORY), path, write_page_checksum=True)
 
 
 _HISTORY = pa.schema(
@@ -105,7 +110,7 @@ def write_predictions(
             "labels": _lists(labels, pa.uint8()),
         }
     )
-    pq.write_table(table, path)
+    pq.write_table(table, path, write_page_checksum=True)
 
 
 def _lists(matrix: NDArray[Any], dtype: pa.DataType) -> pa.ListArray:

@@ -86,7 +86,7 @@ def train_model(config: TrainConfig, command: str = "", say: Say = lambda messag
         "num_tracklets": len(rows.test),
         "num_people": len(set(features.person_ids[rows.test].tolist())),
         "scores": score_block(probabilities, labels, groups, selected_threshold),
-        "prior": score_block(prior, labels, groups, None),
+        "prior": score_block(prior, labels, groups, selected_threshold),
     }
     seconds = time.monotonic() - started
     record = {

@@ -167,7 +167,8 @@ class _Figure:
             ((0.0, _HIP - 0.03, self.seat + 0.3 * (middle - self.seat)), self.hip + 0.02, 0.11),
             ((0.0, hem, middle), self.hip + flare, 0.10 + flare + 0.5 * spread),
         ]
-        self.sketch.column(levels, self.bottom, -0.04 - self.sketch.depth((0.0, 0.0, middle)) / 2)
+        nearest_leg = max(sum(map(self.sketch.depth, leg)) / 3 for leg in self.legs)
+        self.sketch.column(levels, self.bottom, max(-0.04, nearest_leg - 0.17), anchor=[(0.0, 0.0, 0.0)])
 
     def _draw_torso(self) -> None:
         girth = self.traits.girth

@@ -172,11 +172,11 @@ def _header_mend(names: tuple[str, ...], header: list[str]) -> str:
     for separator in (";", "\t"):
         if len(header) == 1 and separator in header[0]:
             return f"{accepted}; the header seems separated by {separator!r}: separate fields with commas"
-    shown = [name[:60] for name in header]
+    shown = [name[:40] for name in header]
     close = [match for name in names for match in difflib.get_close_matches(name, shown, n=1)]
     if close:
         return f"{accepted}; nearest in the header is {close[0]!r}: rename it"
-    return f"{accepted}; the header has {', '.join(repr(name) for name in shown[:40])}"
+    return f"{accepted}; the header has {', '.join(repr(name) for name in shown[:24])}"
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:

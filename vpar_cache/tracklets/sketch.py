@@ -88,7 +88,9 @@ class Sketch:
 
         self._add(anchor or points, nearer, draw)
 
-    def column(self, levels: Sequence[Level], fill: Fill, nearer: float = 0.0) -> None:
+    def column(
+        self, levels: Sequence[Level], fill: Fill, nearer: float = 0.0, anchor: Sequence[Point] = ()
+    ) -> None:
         """A body of elliptic cross-sections from top to bottom, with a dark edge."""
         left: list[_Flat] = []
         right: list[_Flat] = []
@@ -104,7 +106,7 @@ class Sketch:
                 pen.polygon([*a, *reversed(b)], fill=fill[i % len(fill)])
             _stroke(pen, edge, 1.0, _darker(fill[0]))
 
-        self._add([level[0] for level in levels], nearer, draw)
+        self._add(anchor or [level[0] for level in levels], nearer, draw)
 
     def bag(self, centre: Point, half: Point, colour: Colour, nearer: float = 0.0) -> None:
         """A box with a narrower lid."""

@@ -1,0 +1,123 @@
+"""The models against independent implementations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vpar_cache.config import MODELS, TrainConfig
+from vpar_cache.models.build import build_model
+from vpar_cache.models.fusion import FusionBlock, FusionTransformer
+from vpar_cache.models.linear import LinearHeads
+from vpar_cache.models.prior import Prior
+
+
+def config(**changes: object) -> TrainConfig:
+    return TrainConfig(features=Path("x.h5"), **changes)  # type: ignore[arg-type]
+
+
+def torch_layer(block: FusionBlock, dim: int, heads: int) -> nn.TransformerEncoderLayer:
+    """torch's own pre-LayerNorm encoder layer with the same weights."""
+    layer = nn.TransformerEncoderLayer(
+        dim, heads, 4 * dim, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+    )
+    pairs = {
+        "self_attn.in_proj_weight": block.qkv.weight,
+        "self_attn.in_proj_bias": block.qkv.bias,
+        "self_attn.out_proj.weight": block.out.weight,
+        "self_attn.out_proj.bias": block.out.bias,
+        "linear1.weight": block.mlp[0].weight,
+        "linear1.bias": block.mlp[0].bias,
+        "linear2.weight": block.mlp[2].weight,
+        "linear2.bias": block.mlp[2].bias,
+        "norm1.weight": block.norm_attention.weight,
+        "norm1.bias": block.norm_attention.bias,
+        "norm2.weight": block.norm_mlp.weight,
+        "norm2.bias": block.norm_mlp.bias,
+    }
+    layer.load_state_dict({name: tensor.detach().clone() for name, tensor in pairs.items()})
+    return layer
+
+
+def whole_forward(model: FusionTransformer, visual: Tensor, text: Tensor, heads: int) -> Tensor:
+    """The paper's model written out: all tokens, all queries, a head per output."""
+    dim = model.head_weight.shape[1]
+    text_tokens = model.text_in(text).expand(len(visual), -1, -1)  # (B, A, W)
+    tokens = torch.cat([text_tokens, model.visual_in(visual)], dim=1)  # (B, A+N, W)
+    for block in model.blocks:
+        tokens = torch_layer(block, dim, heads)(tokens)
+    tokens = model.norm(tokens)
+    columns = [tokens[:, i] @ model.head_weight[i] + model.head_bias[i] for i in range(len(text))]
+    return torch.stack(columns, dim=1)  # (B, A)
+
+
+def randomized(model: nn.Module) -> nn.Module:
+    """Biases and norms away from their zeros and ones, so that leaving one out shows."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_fusion_equals_the_paper_s_model_with_all_queries_and_no_shortcut(layers: int) -> None:
+    torch.manual_seed(0)
+    model = FusionTransformer(7, 16, dim=24, layers=layers, heads=3, logit_norm=False)
+    randomized(model)
+    visual, text = torch.randn(4, 11, 16), torch.randn(7, 16)
+    torch.testing.assert_close(model(visual, text), whole_forward(model, visual, text, 3), rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_of_the_shortcut_equal_those_of_the_whole_model() -> None:
+    torch.manual_seed(1)
+    model = FusionTransformer(5, 16, dim=16, layers=1, heads=2, logit_norm=False)
+    visual, text = torch.randn(3, 6, 16), torch.randn(5, 16)
+    model(visual, text).square().sum().backward()
+    fast = model.visual_in.weight.grad.clone()
+    model.zero_grad()
+    whole_forward(model, visual, text, 2).square().sum().backward()
+    torch.testing.assert_close(fast, model.visual_in.weight.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_each_output_is_read_from_its_own_text_token() -> None:
+    torch.manual_seed(2)
+    model = FusionTransformer(4, 8, dim=8, layers=1, heads=2, logit_norm=False)
+    randomized(model)
+    visual, text = torch.randn(2, 5, 8), torch.randn(4, 8)
+    order = torch.tensor([2, 0, 3, 1])
+    logits = model(visual, text)
+    with torch.no_grad():
+        model.head_weight.copy_(model.head_weight[order])
+        model.head_bias.copy_(model.head_bias[order])
+    torch.testing.assert_close(model(visual, text[order]), logits[:, order])
+
+
+def test_a_tracklet_s_logits_do_not_depend_on_its_batch() -> None:
+    torch.manual_seed(3)
+    model = randomized(FusionTransformer(5, 8, dim=8, layers=2, heads=2, logit_norm=True)).eval()
+    visual, text = torch.randn(6, 5, 8), torch.randn(5, 8)
+    together = model(visual, text)
+    alone = torch.cat([model(row[None], text) for row in visual])
+    torch.testing.assert_close(together, alone)
+
+
+def test_the_prior_says_the_train_frequencies_whatever_it_sees() -> None:
+    labels = torch.tensor([[1, 0, 0], [1, 1, 0], [1, 0, 0], [1, 1, 0]])
+    probabilities = Prior(labels)(torch.randn(2, 5, 8), torch.randn(3, 8)).sigmoid()
+    torch.testing.assert_close(probabilities, torch.tensor([[1, 0.5, 0]] * 2).double(), atol=2e-6, rtol=0)
+
+
+def test_the_linear_model_does_not_read_the_text() -> None:
+    model = LinearHeads(3, 8)
+    visual = torch.randn(2, 5, 8)
+    torch.testing.assert_close(model(visual, torch.randn(3, 8)), model(visual, torch.randn(3, 8)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_maps_tokens_to_a_logit_per_output(name: str) -> None:
+    labels = torch.randint(0, 2, (9, 6))
+    model = build_model(config(model=name, dim=16, heads=2), 8, labels)
+    assert model(torch.randn(4, 5, 8), torch.randn(6, 8)).shape == (4, 6)

@@ -1,0 +1,189 @@
+"""Training on a small real cache."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors import safe_open
+
+from vpar_cache.config import ExtractConfig, TrainConfig
+from vpar_cache.errors import CacheError, DataError, UserError
+from vpar_cache.features import open_features
+from vpar_cache.metrics import score_block
+from vpar_cache.train import TrainResult, _positive_negative_weights, train_model
+
+
+@pytest.fixture
+def run(tiny_cache: Path, tmp_path: Path) -> Callable[..., TrainResult]:
+    """Train on the small cache; settings can be replaced."""
+
+    def train(**changes: Any) -> TrainResult:
+        settings: dict[str, Any] = {"dim": 32, "heads": 2, "epochs": 2, "batch_size": 4, "device": "cpu"}
+        settings |= {"features": tiny_cache, "runs": tmp_path / "runs", "val_fraction": 0.34}
+        return train_model(TrainConfig(**{**settings, **changes}))
+
+    return train
+
+
+def read(result: TrainResult, name: str) -> dict[str, Any]:
+    return json.loads((result.folder / name).read_text("utf-8"))
+
+
+def test_same_seed_gives_the_same_metrics_bit_for_bit_and_another_seed_others(run: Any) -> None:
+    first, again, other = run(name="a"), run(name="b"), run(name="c", seed=1)
+    for file in ("metrics.json", "model.safetensors", "predictions.parquet"):
+        assert (first.folder / file).read_bytes() == (again.folder / file).read_bytes()
+    assert read(first, "metrics.json") != read(other, "metrics.json")
+
+
+def test_the_global_random_state_neither_matters_nor_changes(run: Any) -> None:
+    torch.manual_seed(1)
+    first = run(name="a")
+    torch.manual_seed(2)
+    state = torch.random.get_rng_state()
+    second = run(name="b")
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert read(first, "metrics.json") == read(second, "metrics.json")
+
+
+def test_the_test_split_never_chooses_anything(
+    run: Any, tiny_cache: Path, tmp_path: Path, extract_config: Callable[..., ExtractConfig], demo_root: Path
+) -> None:
+    """Other test labels change the test scores and nothing else: not the weights, the epoch, the threshold."""
+    import shutil
+
+    from vpar_cache.extract import extract_features
+
+    root = tmp_path / "data"
+    shutil.copytree(demo_root, root)
+    lines = (root / "mars_attributes.csv").read_text().splitlines()
+    header = lines[0].split(",")
+    test_people = {int(folder.name) for folder in (root / "bbox_test").iterdir() if folder.name.isdigit()}
+    column = header.index("gender")
+    for number, line in enumerate(lines[1:], 1):
+        cells = line.split(",")
+        if int(cells[0]) in test_people:
+            cells[column] = str(1 - int(cells[column]))
+            lines[number] = ",".join(cells)
+    (root / "mars_attributes.csv").write_text("\n".join(lines) + "\n")
+    index = extract_features(extract_config(tmp_path / "other.h5", root=root)).index
+    ours, theirs = run(name="a"), run(name="b", features=index)
+    assert read(ours, "metrics.json")["scores"] != read(theirs, "metrics.json")["scores"]
+    for field in ("selected_epoch", "selected_threshold"):
+        assert read(ours, "run.json")[field] == read(theirs, "run.json")[field]
+    with (
+        safe_open(ours.folder / "model.safetensors", "pt") as a,
+        safe_open(theirs.folder / "model.safetensors", "pt") as b,
+    ):
+        assert all(torch.equal(a.get_tensor(name), b.get_tensor(name)) for name in a.keys())  # noqa: SIM118
+
+
+def test_metrics_are_those_of_the_written_predictions(run: Any, tiny_cache: Path) -> None:
+    result = run()
+    rows = [r for r in pq.read_table(result.folder / "predictions.parquet").to_pylist() if r["split"] == "test"]
+    schema = open_features(tiny_cache).schema
+    groups = [(group.name, columns) for group, columns in schema.slices()]
+    probabilities = np.array([row["probabilities"] for row in rows], np.float32)
+    labels = np.array([row["labels"] for row in rows])
+    threshold = read(result, "run.json")["selected_threshold"]
+    assert read(result, "metrics.json")["scores"] == score_block(probabilities, labels, groups, threshold)
+
+
+def test_predictions_hold_test_and_held_out_tracklets_with_the_cache_s_labels(run: Any, tiny_cache: Path) -> None:
+    result = run()
+    features = open_features(tiny_cache)
+    by_id = dict(zip(features.tracklet_ids, features.labels, strict=True))
+    rows = pq.read_table(result.folder / "predictions.parquet").to_pylist()
+    for row in rows:
+        np.testing.assert_array_equal(row["labels"], by_id[row["tracklet_id"]])
+    record = read(result, "run.json")
+    assert sum(row["split"] == "test" for row in rows) == record["num_test"] == 6
+    assert sum(row["split"] == "validation" for row in rows) == record["num_validation"] > 0
+    assert record["num_train"] + record["num_validation"] == 12
+
+
+def test_a_loss_goes_down_and_history_has_a_row_an_epoch(run: Any) -> None:
+    result = run(epochs=12, protocol="paper")
+    history = pq.read_table(result.folder / "history.parquet").to_pylist()
+    assert [row["epoch"] for row in history] == list(range(1, 13))
+    assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]
+    assert read(result, "run.json")["selected_epoch"] == 12
+
+
+def test_strict_keeps_the_epoch_of_the_best_validation_f1(run: Any) -> None:
+    result = run(epochs=6)
+    history = pq.read_table(result.folder / "history.parquet").to_pylist()
+    best = max(history, key=lambda row: row["validation_f1"])  # the first of equals
+    assert read(result, "run.json")["selected_epoch"] == best["epoch"]
+
+
+def test_the_prior_as_a_model_scores_as_the_prior_beside_any_model(run: Any) -> None:
+    metrics = read(run(model="prior"), "metrics.json")
+    assert metrics["scores"] == metrics["prior"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"model": "linear"}, {"logit_norm": True}, {"loss": "weighted"}, {"layers": 2}]
+)
+def test_every_variant_trains(run: Any, changes: dict[str, Any]) -> None:
+    assert read(run(**changes), "metrics.json")["num_tracklets"] == 6
+
+
+def test_a_single_row_left_over_is_no_batch_of_its_own_under_logit_norm(run: Any) -> None:
+    run(logit_norm=True, batch_size=11, protocol="paper")  # 12 train rows
+
+
+def test_weighted_loss_weighs_elements_by_their_train_rate() -> None:
+    labels = torch.tensor([[1, 0], [0, 0], [0, 0], [0, 1]])
+    weights = _positive_negative_weights("weighted", labels)
+    expected = torch.tensor([[np.exp(0.75)] * 2, [np.exp(0.25)] * 2], dtype=torch.float32)
+    torch.testing.assert_close(weights, expected)
+
+
+def test_random_weights_are_marked_in_the_run_and_in_the_model(run: Any) -> None:
+    result = run()
+    assert read(result, "run.json")["random_weights"] is True
+    with safe_open(result.folder / "model.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["vpar"])["random_weights"] is True
+
+
+def test_a_finished_run_is_not_repeated_unasked(run: Any) -> None:
+    run()
+    with pytest.raises(CacheError, match="--overwrite"):
+        run()
+    run(overwrite=True)
+
+
+def test_another_learning_rate_is_another_run(run: Any) -> None:
+    assert run().folder != run(lr=2e-3).folder
+
+
+def test_a_diverging_run_stops_with_the_mend_and_leaves_nothing(run: Any, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--lr"):
+        run(lr=1e30)
+    assert not list((tmp_path / "runs").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "vft"}, "did you mean 'vtf'"),
+        ({"epochs": 0}, "--epochs is 0"),
+        ({"lr": 0.0}, "--lr is 0"),
+        ({"val_fraction": 1.0}, "--val-fraction"),
+        ({"dim": 30, "heads": 4}, "no multiple of --heads"),
+        ({"name": "../x"}, "--name"),
+        ({"device": "cuda:7"}, "GPU 7"),
+        ({"features": Path("absent.h5")}, "does not exist"),
+    ],
+)
+def test_a_wrong_setting_names_the_value_and_the_rule(run: Any, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        run(**changes)
