@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("demo"),
     frames: Annotated[int, typer.Option(help="Frames per tracklet.")] = 2,
-    epochs: Annotated[int, typer.Option(help="Epochs of the fusion model.")] = 40,
+    epochs: Annotated[int, typer.Option(help="Epochs of the fusion model.")] = 30,
     seed: Annotated[int, typer.Option(help="Of drawings, weights and training.")] = 0,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
 ) -> None:

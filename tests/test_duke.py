@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,14 +14,6 @@ from vpar_cache.tracklets.duke import load_duke
 
 KEYS = ["person_id", "camera_id", "tracklets_id"]
 ROWS = [(1, 6, 12), (1, 2, 13), (2, 5, 2197), (7140, 4, 2198)]
-
-
-@pytest.fixture
-def real_data() -> Path:
-    path = Path(os.environ.get("VPAR_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if not path.is_dir():
-        pytest.skip(f"no real data at {path}; set VPAR_TEST_DATA")
-    return path
 
 
 def add_tracklet(root: Path, part: str, person: int, camera: int, tracklet: int, frames: Sequence[int]) -> Path:

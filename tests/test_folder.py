@@ -179,7 +179,7 @@ def test_a_split_may_be_written_in_any_case(root: Path, split: str) -> None:
         ("cy,,9,1,0,0,0", "column 'split': '' is no split"),
         ("cy,test,,1,0,0,0", "line 5, column 'person_id': '' is empty; name the person"),
         ("cy,test,9,one,0,0,0", "line 5, column 'camera_id': 'one' is no integer"),
-        ("cy,test,9,1,0,2,0", "line 5, column 'top': '2' is no valid label; write 0 = black top, 1 = red top"),
+        ("cy,test,9,1,0,2,0", "line 5, column 'top': '2' is no valid label; write 0 = black, 1 = red"),
         ("cy,test,9,1,0,0", "line 5 has 6 fields, but the header has 7"),
     ],
 )

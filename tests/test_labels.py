@@ -20,7 +20,7 @@ SHOP = Schema(
     (
         Group("hat", (Output("hat", "a hat"),), ("hat",), "no hat"),
         Group(
-            "top color", (Output("black top", "black top"), Output("red top", "red top")), ("top color", "upcolor")
+            "top color", (Output("top color black", "black top"), Output("top color red", "red top")), ("top color", "upcolor")
         ),
     ),
     ("occlusion", "multi-person"),
@@ -96,7 +96,7 @@ def test_optional_columns_may_lack_and_a_note_says_so(tmp_path: Path) -> None:
         (f"{HEADER}\na,2,2,1,0,1\n", "line 2, column 'hat': '2' is no valid label; write 0 = no hat, 1 = a hat"),
         (
             "tracklet,hat,upcolor\na,0,-1\n",
-            r"labels\.csv line 2, column 'upcolor': '-1' is no valid label; write 0 = black top, 1 = red top",
+            r"labels\.csv line 2, column 'upcolor': '-1' is no valid label; write 0 = black, 1 = red",
         ),
         (f"{HEADER}\na,2,1.0,1,0,1\n", "column 'hat': '1.0' is no valid label"),
         (f"{HEADER}\na,2,,1,0,1\n", "column 'hat': '' is no valid label"),

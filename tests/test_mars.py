@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,14 +24,6 @@ OTHER_GROUPS = [group.columns[-1] for group in MARS.groups]  # as other copies i
 TRAIN = ("0001C1T0001", "0001C2T0002", "0002C1T0001")
 TEST = ("00-1C1T0001", "0000C1T0001", "0000C1T0002", "0003C1T0001", "0004C6T0123")
 LABELLED = (*TRAIN, *TEST[3:])
-
-
-@pytest.fixture
-def real_data() -> Path:
-    path = Path(os.environ.get("VPAR_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if not path.is_dir():
-        pytest.skip(f"no real data at {path}; set VPAR_TEST_DATA")
-    return path
 
 
 def person_of(track: str) -> int:

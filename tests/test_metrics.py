@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import time
 import zipfile
 from pathlib import Path
@@ -32,14 +31,6 @@ from vpar_cache.schema import MARS
 MARS_GROUPS = [(group.name, columns) for group, columns in MARS.slices()]
 GROUPS = [("hat", slice(0, 1)), ("pose", slice(1, 4)), ("gender", slice(4, 5)), ("age", slice(5, 7))]
 NUM_OUTPUTS = 7
-
-
-@pytest.fixture(scope="module")
-def real_data() -> Path:
-    folder = Path(os.environ.get("VPAR_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if not (folder / "mars_meta").is_dir():
-        pytest.skip(f"no real MARS labels at {folder}/mars_meta; set VPAR_TEST_DATA")
-    return folder
 
 
 def random_labels(rng, n, groups):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,6 @@ from vpar_cache.schema import DUKE, MARS, Group, Output, Schema
 from vpar_cache.tracklets.tracks import Track, join_labels, read_track_labels, track_name
 
 HAT = Schema("hat", (Group("hat", (Output("hat", "a hat"),), ("hat",), "no hat"),))
-
-
-@pytest.fixture
-def real_data() -> Path:
-    path = Path(os.environ.get("VPAR_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if not path.is_dir():
-        pytest.skip(f"no real data at {path}; set VPAR_TEST_DATA")
-    return path
 
 
 def write(tmp_path: Path, text: str) -> Path:

@@ -49,31 +49,27 @@ def draw_cases(cases: Sequence[Case], schema: Schema, threshold: float, title: s
         from matplotlib.figure import Figure
     except ImportError as error:
         raise UserError("pictures need matplotlib; install vpar-cache[figures]") from error
-    num_frames = max(len(case.frames) for case in cases)
-    height = 0.165 * len(schema.groups) + 0.55
-    figure = Figure(figsize=(1.05 * num_frames + 4.6, height * len(cases) + 0.5), dpi=130, layout="constrained")
+    figure = Figure(figsize=(7.2, 2.35 * len(cases) + 0.4), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=10)
-    grid = figure.subplots(
-        len(cases), num_frames + 1, squeeze=False, width_ratios=[*[1.0] * num_frames, 4.4]
-    )  # one row a case
-    for row, case in zip(grid, cases, strict=True):
-        for axis in row:
-            axis.set_axis_off()
-        for axis, frame in zip(row, case.frames, strict=False):
-            axis.imshow(frame)
-        row[0].set_title(case.title, fontsize=8, loc="left")
+    figure.suptitle(title, fontsize=9)
+    parts = figure.subfigures(len(cases), 1, squeeze=False)[:, 0]
+    for part, case in zip(parts, cases, strict=True):
+        pictures, words = part.subplots(1, 2)
+        strip = np.concatenate(_same_height(case.frames), axis=1)  # (H, sum of widths, 3)
+        pictures.imshow(strip)
+        pictures.set_title(case.title, fontsize=7, loc="left")
+        pictures.set_axis_off()
+        words.set_axis_off()
         truth = decide(case.labels.astype(np.float32), schema, 0.5)
         lines = zip(decide(case.probabilities, schema, threshold), truth, strict=True)
         for number, ((group, predicted), (_, true)) in enumerate(lines):
             right = predicted == true
-            text = f"✓ {group}: {predicted}" if right else f"✗ {group}: {predicted}  (truth: {true})"
-            row[-1].text(
+            words.text(
                 0,
                 1 - (number + 0.5) / len(schema.groups),
-                text,
-                transform=row[-1].transAxes,
-                fontsize=7,
+                f"✓ {group}: {predicted}" if right else f"✗ {group}: {predicted} (truth: {true})",
+                transform=words.transAxes,
+                fontsize=6.5,
                 va="center",
                 color=_RIGHT if right else _WRONG,
                 weight="normal" if right else "bold",
@@ -81,3 +77,9 @@ def draw_cases(cases: Sequence[Case], schema: Schema, threshold: float, title: s
     with atomic_path(path) as partial:
         figure.savefig(partial, format="png")
     return path
+
+
+def _same_height(frames: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """Frames below the tallest are filled with white at the bottom, so that they stand in one strip."""
+    height = max(frame.shape[0] for frame in frames)
+    return [np.pad(frame, ((0, height - frame.shape[0]), (0, 2), (0, 0)), constant_values=255) for frame in frames]

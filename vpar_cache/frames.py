@@ -7,6 +7,7 @@ release the GIL, so that plain threads keep an encoder fed.
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from PIL import Image, ImageOps, features
 from vpar_cache.errors import DataError
 
 MAX_PIXELS = 50_000_000
-"""A larger image is refused before it is decoded: no crop of a person is that large."""
+"""An image whose square would be larger is refused before it is decoded: no crop of a person is that large."""
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 MAX_SHIFT = 10
 """Views are shifted by up to this many pixels, zero-filled, as padding by 10 and cropping does."""
@@ -62,10 +63,22 @@ def _generator(seed: int, name: str, view: int) -> np.random.Generator:
 
 
 def decode_frame(data: bytes, size: int, resize: str) -> NDArray[np.uint8]:
-    """File bytes -> (size, size, 3) uint8 RGB.
+    """File bytes -> (size, size, 3) uint8 RGB, what the encoder sees.
 
     pad: black to a centred square (an odd pixel right or bottom), then one antialiased bicubic resize;
     stretch: the resize alone (paper: "zero-padded to the resolution of 224 x 224").
+    Raises DataError with the reason for anything that is no complete image, see decode_image.
+    """
+    picture = decode_image(data)
+    if resize == "pad":
+        picture = pad_to_square(picture)
+    picture = picture.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(picture)  # (size, size, 3)
+
+
+def decode_image(data: bytes) -> Image.Image:
+    """File bytes -> a picture in RGB at its own size.
+
     EXIF rotation is applied, 16 bits are scaled to 8, CMYK and gray become RGB, of an animation the first
     picture is taken. Raises DataError with the reason for anything that is no complete image.
     """
@@ -73,26 +86,24 @@ def decode_frame(data: bytes, size: int, resize: str) -> NDArray[np.uint8]:
         raise DataError("the file is empty (0 bytes)")
     try:
         with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS} allowed")
-            picture = _to_rgb(ImageOps.exif_transpose(image))
+            if max(image.size) ** 2 > MAX_PIXELS:
+                raise DataError(f"{image.width} x {image.height} pixels: its square has more than {MAX_PIXELS}")
+            return _to_rgb(ImageOps.exif_transpose(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"more than {MAX_PIXELS} pixels") from error
     except PIL.UnidentifiedImageError as error:
         raise DataError(f"no image: not one of {', '.join(IMAGE_FORMATS)}") from error
-    except (OSError, SyntaxError, ValueError, IndexError, TypeError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, IndexError, TypeError, EOFError, struct.error) as error:
         # What Pillow's parsers raise on damaged files; its message is the reason.
         raise DataError(f"damaged image: {error}") from error
-    if resize == "pad":
-        picture = pad_to_square(picture)
-    picture = picture.resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(picture)  # (size, size, 3)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion would clip at 255
         values = np.asarray(image, dtype=np.int64) >> 8  # (H, W)
         image = Image.fromarray(values.clip(0, 255).astype(np.uint8), "L")
+    if image.mode == "P":
+        image = image.convert("RGBA")  # straight to RGB, Pillow would warn of transparent colours
     return image.convert("RGB")
 
 

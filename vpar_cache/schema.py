@@ -51,10 +51,9 @@ class Group:
         return len(self.outputs) if self.is_choice else 2
 
     def value_names(self) -> tuple[str, ...]:
-        """The meaning of each label value, by value."""
-        if self.is_choice:
-            return tuple(output.phrase for output in self.outputs)
-        return (self.negative, self.outputs[0].phrase)
+        """The meaning of each label value, by value, without the group's name."""
+        names = [o.name for o in self.outputs] if self.is_choice else [self.negative, self.outputs[0].phrase]
+        return tuple(name.removeprefix(f"{self.name} ") for name in names)
 
 
 def describe_values(names: Sequence[str]) -> str:

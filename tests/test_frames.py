@@ -1,0 +1,341 @@
+"""Which frames are chosen, and what becomes of a file's bytes."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tracemalloc
+import warnings
+import zlib
+from fractions import Fraction
+from math import floor
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from vpar_cache.errors import DataError
+from vpar_cache.frames import (
+    MAX_SHIFT,
+    Jitter,
+    apply_jitter,
+    choose_frames,
+    choose_jitter,
+    decode_frame,
+    pad_to_square,
+    preprocessing_identity,
+)
+
+RNG = np.random.default_rng(7)
+
+
+def noise(height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
+    return RNG.integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def smooth(height: int, width: int) -> NDArray[np.uint8]:
+    """A picture that a JPEG keeps nearly as it is."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([x * 255 // width, y * 255 // height, (x + y) * 255 // (height + width)], axis=2).astype(
+        np.uint8
+    )
+
+
+def encoded(picture: Image.Image | NDArray[np.uint8], form: str = "PNG", **options: object) -> bytes:
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def padded(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Black bars, written out: the odd pixel goes right or bottom."""
+    height, width = picture.shape[:2]
+    side = max(height, width)
+    square = np.zeros((side, side, 3), np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = picture
+    return square
+
+
+# --- which frames ---
+
+
+@pytest.mark.parametrize("count", range(1, 13))
+def test_uniform_frames_are_the_middles_of_equal_parts(count: int) -> None:
+    for n in range(1, 60):
+        wanted = tuple(floor((i + Fraction(1, 2)) * n / count) for i in range(count))
+        assert choose_frames(n, count, "uniform") == wanted
+        assert all(0 <= number < n for number in wanted)
+
+
+def test_a_short_tracklet_repeats_frames() -> None:
+    assert choose_frames(1, 3, "uniform") == (0, 0, 0)
+    assert choose_frames(2, 4, "uniform") == (0, 0, 1, 1)
+    assert choose_frames(1, 3, "random", tracklet_id="a") == (0, 0, 0)
+
+
+@given(n=st.integers(1, 50), count=st.integers(1, 12), seed=st.integers(0, 9), view=st.integers(0, 4))
+def test_random_frames_are_in_time_order_and_without_repetition_where_there_are_enough(
+    n: int, count: int, seed: int, view: int
+) -> None:
+    chosen = choose_frames(n, count, "random", seed, "0001C1T0001", view)
+    assert len(chosen) == count
+    assert list(chosen) == sorted(chosen)
+    assert set(chosen) <= set(range(n))
+    if n >= count:
+        assert len(set(chosen)) == count
+    assert chosen == choose_frames(n, count, "random", seed, "0001C1T0001", view)
+
+
+def test_a_random_draw_depends_on_seed_tracklet_and_view() -> None:
+    plain = choose_frames(1000, 6, "random", 0, "a", 0)
+    others = [
+        choose_frames(1000, 6, "random", 1, "a", 0),
+        choose_frames(1000, 6, "random", 0, "b", 0),
+        choose_frames(1000, 6, "random", 0, "a", 1),
+    ]
+    assert len({plain, *others}) == 4
+    np.random.default_rng().random(9)
+    assert choose_frames(1000, 6, "random", 0, "a", 0) == plain, "no hidden state"
+
+
+def test_random_frames_cover_a_tracklet_evenly() -> None:
+    counts = np.zeros(10)
+    for number in range(2000):
+        counts[list(choose_frames(10, 3, "random", 0, f"tracklet {number}"))] += 1
+    assert counts.min() > 500
+    assert counts.max() < 700
+
+
+# --- jitter ---
+
+
+def shifted_by_hand(frame: NDArray[np.uint8], jitter: Jitter) -> NDArray[np.uint8]:
+    size = len(frame)
+    result = np.zeros_like(frame)
+    for y in range(size):
+        for x in range(size):
+            from_y, from_x = y - jitter.shift_down, x - jitter.shift_right
+            if 0 <= from_y < size and 0 <= from_x < size:
+                result[y, x] = frame[from_y, size - 1 - from_x if jitter.flip else from_x]
+    return result
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(("right", "down"), [(0, 0), (3, 0), (-3, 2), (2, -5), (-1, -1), (10, 10)])
+def test_jitter_flips_then_shifts_in_black(flip: bool, right: int, down: int) -> None:
+    frame = noise(12, 12)
+    before = frame.copy()
+    jitter = Jitter(flip, right, down)
+    np.testing.assert_array_equal(apply_jitter(frame, jitter), shifted_by_hand(frame, jitter))
+    np.testing.assert_array_equal(frame, before)
+
+
+def test_jitters_are_seeded_and_use_the_whole_range() -> None:
+    drawn = [choose_jitter(0, f"tracklet {n}", 1) for n in range(2000)]
+    assert choose_jitter(0, "tracklet 5", 1) == drawn[5]
+    assert choose_jitter(1, "tracklet 5", 1) != drawn[5] or choose_jitter(0, "tracklet 5", 2) != drawn[5]
+    for shifts in ({j.shift_right for j in drawn}, {j.shift_down for j in drawn}):
+        assert shifts == set(range(-MAX_SHIFT, MAX_SHIFT + 1))
+    assert 900 < sum(j.flip for j in drawn) < 1100
+
+
+# --- padding and resizing ---
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 4), (8, 5), (4, 7), (5, 8), (6, 6), (1, 9), (9, 1)])
+def test_padding_is_centred_with_the_odd_pixel_right_or_bottom(height: int, width: int) -> None:
+    picture = noise(height, width)
+    np.testing.assert_array_equal(np.asarray(pad_to_square(Image.fromarray(picture))), padded(picture))
+    side = max(height, width)
+    np.testing.assert_array_equal(decode_frame(encoded(picture), side, "pad"), padded(picture))
+
+
+def bicubic(picture: NDArray[np.uint8], size: int, antialias: bool = True) -> NDArray[np.uint8]:
+    """torch's kernel, an implementation of its own."""
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None]
+    resized = torch.nn.functional.interpolate(tensor, (size, size), mode="bicubic", antialias=antialias)
+    return resized[0].permute(1, 2, 0).numpy()
+
+
+@pytest.mark.parametrize(("height", "width"), [(128, 64), (256, 128), (37, 90), (300, 300), (20, 11)])
+@pytest.mark.parametrize("resize", ["pad", "stretch"])
+def test_the_resize_is_one_antialiased_bicubic(height: int, width: int, resize: str) -> None:
+    picture = noise(height, width) // 4 + 100  # noise shows a kernel best; without values that are clipped
+    frame = decode_frame(encoded(picture), 224, resize)
+    assert frame.shape == (224, 224, 3)
+    assert frame.dtype == np.uint8
+    wanted = bicubic(padded(picture) if resize == "pad" else picture, 224)
+    difference = np.abs(frame.astype(int) - wanted)
+    assert difference.max() <= 2
+    assert difference.mean() < 0.5
+
+
+def test_without_antialiasing_the_resize_would_be_another() -> None:
+    picture = noise(512, 512)
+    plain = bicubic(picture, 112, antialias=False)
+    assert np.abs(decode_frame(encoded(picture), 112, "pad").astype(int) - plain).max() > 50
+
+
+# --- decoding ---
+
+
+def test_a_jpeg_is_read_as_rgb() -> None:
+    picture = smooth(16, 16)
+    frame = decode_frame(encoded(picture, "JPEG", quality=95), 16, "pad")
+    assert np.abs(frame.astype(int) - picture).max() < 16
+
+
+@pytest.mark.parametrize("form", ["PNG", "BMP", "WEBP"])
+def test_lossless_formats_give_their_pixels(form: str) -> None:
+    picture = noise(9, 9)
+    options = {"lossless": True} if form == "WEBP" else {}
+    np.testing.assert_array_equal(decode_frame(encoded(picture, form, **options), 9, "pad"), picture)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "LA", "P", "RGBA"])
+def test_every_colour_mode_becomes_rgb(mode: str) -> None:
+    image = Image.fromarray(smooth(8, 8)).convert(mode)
+    np.testing.assert_array_equal(
+        decode_frame(encoded(image), 8, "pad"), np.asarray(image.convert("RGBA").convert("RGB"))
+    )
+
+
+def test_a_cmyk_jpeg_becomes_rgb() -> None:
+    picture = smooth(32, 32)
+    frame = decode_frame(encoded(Image.fromarray(picture).convert("CMYK"), "JPEG", quality=95), 32, "pad")
+    assert np.abs(frame.astype(int) - picture).mean() < 8
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
+    values = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    frame = decode_frame(encoded(Image.fromarray(values)), 8, "pad")
+    np.testing.assert_array_equal(frame, np.repeat((values >> 8).astype(np.uint8)[:, :, None], 3, axis=2))
+
+
+def test_exif_rotation_is_applied() -> None:
+    picture = noise(6, 6)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
+    frame = decode_frame(encoded(picture, "PNG", exif=exif), 6, "pad")
+    np.testing.assert_array_equal(frame, np.rot90(picture, k=-1))
+
+
+@pytest.mark.parametrize("transparency", [3, bytes(range(0, 256, 8))])
+def test_a_palette_with_transparency_gives_its_colours_without_a_warning(transparency: int | bytes) -> None:
+    image = Image.fromarray(smooth(8, 8)).quantize(32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        frame = decode_frame(encoded(image, "PNG", transparency=transparency), 8, "pad")
+    np.testing.assert_array_equal(frame, np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("form", ["WEBP", "PNG"])
+def test_of_an_animation_the_first_picture_is_taken(form: str) -> None:
+    first, second = noise(8, 8), noise(8, 8)
+    options = {"lossless": True} if form == "WEBP" else {}
+    data = encoded(first, form, save_all=True, append_images=[Image.fromarray(second)], **options)
+    np.testing.assert_array_equal(decode_frame(data, 8, "pad"), first)
+
+
+JPEG = encoded(noise(40, 30), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", r"the file is empty \(0 bytes\)"),
+        (b"tracklet_id,split\n0001,train\n", "no image: not one of JPEG, PNG, WEBP, BMP"),
+        (bytes(1000), "no image"),
+        (b"%PDF-1.7 ...", "no image"),
+        (JPEG[: len(JPEG) // 2], "damaged image: .*truncated"),
+        (encoded(noise(40, 30))[:-200], "damaged image: "),
+        (JPEG[:20], "image"),
+        (encoded(smooth(4, 4), "GIF"), "no image"),
+        (encoded(smooth(4, 4), "TIFF"), "no image"),
+    ],
+)
+def test_what_is_no_complete_image_gives_a_reason(data: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        decode_frame(data, 32, "pad")
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that promises these dimensions and holds next to nothing."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(9)))]
+    body = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("resize", ["pad", "stretch"])
+@pytest.mark.parametrize(
+    ("width", "height"), [(2**31 - 1, 2**31 - 1), (30_000, 30_000), (10_000, 9_500), (60_000, 700), (3, 60_000)]
+)
+def test_a_decompression_bomb_is_refused_in_bounded_memory(width: int, height: int, resize: str) -> None:
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"pixels|image"):
+        decode_frame(png_header(width, height), 224, resize)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20
+
+
+def test_a_thin_picture_cannot_make_a_huge_square() -> None:
+    with pytest.raises(DataError, match="60000 x 2 pixels"):
+        decode_frame(encoded(np.zeros((2, 60_000, 3), np.uint8)), 224, "pad")
+
+
+def _seeds() -> list[bytes]:
+    picture = Image.fromarray(noise(12, 9))
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"
+    return [
+        encoded(picture, "JPEG", exif=exif),
+        encoded(picture, "JPEG", progressive=True),
+        encoded(picture, "PNG", exif=exif),
+        encoded(picture.quantize(8), "PNG"),
+        encoded(picture, "WEBP", exif=exif),
+        encoded(picture, "BMP"),
+        encoded(picture.quantize(8), "BMP"),
+    ]
+
+
+_SEEDS = _seeds()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow on damaged EXIF
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_damaged_bytes_give_a_picture_or_a_reason(data: st.DataObject) -> None:
+    content = bytearray(data.draw(st.sampled_from(_SEEDS)))
+    for position in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=6)):
+        content[position] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.integers(len(content) // 2, len(content)))]
+    try:
+        frame = decode_frame(bytes(content), 8, "pad")
+    except DataError:
+        return
+    assert frame.shape == (8, 8, 3)
+
+
+def test_a_damaged_exif_block_is_a_reason() -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"
+    data = encoded(smooth(6, 6), "JPEG", exif=exif)
+    maker, width = struct.pack(">HH", 0x010F, 2), struct.pack(">HH", 0x0100, 2)
+    assert maker in data
+    with pytest.raises(DataError, match="damaged image: "):
+        decode_frame(data.replace(maker, width), 6, "pad")  # a text where the image's width belongs
+
+
+def test_the_identity_names_decoder_and_rules() -> None:
+    identity = preprocessing_identity()
+    assert {"decoder", "resize_kernel", "pad_rule", "max_shift"} <= identity.keys()
+    assert "None" not in str(identity)
