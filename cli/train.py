@@ -39,6 +39,7 @@ def train(
     name: Annotated[str | None, typer.Option(help="Run folder. Default: dataset-model-seed-xxxxxx.")] = None,
     runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("cache/runs"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run of that name.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
 ) -> None:
     """Stage 2: train and evaluate a model on cached features. No image is opened."""
     from vpar_cache.config import TrainConfig
@@ -48,6 +49,7 @@ def train(
         runs=runs,
         name=name,
         overwrite=overwrite,
+        resume=resume,
         model=model,
         epochs=epochs,
         batch_size=batch_size,

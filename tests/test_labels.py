@@ -20,7 +20,9 @@ SHOP = Schema(
     (
         Group("hat", (Output("hat", "a hat"),), ("hat",), "no hat"),
         Group(
-            "top color", (Output("top color black", "black top"), Output("top color red", "red top")), ("top color", "upcolor")
+            "top color",
+            (Output("top color black", "black top"), Output("top color red", "red top")),
+            ("top color", "upcolor"),
         ),
     ),
     ("occlusion", "multi-person"),

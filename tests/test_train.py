@@ -17,7 +17,8 @@ from vpar_cache.config import ExtractConfig, TrainConfig
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.features import open_features
 from vpar_cache.metrics import score_block
-from vpar_cache.train import TrainResult, _positive_negative_weights, train_model
+from vpar_cache.train import TrainResult, train_model
+from vpar_cache.trainer import Trainer, _positive_negative_weights
 
 
 @pytest.fixture
@@ -187,3 +188,58 @@ def test_a_diverging_run_stops_with_the_mend_and_leaves_nothing(run: Any, tmp_pa
 def test_a_wrong_setting_names_the_value_and_the_rule(run: Any, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         run(**changes)
+
+
+@pytest.mark.parametrize("changes", [{}, {"protocol": "paper"}, {"logit_norm": True}])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    run: Any, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("vpar_cache.checkpoints.SECONDS_BETWEEN", 0.0)
+    whole = run(epochs=5, name="whole", **changes)
+    train_epoch = Trainer._train_epoch
+
+    def killed_in_epoch(number: int) -> Any:
+        def stop(self: Trainer, optimizer: Any, epoch: int) -> float:
+            if epoch == number:
+                raise KeyboardInterrupt
+            return train_epoch(self, optimizer, epoch)
+
+        return stop
+
+    for number in (3, 5):
+        monkeypatch.setattr(Trainer, "_train_epoch", killed_in_epoch(number))
+        with pytest.raises(KeyboardInterrupt):
+            run(epochs=5, name="resumed", resume=True, **changes)
+    trained: list[int] = []
+
+    def note(self: Trainer, optimizer: Any, epoch: int) -> float:
+        trained.append(epoch)
+        return train_epoch(self, optimizer, epoch)
+
+    monkeypatch.setattr(Trainer, "_train_epoch", note)
+    resumed = run(epochs=5, name="resumed", resume=True, **changes)
+    assert trained == [5]
+    for file in ("metrics.json", "model.safetensors", "predictions.parquet"):
+        assert (whole.folder / file).read_bytes() == (resumed.folder / file).read_bytes()
+    assert sorted(path.name for path in resumed.folder.parent.iterdir()) == ["resumed", "whole"]
+
+
+def test_a_checkpoint_of_other_settings_is_refused(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vpar_cache.checkpoints.SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("vpar_cache.train.write_json", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(name="a")
+    with pytest.raises(CacheError, match="other settings"):
+        run(name="a", lr=5e-4, resume=True)
+
+
+def _interrupt(*args: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_damaged_checkpoint_is_refused_with_the_mend(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / ".a.checkpoint").write_bytes(b"\x80\x04not a checkpoint")
+    with pytest.raises(CacheError, match="leave --resume out"):
+        run(name="a", resume=True)
+    run(name="a")

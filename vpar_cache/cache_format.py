@@ -11,6 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
 
 from vpar_cache.errors import CacheError
 from vpar_cache.files import hash_file
@@ -30,6 +35,18 @@ FRAME_TOKENS = "frame_tokens"
 BIG_ARRAYS = (VISUAL, FRAME_EMBEDDINGS, AUGMENTED, FRAME_TOKENS)
 """The float16 arrays that live in shards and that the index shows as virtual datasets."""
 
+ROW_DIGESTS = "row_blake3"
+"""The group, in index and shards, that has for each big array the digests of its rows: seals find damage,
+these say where it lies."""
+DIGEST_BYTES = 16
+
+SHARD_ROW = np.dtype(
+    [("file", "S64"), ("rows", "<i8"), ("bytes", "<i8"), ("blake3", "S64"), ("source_digest", "S64")]
+)
+"""A row of the index's /shards."""
+EXTENT_ROW = np.dtype([("file", "S64"), ("dataset", "S32"), ("offset", "<i8"), ("rows", "<i8")])
+"""A row of the index's /extents: where a shard holds its rows of a big array, in bytes from its start."""
+
 SHARD_NAME = re.compile(r"shard-\d{5,9}\.h5")
 _SEAL = re.compile(rb"vpar-seal (\d+) blake3:([0-9a-f]{64})\n\0*")
 
@@ -43,13 +60,23 @@ def shard_name(number: int) -> str:
     return f"shard-{number:05d}.h5"
 
 
+def digest_rows(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """(rows, ...) -> (rows, 16): of each row's bytes, as they are stored, the first 16 bytes of the blake3."""
+    digests = [blake3(row.tobytes()).digest(DIGEST_BYTES) for row in array]
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(len(array), DIGEST_BYTES)
+
+
 def write_seal(path: Path) -> str:
     """Seal a closed HDF5 file that has a user block of 512 bytes; returns the digest."""
     digest = hash_file(path, skip=USER_BLOCK_BYTES)
-    line = f"vpar-seal {FORMAT_VERSION} blake3:{digest}\n".encode()
     with path.open("r+b") as file:
-        file.write(line.ljust(USER_BLOCK_BYTES, b"\0"))
+        file.write(seal_block(digest))
     return digest
+
+
+def seal_block(digest: str) -> bytes:
+    """The user block of a file whose other bytes have this digest."""
+    return f"vpar-seal {FORMAT_VERSION} blake3:{digest}\n".encode().ljust(USER_BLOCK_BYTES, b"\0")
 
 
 def read_seal(path: Path) -> str:

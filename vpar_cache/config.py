@@ -156,6 +156,8 @@ class TrainConfig:
     """The run's folder; None: dataset-model-seed-xxxxxx, six hex digits of the settings."""
     overwrite: bool = False
     """Replace a finished run of that name."""
+    resume: bool = False
+    """Go on from the last checkpoint of an interrupted run of these settings."""
     model: str = "vtf"
     """vtf (the paper), linear (without the fusion Transformer) or prior (train frequencies)."""
     epochs: int = 20
@@ -215,5 +217,5 @@ class TrainConfig:
 
     def settings(self) -> dict[str, Any]:
         """What makes one run another run: all but where it reads, writes and computes."""
-        apart = {"features", "runs", "name", "overwrite", "device"}
+        apart = {"features", "runs", "name", "overwrite", "resume", "device"}
         return {key: value for key, value in asdict(self).items() if key not in apart}

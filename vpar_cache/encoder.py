@@ -17,7 +17,7 @@ import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from vpar_cache.errors import DataError, UserError, nearest
 from vpar_cache.weights import load_weights, tensor_digest
@@ -66,7 +66,7 @@ class Encoder:
         self.visual_digest = tensor_digest(visual)
         self.text_digest = tensor_digest(model, skip="visual.")
         self._tokenizer = open_clip.get_tokenizer(backbone)
-        self._visual = visual.to(self.device, _DTYPES[self.precision])
+        self._visual = _placed(visual, self.device, _DTYPES[self.precision])
         self._text = model  # stays in fp32 on the CPU: a few dozen prompts, once
         self.image_size = int(visual.image_size[0])
         self.num_tokens = int(visual.grid_size[0] * visual.grid_size[1] + 1)
@@ -175,6 +175,15 @@ class Encoder:
                 )
         embeddings = self._text.encode_text(tokens)  # (A, D)
         return cast(NDArray[np.float32], embeddings.float().numpy())
+
+
+def _placed(visual: nn.Module, device: torch.device, dtype: torch.dtype) -> Any:
+    try:
+        return visual.to(device, dtype)
+    except torch.cuda.OutOfMemoryError as error:
+        raise UserError(
+            f"the encoder does not fit in the free memory of {device}; end what else uses it, or use --device cpu"
+        ) from error
 
 
 def _half(tensor: Tensor) -> NDArray[np.float16]:

@@ -2,7 +2,7 @@
 
 A list of shard tasks: each is kept when its published shard already stands for the same settings, weights
 and source bytes, and computed otherwise. The index is written last. Killed at any moment, a run can be
-started again with the same options and goes on.
+started again with the same options and goes on. One process at a time writes a cache; others are refused.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import csv
 import io
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from vpar_cache.devices import resolve_device
 from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.features import read_index
-from vpar_cache.files import write_text
+from vpar_cache.files import remove_leftovers, system_failure, write_text
+from vpar_cache.lock import sole_writer
 from vpar_cache.prompts import build_prompts
 from vpar_cache.shard_headers import ShardHeader
 from vpar_cache.shard_run import Say, ShardRun, make_encoder
@@ -59,13 +61,24 @@ def extract_features(config: ExtractConfig, say: Say = lambda message: None) -> 
     for device in config.devices:
         resolve_device(device)  # before the dataset is read: a wrong one should show at once
     dataset = _limited(_opened(config, say), config.limit)
+    with sole_writer(config.out, say):
+        try:
+            return _extract(config, dataset, say, started)
+        except OSError as error:  # what no one nearer to it could name better
+            path = error.filename if isinstance(error.filename, str) else config.out
+            raise system_failure(Path(path), error) from error
+
+
+def _extract(config: ExtractConfig, dataset: Dataset, say: Say, started: float) -> ExtractResult:
+    """All that writes into the cache, under its lock."""
+    remove_leftovers(config.out)
     encoder = make_encoder(config, config.devices[0])
     run = ShardRun(config, dataset, encoder, say)
     run.refuse_other_fingerprint()
     headers = run.run()
     skipped = _account_for_skipped(config, dataset, headers)
     _write_index(config, dataset, encoder, run, headers)
-    run.remove_leftovers()
+    run.remove_unlisted()
     rows = [row for header in headers for row in header.tracklet_ids]
     splits = {t.tracklet_id: t.split for t in dataset.tracklets}
     return ExtractResult(
@@ -83,7 +96,9 @@ def extract_features(config: ExtractConfig, say: Say = lambda message: None) -> 
 
 
 def _opened(config: ExtractConfig, say: Say) -> Dataset:
-    dataset = load_dataset(config.dataset, config.root, config.labels, config.schema, config.seed)
+    drawing = sole_writer(config.root, say) if config.dataset == "demo" else nullcontext()
+    with drawing:  # the demo's tracklets are drawn when they are not there: once, not twice at the same time
+        dataset = load_dataset(config.dataset, config.root, config.labels, config.schema, config.seed)
     counts = ", ".join(
         f"{dataset.count(split)} {split} tracklets of {dataset.num_people(split)} people" for split in SPLITS
     )
@@ -154,6 +169,8 @@ def _write_index(
             seal=header.seal,
             source_digest=header.source_digest,
             shapes=header.shapes,
+            offsets=header.offsets,
+            row_digests=header.row_digests,
         )
         for task, header in zip(run.tasks, headers, strict=True)
     ]

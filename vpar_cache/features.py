@@ -8,7 +8,7 @@ shards, never through a virtual dataset.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,33 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache import cache_format as fmt
-from vpar_cache.errors import CacheError, UserError
+from vpar_cache.damage import ShardInfo, check_shard, stat_shard
+from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.files import write_text
 from vpar_cache.hdf5_reading import (
     child,
+    has_child,
     open_hdf5,
     read_array,
     read_attribute,
     read_json,
     read_texts,
-    stored_extent,
 )
 from vpar_cache.row_array import Extent, RowArray
 from vpar_cache.schema import Schema
 from vpar_cache.shard_headers import shard_extents
+from vpar_cache.shard_table import read_shard_table
 
 _VERIFIED = ".verified"
-
-
-@dataclass(frozen=True)
-class ShardInfo:
-    """A shard as the index lists it."""
-
-    path: Path
-    rows: int
-    bytes: int
-    seal: str
-    source_digest: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +109,13 @@ def open_features(path: Path, progress: Callable[[int], object] | None = None) -
     extents: dict[str, list[Extent]] = {name: [] for name in index.big_shapes}
     for shard in shards:
         fingerprint = index.fields["visual_fingerprint"]
-        for name, extent in shard_extents(shard.path, shard.rows, fingerprint, index.big_shapes).items():
-            extents[name].append(extent)
+        found = shard_extents(shard.path, shard.rows, fingerprint, index.big_shapes)
+        for rows in shard.arrays:
+            if found[rows.name] != rows.extent:
+                raise CacheError(
+                    f"{shard.path}: {rows.name} is not where {path} lists it; extract the cache again"
+                )
+            extents[rows.name].append(rows.extent)
     arrays = {}
     for name, shape in index.big_shapes.items():
         arrays[name] = RowArray(extents[name], shape[1:])
@@ -136,6 +132,8 @@ def read_index(path: Path) -> Index:
         raise UserError(f"{path} is a folder; give the index beside it, {path}.h5")
     if not path.exists():
         raise UserError(f"{path} does not exist; make it with `vpar extract --out {path}`")
+    if not path.is_file():
+        raise UserError(f"{path} is no plain file; give the index that `vpar extract` wrote")
     seal = fmt.check_seal(path)
     with open_hdf5(path) as file:
         return _read_open_index(file, path, path.stat().st_size, seal)
@@ -145,13 +143,17 @@ def _read_open_index(file: h5py.File, path: Path, size: int, seal: str) -> Index
     where = str(path)
     ids = read_texts(file, "tracklet_id", None, size, where)
     n = len(ids)
-    splits = np.array(read_texts(file, "split", n, size, where))
+    splits = np.array(read_texts(file, "split", n, size, where), dtype=np.str_)
     text, meta = child(file, "text", h5py.Group, where), child(file, "meta", h5py.Group, where)
-    schema = Schema.from_dict(read_json(meta, "schema", size, where))
+    try:
+        schema = Schema.from_dict(read_json(meta, "schema", dict, size, where))
+    except DataError as error:
+        raise CacheError(f"{where}: {error}") from error
     a = schema.num_outputs
-    shapes = {name: _virtual_shape(file, name, path) for name in fmt.BIG_ARRAYS if name in file}
+    shapes = {name: _virtual_shape(file, name, path) for name in fmt.BIG_ARRAYS if has_child(file, name)}
     if fmt.VISUAL not in shapes or len(shapes[fmt.VISUAL]) != 3:
         raise CacheError(f"{where} has no /visual of three dimensions; extract it again")
+    dim = shapes[fmt.VISUAL][2]
     fields = {
         "dataset": read_attribute(file, "dataset", str, where),
         "schema": schema,
@@ -159,10 +161,10 @@ def _read_open_index(file: h5py.File, path: Path, size: int, seal: str) -> Index
         "seal": seal,
         "visual_fingerprint": read_attribute(file, "visual_fingerprint", str, where),
         "text_fingerprint": read_attribute(file, "text_fingerprint", str, where),
-        "visual_config": read_json(meta, "visual_config", size, where),
-        "text_config": read_json(meta, "text_config", size, where),
-        "environments": read_json(meta, "environment", size, where),
-        "shards": _read_shard_list(file, path, size),
+        "visual_config": read_json(meta, "visual_config", dict, size, where),
+        "text_config": read_json(meta, "text_config", dict, size, where),
+        "environments": read_json(meta, "environment", list, size, where),
+        "shards": read_shard_table(file, path, size, shapes, ids, splits),
         "tracklet_ids": tuple(ids),
         "splits": splits,
         "person_ids": read_array(file, "person_id", "<i4", (n,), size, where),
@@ -170,54 +172,67 @@ def _read_open_index(file: h5py.File, path: Path, size: int, seal: str) -> Index
         "num_frames": read_array(file, "num_frames", "<i4", (n,), size, where),
         "labels": read_array(file, "labels", "u1", (n, a), size, where),
         "quality": read_array(file, "quality", "u1", (n, len(schema.quality)), size, where),
-        "text": read_array(text, "embeddings", "<f4", (a, None), size, where),
+        "text": read_array(text, "embeddings", "<f4", (a, dim), size, where),
         "prompts": tuple(read_texts(text, "prompt", a, size, where)),
     }
+    _check_values(fields, where)
     return Index(fields, shapes)
 
 
+def _check_values(fields: Mapping[str, Any], where: str) -> None:
+    """What the right types alone do not promise."""
+    for name, fits, rule in (
+        (
+            "tracklet_ids",
+            len(set(fields["tracklet_ids"])) == len(fields["tracklet_ids"]) > 0,
+            "unique, one or more",
+        ),
+        ("splits", np.isin(fields["splits"], ("train", "test")).all(), "train or test"),
+        ("labels", (fields["labels"] <= 1).all(), "0 or 1"),
+        ("quality", (fields["quality"] <= 1).all(), "0 or 1"),
+        ("text", np.isfinite(fields["text"]).all(), "finite"),
+    ):
+        if not fits:
+            raise CacheError(f"{where}: {name} must be {rule}; extract the cache again")
+
+
 def _virtual_shape(file: h5py.File, name: str, path: Path) -> tuple[int, ...]:
-    """The shape of a big array; its virtual sources must be shards in the index's own folder."""
+    """The shape of a big array; its virtual sources must be shards in the index's own folder.
+
+    It is taken from the sources: asked for its own shape, a virtual dataset may open them, unsealed as they are.
+    """
     dataset = child(file, name, h5py.Dataset, str(path))
     if dataset.dtype != np.dtype("<f2") or not dataset.is_virtual:
         raise CacheError(f"{path}: /{name} must be a virtual dataset of float16; extract the cache again")
     folder = fmt.shard_folder(path).name
+    shapes = set()
     for source in dataset.virtual_sources():
+        shapes.add(tuple(int(length) for length in source.vspace.shape))
         parent, _, base = source.file_name.rpartition("/")
         if parent != folder or not fmt.SHARD_NAME.fullmatch(base) or source.dset_name != name:
             raise CacheError(
                 f"{path}: /{name} takes rows from {source.file_name[:200]!r}, but may only from "
                 f"{folder}/shard-NNNNN.h5; an index keeps its name and moves together with its folder"
             )
-    return tuple(int(length) for length in dataset.shape)
-
-
-def _read_shard_list(file: h5py.File, path: Path, size: int) -> tuple[ShardInfo, ...]:
-    table = child(file, "shards", h5py.Dataset, str(path))
-    stored_extent(table, size, str(path))
-    names = ("file", "rows", "bytes", "blake3", "source_digest")
-    if table.dtype.names != names or table.ndim != 1:
-        raise CacheError(f"{path}: /shards must be a list of {', '.join(names)}; extract the cache again")
-    shards = []
-    for name, rows, num_bytes, seal, digest in table[()].tolist():
-        file_name = name.decode("utf-8", "replace")
-        if not fmt.SHARD_NAME.fullmatch(file_name) or rows < 0:
-            raise CacheError(f"{path} lists {file_name[:80]!r}, which is no shard name; extract the cache again")
-        shard_path = fmt.shard_folder(path) / file_name
-        shards.append(ShardInfo(shard_path, rows, num_bytes, seal.decode(), digest.decode()))
-    return tuple(shards)
+    if len(shapes) != 1 or 0 in (shape := shapes.pop()):
+        raise CacheError(f"{path}: the sources of /{name} do not agree on its shape; extract the cache again")
+    return shape
 
 
 def _check_shard_seals(path: Path, shards: Sequence[ShardInfo], progress: Callable[[int], object] | None) -> None:
-    """Each shard must be there, of the listed size and seal, and match its seal byte for byte."""
+    """Each shard must be, byte for byte, what the index lists.
+
+    What was checked before is remembered by inode, size and times: the time of the last change of the inode is
+    among them, which a copy cannot bring along.
+    """
     memory = fmt.shard_folder(path) / _VERIFIED
     known = _remembered(memory)
     now: dict[str, list[int | str]] = {}
     for shard in shards:
-        stat = check_listed(shard)
-        now[shard.path.name] = [stat.st_size, stat.st_mtime_ns, shard.seal]
+        stat = stat_shard(shard)
+        now[shard.path.name] = [stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, shard.seal]
         if known.get(shard.path.name) != now[shard.path.name]:
-            fmt.check_seal(shard.path, progress)
+            check_shard(shard, progress)
     if known != now:
         try:
             write_text(memory, json.dumps(now))
@@ -231,20 +246,3 @@ def _remembered(memory: Path) -> dict[str, list[int | str]]:
     except (OSError, ValueError):
         return {}  # no memory: everything is checked
     return known if isinstance(known, dict) else {}
-
-
-def check_listed(shard: ShardInfo) -> Any:
-    """The shard's stat; CacheError when it is missing or not the one that the index lists."""
-    try:
-        stat = shard.path.stat()
-    except OSError as error:
-        raise CacheError(
-            f"{shard.path}: {error.strerror}; run `vpar extract` again with the same options, it redoes only "
-            "what is missing"
-        ) from error
-    if stat.st_size != shard.bytes or fmt.read_seal(shard.path) != shard.seal:
-        raise CacheError(
-            f"{shard.path} is not the shard that its index lists (another size or seal): damaged or replaced; "
-            "run `vpar extract` again with the same options, it redoes only what is broken"
-        )
-    return stat

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from blake3 import blake3
+
+from vpar_cache.errors import CacheError
 
 PARTIAL_SUFFIX = ".partial"
 """A file that is being written; one that nobody writes any more is a leftover and may be removed."""
@@ -20,18 +25,53 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name in the folder of `path`; published under `path` only when the block succeeds.
 
     Order: write, fsync, rename, fsync the folder. A crash leaves the old file or the new one, never a
-    mixture; at worst a leftover that ends in PARTIAL_SUFFIX.
+    mixture; at worst a leftover, see `remove_leftovers`. An OSError, of the block too, becomes a CacheError.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    # The token, since processes of two hosts or containers may have the same number.
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
     try:
-        yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-        fsync_folder(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+            fsync_folder(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise system_failure(path, error) from error
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left of writing `path`. Nobody else may be writing it meanwhile."""
+    leftover = re.compile(re.escape(f".{path.name}.") + rf"\d+-[0-9a-f]{{8}}\{PARTIAL_SUFFIX}")
+    if path.parent.is_dir():
+        for found in path.parent.iterdir():
+            if leftover.fullmatch(found.name):
+                found.unlink(missing_ok=True)
+
+
+def system_failure(path: Path, error: OSError) -> CacheError:
+    """The one line for what the operating system refused: the file, the reason, how to go on."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    mend = _MENDS.get(error.errno or 0, "check the disk")
+    return CacheError(f"{path}: {reason}; {mend}, then run the same command again: what was finished is kept")
+
+
+_MENDS = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.EACCES: "make the folder writable, or write to another one",
+    errno.EPERM: "make the folder writable, or write to another one",
+    errno.EROFS: "make the folder writable, or write to another one",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "write to another folder",
+    errno.EEXIST: "write to another folder",
+    errno.EISDIR: "move that folder away",
+}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -41,10 +81,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` durable."""
+    """Make a rename inside `folder` durable, where the file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems sync no folders
+            raise
     finally:
         os.close(descriptor)
 

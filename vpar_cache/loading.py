@@ -54,6 +54,11 @@ def load_tracklet(source: Source, size: int, resize: str) -> LoadedTracklet:
                 frames[name] = decode_frame(data, size, resize)
             except DataError as error:
                 reason = f"{name}: {error}"
+            except Exception as error:  # no fault of the file's that is known: leave nothing out in silence
+                raise DataError(
+                    f"{source.tracklet.folder / name}: decoding it failed ({type(error).__name__}: {error}); save "
+                    "the image anew, or run the same command again with --debug: finished shards are kept"
+                ) from error
     digest = digest_source(source, hashes)
     if reason:
         return LoadedTracklet(source, digest, None, reason)

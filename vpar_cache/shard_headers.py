@@ -9,12 +9,15 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from vpar_cache import cache_format as fmt
 from vpar_cache.errors import CacheError
 from vpar_cache.hdf5_reading import (
     child,
+    has_child,
     open_hdf5,
+    read_array,
     read_attribute,
     read_json,
     read_text,
@@ -39,6 +42,10 @@ class ShardHeader:
     """(tracklet_id, split, reason)"""
     shapes: dict[str, tuple[int, ...]]
     """Of the big arrays, by name."""
+    offsets: dict[str, int]
+    """Where they start, in bytes."""
+    row_digests: dict[str, NDArray[np.uint8]]
+    """(rows, 16) each, see cache_format.digest_rows."""
 
 
 def read_shard_header(path: Path) -> ShardHeader:
@@ -46,18 +53,21 @@ def read_shard_header(path: Path) -> ShardHeader:
     seal = fmt.check_seal(path)
     where, size = str(path), path.stat().st_size
     with open_hdf5(path) as file:
+        arrays = {n: child(file, n, h5py.Dataset, where) for n in fmt.BIG_ARRAYS if has_child(file, n)}
+        digests = child(file, fmt.ROW_DIGESTS, h5py.Group, where)
         return ShardHeader(
             visual_fingerprint=read_attribute(file, "visual_fingerprint", str, where),
-            visual_config=read_json(file, "visual_config", size, where),
+            visual_config=read_json(file, "visual_config", dict, size, where),
             source_digest=read_attribute(file, "source_digest", str, where),
             environment=read_text(file, "environment", size, where),
             seal=seal,
             tracklet_ids=tuple(read_texts(file, "tracklet_id", None, size, where)),
-            skipped=tuple((str(i), str(s), str(r)) for i, s, r in read_json(file, "skipped", size, where)),
-            shapes={
-                name: tuple(int(n) for n in child(file, name, h5py.Dataset, where).shape)
-                for name in fmt.BIG_ARRAYS
-                if name in file
+            skipped=tuple((str(i), str(s), str(r)) for i, s, r in read_json(file, "skipped", list, size, where)),
+            offsets={name: stored_extent(array, size, where) for name, array in arrays.items()},
+            shapes={name: tuple(int(n) for n in array.shape) for name, array in arrays.items()},
+            row_digests={
+                name: read_array(digests, name, "u1", (len(array), fmt.DIGEST_BYTES), size, where)
+                for name, array in arrays.items()
             },
         )
 

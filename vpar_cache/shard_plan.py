@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from blake3 import blake3
 
 from vpar_cache.cache_format import shard_name
 from vpar_cache.config import ExtractConfig
+from vpar_cache.errors import CacheError
 from vpar_cache.files import write_text
 from vpar_cache.frames import Jitter, choose_frames, choose_jitter
 from vpar_cache.tracklets.tracklet import Tracklet
@@ -128,4 +130,6 @@ class SourceMemory:
         self._known[file] = [signature, digest]
 
     def save(self) -> None:
-        write_text(self._path, json.dumps(self._known))
+        """Best effort: a memory that cannot be written must not hide why a run ends."""
+        with suppress(CacheError):
+            write_text(self._path, json.dumps(self._known))

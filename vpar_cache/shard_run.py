@@ -7,7 +7,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import closing
 from itertools import chain
 from typing import Any
 
@@ -18,7 +19,7 @@ from vpar_cache import cache_format as fmt
 from vpar_cache.config import ExtractConfig, differing_fields, fingerprint
 from vpar_cache.devices import resolve_device
 from vpar_cache.encoder import Encoder
-from vpar_cache.errors import CacheError, UserError
+from vpar_cache.errors import CacheError, UserError, VparError
 from vpar_cache.features import read_index
 from vpar_cache.files import PARTIAL_SUFFIX
 from vpar_cache.frames import preprocessing_identity
@@ -38,6 +39,10 @@ from vpar_cache.timing import save_timing
 from vpar_cache.tracklets.tracklet import Dataset
 
 Say = Callable[[str], None]
+
+
+class _Stopped(Exception):  # noqa: N818, it is no error
+    """Another writer failed, or the user interrupted: the shard in hand is given up."""
 
 
 def make_encoder(config: ExtractConfig, device: str) -> Encoder:
@@ -70,7 +75,6 @@ class ShardRun:
         self.visual_fingerprint = fingerprint(self.visual_config)
         self._memory = SourceMemory(self._folder / ".seen")
         self._headers: dict[int, ShardHeader] = {}
-        self._encode_seconds = 0.0
         self.kept = 0
         self._stop = threading.Event()
 
@@ -96,6 +100,16 @@ class ShardRun:
     def run(self) -> list[ShardHeader]:
         """Keep or compute every shard; the headers in shard order."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        for path in self._folder.iterdir():
+            if path.name.endswith(PARTIAL_SUFFIX):
+                path.unlink(missing_ok=True)  # of a killed run; the caller holds the lock
+        try:
+            self._keep_or_compute()
+        finally:
+            self._memory.save()
+        return [self._headers[task.number] for task in self.tasks]
+
+    def _keep_or_compute(self) -> None:
         workers = self._config.workers or os.cpu_count() or 1
         total = sum(len(task.sources) for task in self.tasks)
         with (
@@ -113,8 +127,6 @@ class ShardRun:
             self.kept = len(self._headers)
             if not todo.empty():
                 self._compute_all(todo, pool, bar)
-        self._memory.save()
-        return [self._headers[task.number] for task in self.tasks]
 
     def _published(self, task: ShardTask, pool: ThreadPoolExecutor) -> ShardHeader | None:
         """The header of a shard that stands for this task as its sources are now, else None."""
@@ -132,31 +144,43 @@ class ShardRun:
         digest = None if self._config.recheck else self._memory.recall(task.file, signature)
         if digest is None:
             digest = digest_shard(list(pool.map(hash_tracklet, task.sources)))
-            self._memory.remember(task.file, signature, digest)
+            self._remember(task, signature, digest, header)
         return header if header.source_digest == digest else None
 
     def _compute_all(self, todo: queue.SimpleQueue[ShardTask], pool: ThreadPoolExecutor, bar: tqdm[Any]) -> None:
         """One writer a device; all take from the same list."""
-        before, started = bar.n, time.monotonic()
+        missing = sum(len(task.sources) for task in self.tasks if task.number not in self._headers)
+        started = time.monotonic()
         devices = self._config.devices
         if len(devices) == 1:
-            self._compute(todo, self._encoder, pool, bar)
+            self._compute_on(devices[0], todo, pool, bar)
         else:
             with ThreadPoolExecutor(len(devices)) as writers:
                 running = [writers.submit(self._compute_on, device, todo, pool, bar) for device in devices]
                 try:
-                    for future in running:
-                        future.result()
+                    wait(running, return_when=FIRST_EXCEPTION)
                 finally:
-                    self._stop.set()
-        save_timing(self._config.out, time.monotonic() - started, int(bar.n - before), str(self._encoder.device))
+                    self._stop.set()  # one failed, or an interrupt: the others end after the batch in hand
+            failures = [error for future in running if (error := future.exception()) is not None]
+            for error in sorted(failures, key=lambda error: isinstance(error, _Stopped)):
+                raise error  # the cause, not those that it stopped
+        save_timing(self._config.out, time.monotonic() - started, missing, str(self._encoder.device))
 
     def _compute_on(
         self, device: str, todo: queue.SimpleQueue[ShardTask], pool: ThreadPoolExecutor, bar: tqdm[Any]
     ) -> None:
-        first = device == self._config.devices[0]
-        encoder = self._encoder if first else make_encoder(self._config, device)
-        self._compute(todo, encoder, pool, bar)
+        """A writer. What nobody foresaw becomes one line too: a long run should say how to go on."""
+        try:
+            first = device == self._config.devices[0]
+            encoder = self._encoder if first else make_encoder(self._config, device)
+            self._compute(todo, encoder, pool, bar)
+        except (VparError, OSError, _Stopped):
+            raise
+        except Exception as error:
+            raise CacheError(
+                f"{self._folder}: the writer on {device} failed ({type(error).__name__}: {str(error)[:300]}); "
+                "finished shards are kept: run the same command again to go on, with --debug for the traceback"
+            ) from error
 
     def _compute(
         self,
@@ -169,7 +193,7 @@ class ShardRun:
         taken: queue.SimpleQueue[tuple[ShardTask, str]] = queue.SimpleQueue()
 
         def sources() -> Iterator[Source]:
-            while not self._stop.is_set():
+            while True:
                 try:
                     task = todo.get_nowait()
                 except queue.Empty:
@@ -187,21 +211,34 @@ class ShardRun:
             "environment": encoder.environment(),
         }
         ahead = 2 * encoder.batch_frames(self._config.batch_size) // self._config.frames + 2
-        loaded = map_ahead(pool, load, sources(), ahead)
-        for first in loaded:
-            task, signature = taken.get()
-            contents = compute_shard(task, chain([first], loaded), encoder, self._config, header, bar.update)
-            path = self._folder / task.file
-            write_shard(path, contents)
-            self._headers[task.number] = read_shard_header(path)
-            self._memory.remember(task.file, signature, contents.source_digest)
-            for skip in contents.skipped:
-                self._say(f"left out: {skip[0]} ({skip[1]}): {skip[2]}")
+        with closing(map_ahead(pool, load, sources(), ahead)) as decoded:  # closed: nothing more is decoded
+            loaded = self._until_stopped(decoded)
+            for first in loaded:
+                task, signature = taken.get()
+                contents = compute_shard(task, chain([first], loaded), encoder, self._config, header, bar.update)
+                path = self._folder / task.file
+                write_shard(path, contents)
+                self._headers[task.number] = read_shard_header(path)
+                self._remember(task, signature, contents.source_digest, self._headers[task.number])
+                for skip in contents.skipped:
+                    self._say(f"left out: {skip[0]} ({skip[1]}): {skip[2]}")
 
-    def remove_leftovers(self) -> None:
-        """Partial files of killed runs, and shards that no index lists any more."""
+    def _until_stopped(self, loaded: Iterator[LoadedTracklet]) -> Iterator[LoadedTracklet]:
+        """The same, but raises when the run is to stop: an end would look like a shorter shard."""
+        for item in loaded:
+            if self._stop.is_set():
+                raise _Stopped
+            yield item
+
+    def _remember(self, task: ShardTask, signature: str, digest: str, header: ShardHeader) -> None:
+        """A shard that left something out is read again every time: permissions and disks are mended without
+        a trace in sizes and times."""
+        if not header.skipped:
+            self._memory.remember(task.file, signature, digest)
+
+    def remove_unlisted(self) -> None:
+        """Shards of a larger dataset or another shard size, once the index no longer lists them."""
         wanted = {task.file for task in self.tasks}
         for path in self._folder.iterdir():
-            stale = fmt.SHARD_NAME.fullmatch(path.name) and path.name not in wanted
-            if stale or path.name.endswith(PARTIAL_SUFFIX):
+            if fmt.SHARD_NAME.fullmatch(path.name) and path.name not in wanted:
                 path.unlink(missing_ok=True)

@@ -7,6 +7,8 @@ datasets without object times.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,6 +55,10 @@ class ShardEntry:
     source_digest: str
     shapes: Mapping[str, tuple[int, ...]]
     """Of the big arrays that it holds, by name."""
+    offsets: Mapping[str, int]
+    """Where they start in the file, in bytes."""
+    row_digests: Mapping[str, NDArray[np.uint8]]
+    """(rows, 16) each, see cache_format.digest_rows."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +93,10 @@ def write_shard(path: Path, contents: ShardContents) -> None:
     """Publish one sealed shard. Big arrays are contiguous, little-endian float16, uncompressed."""
     with _new_file(path) as file:
         # First of all, so that it starts at byte 4096 of the file.
-        for name in fmt.BIG_ARRAYS:
-            if name in contents.arrays:
-                file.create_dataset(name, data=contents.arrays[name].astype("<f2", copy=False))
+        arrays = {n: contents.arrays[n].astype("<f2", copy=False) for n in fmt.BIG_ARRAYS if n in contents.arrays}
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array)
+        _write_row_digests(file, {name: fmt.digest_rows(array) for name, array in arrays.items()})
         _write_header(file, contents.visual_fingerprint, contents.weights)
         file.attrs["source_digest"] = contents.source_digest
         _write_texts(file, "tracklet_id", contents.tracklet_ids)
@@ -126,10 +133,14 @@ def write_index(path: Path, contents: IndexContents) -> None:
         _write_text(file, "meta/text_config", canonical_json(contents.text_config))
         _write_text(file, "meta/schema", canonical_json(contents.schema.to_dict()))
         _write_text(file, "meta/environment", f"[{','.join(sorted(set(contents.environments)))}]")
-        rows = [(s.file, s.rows, s.bytes, s.seal, s.source_digest) for s in contents.shards]
-        file["shards"] = np.array(
-            [(f.encode(), r, b, x.encode(), d.encode()) for f, r, b, x, d in rows], _SHARD_ROW
-        )
+        shards = [(s.file, s.rows, s.bytes, s.seal, s.source_digest) for s in contents.shards]
+        _write_table(file, "shards", shards, fmt.SHARD_ROW)
+        extents = [(s.file, n, s.offsets[n], shape[0]) for s in contents.shards for n, shape in s.shapes.items()]
+        _write_table(file, "extents", extents, fmt.EXTENT_ROW)
+        digests = {
+            n: np.concatenate([s.row_digests[n] for s in contents.shards]) for n in contents.shards[0].shapes
+        }
+        _write_row_digests(file, digests)
 
 
 def _utf8(length: int) -> np.dtype[Any]:
@@ -137,32 +148,36 @@ def _utf8(length: int) -> np.dtype[Any]:
     return dtype
 
 
-_SHARD_ROW = np.dtype(
-    [
-        ("file", _utf8(64)),
-        ("rows", "<i8"),
-        ("bytes", "<i8"),
-        ("blake3", _utf8(64)),
-        ("source_digest", _utf8(64)),
-    ]
-)
-
-
 @contextmanager
 def _new_file(path: Path) -> Iterator[h5py.File]:
     """A new HDF5 file that is sealed and published when the block succeeds."""
     with atomic_path(path) as partial:
-        with h5py.File(
-            partial,
-            "w",
-            libver="v110",
-            userblock_size=fmt.USER_BLOCK_BYTES,
-            alignment_threshold=fmt.ALIGNMENT_BYTES,
-            alignment_interval=fmt.ALIGNMENT_BYTES,
-            meta_block_size=_META_BLOCK_BYTES,
-        ) as file:
+        with (
+            _plain_write_errors(),
+            h5py.File(
+                partial,
+                "w",
+                libver="v110",
+                userblock_size=fmt.USER_BLOCK_BYTES,
+                alignment_threshold=fmt.ALIGNMENT_BYTES,
+                alignment_interval=fmt.ALIGNMENT_BYTES,
+                meta_block_size=_META_BLOCK_BYTES,
+            ) as file,
+        ):
             yield file
         fmt.write_seal(partial)
+
+
+@contextmanager
+def _plain_write_errors() -> Iterator[None]:
+    """A write that HDF5 could not do as an OSError: when it shows at closing, h5py raises a RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        number = re.search(r"errno = (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def _write_header(file: h5py.File, visual_fingerprint: str, weights: str) -> None:
@@ -182,6 +197,18 @@ def _write_texts(file: h5py.File, name: str, values: Sequence[str]) -> None:
 def _write_text(file: h5py.File, name: str, value: str) -> None:
     encoded = value.encode()
     file[name] = np.array(encoded, dtype=_utf8(len(encoded)))
+
+
+def _write_table(file: h5py.File, name: str, rows: Sequence[tuple[Any, ...]], dtype: np.dtype[Any]) -> None:
+    """A compound dataset; its text fields are marked as UTF-8."""
+    fields = [(field, dtype[field]) for field in dtype.names or ()]
+    file[name] = np.array(rows, [(f, _utf8(t.itemsize) if t.kind == "S" else t) for f, t in fields])
+
+
+def _write_row_digests(file: h5py.File, digests: Mapping[str, NDArray[np.uint8]]) -> None:
+    group = file.create_group(fmt.ROW_DIGESTS)
+    for name, table in digests.items():
+        group[name] = table  # (rows, 16)
 
 
 def _write_virtual(file: h5py.File, name: str, folder: str, shards: Sequence[ShardEntry]) -> None:

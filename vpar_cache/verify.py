@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vpar_cache import cache_format as fmt
+from vpar_cache.damage import ShardInfo, check_shard
 from vpar_cache.errors import CacheError
-from vpar_cache.features import check_listed, read_index
+from vpar_cache.features import read_index
 
 
 @dataclass(frozen=True)
@@ -30,39 +30,23 @@ def verify_cache(path: Path, progress: Callable[[int, int], None] = lambda done,
     be trusted; broken shards are all listed.
     """
     index = read_index(path)
-    shards = index.fields["shards"]
-    index_bytes = path.stat().st_size
-    total = index_bytes + sum(shard.bytes for shard in shards)
-    done = index_bytes
+    shards: tuple[ShardInfo, ...] = index.fields["shards"]
+    total = path.stat().st_size + sum(shard.bytes for shard in shards)
+    done = path.stat().st_size
     progress(done, total)
     problems = []
-    start = 0
-    ids = index.fields["tracklet_ids"]
     for shard in shards:
+        after = done + shard.bytes
 
-        def advance(count: int, base: int = done) -> None:
-            progress(base + count, total)
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            progress(done, total)
 
         try:
-            check_listed(shard)
-            _check(shard.path, advance)
+            check_shard(shard, advance)
         except CacheError as error:
-            held = ids[start : start + shard.rows]
-            span = f"{held[0]} to {held[-1]}" if held else "no tracklet"
-            problems.append(f"{error} (it holds {span})")
-        done += shard.bytes
+            problems.append(str(error))
+        done = after
         progress(done, total)
-        start += shard.rows
-    return VerifyResult(path, len(shards), len(ids), total, tuple(problems))
-
-
-def _check(path: Path, advance: Callable[[int], object]) -> None:
-    """check_seal, with progress as the bytes of this file read so far."""
-    read = 0
-
-    def count(num_bytes: int) -> None:
-        nonlocal read
-        read += num_bytes
-        advance(read)
-
-    fmt.check_seal(path, count)
+    return VerifyResult(path, len(shards), len(index.fields["tracklet_ids"]), total, tuple(problems))

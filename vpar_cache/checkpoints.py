@@ -1,0 +1,129 @@
+"""What a training run needs to go on after an interrupt: one safetensors file beside the run folders.
+
+It holds the model, Adam's moments, the best epoch so far, the history and the state of the order of batches,
+so that a resumed run equals an uninterrupted one bit for bit on a CPU. No pickle.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vpar_cache.config import canonical_json
+from vpar_cache.errors import CacheError
+from vpar_cache.files import atomic_path
+
+SECONDS_BETWEEN = 10.0
+"""At most so much finished work is lost, and at most so often is a file written."""
+_METADATA = "vpar"
+
+
+@dataclass
+class Checkpoint:
+    """The state of a run after `epoch` epochs."""
+
+    epoch: int = 0
+    model: Mapping[str, Tensor] = field(default_factory=dict)
+    optimizer: Mapping[str, Tensor] = field(default_factory=dict)
+    """Adam's tensors by `parameter number.name`."""
+    best: Mapping[str, Tensor] = field(default_factory=dict)
+    """The model at the best epoch; empty where nothing chooses."""
+    best_epoch: int = 0
+    best_f1: float = -1.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    order: Mapping[str, Any] = field(default_factory=dict)
+    """The bit generator's state that shuffles the rows."""
+
+
+class CheckpointFile:
+    """`.NAME.checkpoint` in the runs folder, for one run with one set of settings."""
+
+    def __init__(self, runs: Path, name: str, run_fingerprint: str) -> None:
+        self.path = runs / f".{name}.checkpoint"
+        self._fingerprint = run_fingerprint
+        self._saved_at = time.monotonic()
+
+    def load(self) -> Checkpoint | None:
+        """The last checkpoint, None when there is none; CacheError for a damaged one or one of another run."""
+        if not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, "pt") as file:
+                record = json.loads((file.metadata() or {})[_METADATA])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if record["fingerprint"] != self._fingerprint:
+                raise CacheError(
+                    f"{self.path} is of a run with other settings or features; leave --resume out to start "
+                    "anew, or choose another --name"
+                )
+            return Checkpoint(
+                epoch=int(record["epoch"]),
+                model=_part(tensors, "model."),
+                optimizer=_part(tensors, "optimizer."),
+                best=_part(tensors, "best."),
+                best_epoch=int(record["best_epoch"]),
+                best_f1=float(record["best_f1"]),
+                history=list(record["history"]),
+                order=dict(record["order"]),
+            )
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise CacheError(
+                f"{self.path} is no readable checkpoint ({error}); leave --resume out to start anew"
+            ) from error
+
+    def save_if_due(self, checkpoint: Checkpoint) -> None:
+        """Write, unless the last writing was only just."""
+        if time.monotonic() - self._saved_at < SECONDS_BETWEEN:
+            return
+        tensors = {
+            f"{part}.{name}": tensor.detach().cpu().contiguous()
+            for part, held in (
+                ("model", checkpoint.model),
+                ("optimizer", checkpoint.optimizer),
+                ("best", checkpoint.best),
+            )
+            for name, tensor in held.items()
+        }
+        record = {
+            "fingerprint": self._fingerprint,
+            "epoch": checkpoint.epoch,
+            "best_epoch": checkpoint.best_epoch,
+            "best_f1": checkpoint.best_f1,
+            "history": checkpoint.history,
+            "order": checkpoint.order,
+        }
+        with atomic_path(self.path) as partial:
+            save_file(tensors, partial, {_METADATA: canonical_json(record)})
+        self._saved_at = time.monotonic()
+
+    def remove(self) -> None:
+        """When the run is finished, or starts anew."""
+        self.path.unlink(missing_ok=True)
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Adam's state as tensors by `parameter number.name`."""
+    state = optimizer.state_dict()["state"]
+    return {f"{number}.{name}": value for number, held in state.items() for name, value in held.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of optimizer_tensors; learning rate and the like stay as they were built."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,0 +1,88 @@
+"""One writer at a time: a lock that ends with the process that holds it, however that ends."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from vpar_cache.errors import CacheError
+from vpar_cache.files import system_failure
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+
+
+@contextmanager
+def sole_writer(path: Path, say: Callable[[str], None] = lambda message: None) -> Iterator[None]:
+    """Nobody else writes `path` while the block runs; CacheError naming the holder when somebody does.
+
+    The lock is flock's, on `.NAME.lock` beside `path`: a file that a dead process left holds nobody up. Over
+    NFS it holds between hosts; where a file system knows no locks, `say` gets a warning and the block runs.
+    """
+    lock = path.absolute().parent / f".{path.absolute().name}.lock"
+    try:
+        descriptor = _acquire(lock, path, say)
+    except OSError as error:
+        raise system_failure(lock, error) from error
+    try:
+        yield
+    finally:
+        if _is_at(descriptor, lock):
+            lock.unlink(missing_ok=True)  # before it is free: see _acquire
+        os.close(descriptor)
+
+
+def _acquire(lock: Path, path: Path, say: Callable[[str], None]) -> int:
+    """The descriptor that holds the lock, with the holder's name in the file."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            _take(descriptor, lock, path, say)
+            if _is_at(descriptor, lock):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"{_myself()}\n".encode())
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # the former holder removed it just after we had opened it: take the new one
+
+
+def _take(descriptor: int, lock: Path, path: Path, say: Callable[[str], None]) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CacheError(
+            f"{path} is being written by {_holder(descriptor)}; wait until it ends or stop it, then run the same "
+            "command again: what was finished is kept. A crash frees the lock by itself; only when the host is "
+            f"down for good, delete {lock}"
+        ) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        say(f"{lock.parent}: this file system knows no locks; make sure that nobody else writes {path}")
+
+
+def _is_at(descriptor: int, lock: Path) -> bool:
+    """Whether the open file is still the one that has the lock's name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), lock.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _myself() -> str:
+    now = datetime.now().astimezone().isoformat(" ", "seconds")
+    return f"process {os.getpid()} on host {socket.gethostname()} since {now}"
+
+
+def _holder(descriptor: int) -> str:
+    """What the holder wrote, made fit for one line; it may not have come to it yet."""
+    text = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
+    return "".join(c if c.isprintable() else "?" for c in text) or "another process"

@@ -1,0 +1,174 @@
+"""The loop of stage 2: a model, its rows, its optimiser, and the choice of an epoch."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from vpar_cache.checkpoints import Checkpoint, CheckpointFile, optimizer_tensors, restore_optimizer
+from vpar_cache.config import TrainConfig
+from vpar_cache.devices import resolve_device
+from vpar_cache.errors import DataError
+from vpar_cache.features import Features
+from vpar_cache.metrics import VTF_THRESHOLD, best_threshold, vtf_scores
+from vpar_cache.models.build import build_model
+from vpar_cache.splits import Rows
+
+EVALUATION_BATCH = 64
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""What the strict protocol chooses from: 0.05 to 0.95."""
+
+
+class Trainer:
+    """A model, its data and its optimiser."""
+
+    def __init__(self, config: TrainConfig, features: Features, rows: Rows) -> None:
+        self._config = config
+        self._features = features
+        self._rows = rows
+        self._device = resolve_device(config.device)
+        self._order = np.random.Generator(np.random.PCG64(config.seed))
+        labels = torch.from_numpy(features.labels[rows.train])  # (n, A)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.model = build_model(config, features.visual.shape[2], labels).to(self._device)
+        self._text = torch.from_numpy(features.text).to(self._device)  # (A, D)
+        self._weights = _positive_negative_weights(config.loss, labels).to(self._device)  # (2, A)
+        self._groups = [(group.name, columns) for group, columns in features.schema.slices()]
+
+    def fit(self, checkpoints: CheckpointFile, resume: bool) -> tuple[list[dict[str, Any]], int | None]:
+        """Train; leave the model at the chosen epoch. The history, and that epoch (None: nothing to train).
+
+        With `resume`, go on after the last checkpoint where there is one.
+        """
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        if not parameters:
+            return [], None
+        optimizer = torch.optim.Adam(parameters, lr=self._config.lr, weight_decay=self._config.weight_decay)
+        state = (checkpoints.load() if resume else None) or Checkpoint(best_epoch=self._config.epochs)
+        if state.epoch:
+            self._restore(state, optimizer)
+        epochs = range(state.epoch + 1, self._config.epochs + 1)
+        with tqdm(
+            epochs, unit="epoch", desc="train", disable=None, initial=state.epoch, total=self._config.epochs
+        ) as bar:
+            for epoch in bar:
+                started = time.monotonic()
+                loss = self._train_epoch(optimizer, epoch)
+                seconds = time.monotonic() - started
+                validation_loss, f1 = self._validate()
+                state.history.append(
+                    {
+                        "epoch": epoch,
+                        "train_loss": loss,
+                        "validation_loss": validation_loss,
+                        "validation_f1": f1,
+                        "seconds": seconds,
+                    }
+                )
+                bar.set_postfix({"loss": f"{loss:.3f}", "validation F1": "-" if f1 is None else f"{100 * f1:.2f}"})
+                if f1 is not None and f1 > state.best_f1:
+                    state.best_f1, state.best_epoch = f1, epoch
+                    state.best = copy.deepcopy(self.model.state_dict())
+                state.epoch = epoch
+                state.model, state.optimizer = self.model.state_dict(), optimizer_tensors(optimizer)
+                state.order = self._order.bit_generator.state
+                checkpoints.save_if_due(state)
+        if state.best:
+            self.model.load_state_dict(state.best)
+        return state.history, state.best_epoch
+
+    def _restore(self, state: Checkpoint, optimizer: torch.optim.Optimizer) -> None:
+        self.model.load_state_dict(state.model)
+        restore_optimizer(optimizer, state.optimizer)
+        self._order.bit_generator.state = dict(state.order)
+
+    def _train_epoch(self, optimizer: torch.optim.Optimizer, epoch: int) -> float:
+        """One pass over the train rows in a new order; the mean loss per tracklet."""
+        self.model.train()
+        order = self._order.permutation(self._rows.train)
+        size = self._config.batch_size
+        if self._config.logit_norm and len(order) % size == 1:
+            order = order[:-1]  # one row alone has no batch statistics; another order leaves out another row
+        total = 0.0
+        for start, batch in zip(range(0, len(order), size), self._batches(order, size), strict=True):
+            labels = self._labels(order[start : start + size])  # (B, A)
+            loss = self._loss(self.model(self._tokens(batch), self._text), labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            value = loss.item()
+            if not np.isfinite(value):
+                raise DataError(
+                    f"the loss became {value} in epoch {epoch}; use a smaller --lr than {self._config.lr}"
+                )
+            total += value * len(batch)
+        return total / len(order)
+
+    def _batches(self, rows: NDArray[np.int64], size: int) -> Any:
+        return self._features.visual.batches(rows, size)
+
+    def _tokens(self, batch: NDArray[np.float16]) -> Tensor:
+        return torch.from_numpy(batch).to(self._device, torch.float32)  # (B, N, D)
+
+    def _labels(self, rows: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(self._features.labels[rows]).to(self._device, torch.float32)  # (B, A)
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Binary cross-entropy (paper, Optimization), summed over outputs, averaged over tracklets."""
+        weights = torch.where(labels > 0, self._weights[0], self._weights[1])  # (B, A)
+        losses = F.binary_cross_entropy_with_logits(logits, labels, weights, reduction="none")  # (B, A)
+        return losses.sum(dim=1).mean()
+
+    @torch.inference_mode()
+    def _logits(self, rows: NDArray[np.int64]) -> Tensor:
+        """(n, A) on the CPU, in evaluation mode."""
+        self.model.eval()
+        parts = [
+            self.model(self._tokens(batch), self._text).float().cpu()
+            for batch in self._batches(rows, EVALUATION_BATCH)
+        ]
+        return torch.cat(parts) if parts else torch.empty((0, self._features.schema.num_outputs))
+
+    def predict(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, A) probabilities."""
+        return self._logits(rows).sigmoid().numpy()
+
+    def _validate(self) -> tuple[float | None, float | None]:
+        """Loss, and vtf F1 at the paper's threshold, on the validation people; None without any."""
+        rows = self._rows.validation
+        if not len(rows):
+            return None, None
+        logits = self._logits(rows)  # (n, A)
+        loss = float(self._loss(logits.to(self._device), self._labels(rows)))
+        scores = vtf_scores(logits.sigmoid().numpy(), self._features.labels[rows], self._groups, VTF_THRESHOLD)
+        return loss, scores.average["f1"]
+
+    def select_threshold(self) -> float | None:
+        """The threshold of the highest vtf F1 on the validation people; None without any."""
+        rows = self._rows.validation
+        if not len(rows):
+            return None
+        return best_threshold(self.predict(rows), self._features.labels[rows], self._groups, THRESHOLDS)
+
+    def seconds_per_tracklet(self, history: list[dict[str, Any]]) -> float | None:
+        """Of one train epoch, the median over epochs."""
+        if not history:
+            return None
+        return float(np.median([row["seconds"] for row in history])) / len(self._rows.train)
+
+
+def _positive_negative_weights(loss: str, labels: Tensor) -> Tensor:
+    """(2, A): the weight of a positive and of a negative element. weighted: exp(1 - r) and exp(r)."""
+    rate = labels.float().mean(dim=0)  # (A,)
+    if loss == "weighted":
+        return torch.stack([torch.exp(1 - rate), torch.exp(rate)])
+    return torch.ones((2, len(rate)))
