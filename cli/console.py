@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vpar_cache.errors import printable
+
 if TYPE_CHECKING:  # imported where they are needed: `vpar --help` pays for none of them
     from rich.console import RenderableType
 
@@ -52,4 +54,4 @@ def say(message: str) -> None:
     """A line to stderr, above a progress bar if there is one."""
     from tqdm import tqdm
 
-    tqdm.write(message, file=sys.stderr)
+    tqdm.write(printable(message), file=sys.stderr)

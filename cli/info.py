@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vpar_cache.errors import UserError
+from vpar_cache.errors import UserError, printable
 
 from .console import print_blocks, print_text
 
@@ -49,4 +49,4 @@ def _shown(value: Any) -> str:
         return " x ".join(str(item) for item in value)
     if isinstance(value, list):
         return "\n".join(_shown(item) for item in value)
-    return str(value)
+    return printable(str(value))

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from vpar_cache import __version__
-from vpar_cache.errors import VparError
+from vpar_cache.errors import VparError, printable
 
 from . import demo, extract, info, report, score, train, verify
 
@@ -83,5 +83,5 @@ def _fail_usage(error: typer.TyperException, arguments: list[str]) -> int:
 
 
 def _fail(message: str) -> int:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    sys.stderr.write(f"error: {printable(' '.join(message.split()))}\n")
     return USER_ERROR

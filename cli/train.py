@@ -29,6 +29,9 @@ def train(
     heads: Annotated[int, typer.Option(help="vtf: attention heads per block.")] = 8,
     loss: Annotated[str, typer.Option(help="bce, or weighted by each output's train rate.")] = "bce",
     logit_norm: Annotated[bool, typer.Option("--logit-norm", help="vtf: BatchNorm over the logits.")] = False,
+    views: Annotated[
+        int | None, typer.Option(help="Stored views to draw from. Default: all of the cache.")
+    ] = None,
     protocol: Annotated[
         str,
         typer.Option(help="strict (held-out train people choose epoch, threshold) or paper (last, 0.45)."),
@@ -60,6 +63,7 @@ def train(
         heads=heads,
         loss=loss,
         logit_norm=logit_norm,
+        views=views,
         protocol=protocol,
         val_fraction=val_fraction,
         seed=seed,

@@ -1,4 +1,4 @@
-"""Tokens and embeddings are CLIP's: they agree with an independent implementation, and a wrong model is an error."""
+"""Tokens and embeddings agree with an independent implementation of CLIP; a wrong model is an error."""
 
 from __future__ import annotations
 
@@ -353,7 +353,7 @@ def test_a_gpu_out_of_memory_halves_the_batch(tiny: Encoder, monkeypatch: pytest
         raise torch.cuda.OutOfMemoryError
 
     monkeypatch.setattr(tiny, "_encode", none)
-    with pytest.raises(UserError, match="one tracklet of 2 frames does not fit .*fewer --frames or --device cpu"):
+    with pytest.raises(UserError, match=r"one tracklet of 2 frames does not fit .*fewer --frames or --device cpu"):
         tiny.encode_frames(frames)
 
 
@@ -431,6 +431,15 @@ def test_a_wrong_backbone_or_tag_is_named_with_the_mend(backbone: str, weights: 
         make_encoder(backbone, weights)
 
 
+def test_weights_of_another_activation_are_refused_both_ways(
+    tiny_backbone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tags = {"laion": {"hf_hub": "vpar/tiny/", "quick_gelu": False}}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, tiny_backbone, tags)
+    with pytest.raises(UserError, match=f"trained with gelu, but --backbone {tiny_backbone} computes quick_gelu"):
+        make_encoder(tiny_backbone, "laion")
+
+
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Every attempt to reach the network, which fails."""
@@ -452,7 +461,7 @@ def test_missing_weights_offline_give_two_ways_out_and_call_nobody(
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     huggingface_hub.get_session()  # one made while online must not be used either
-    with pytest.raises(UserError, match="not asked .--offline.*--weights FILE.safetensors.*--weights random:0"):
+    with pytest.raises(UserError, match=r"not asked .--offline.*--weights FILE.safetensors.*--weights random:0"):
         make_encoder(VIT_B16, "openai")
     assert no_network == []
     assert not huggingface_hub.constants.HF_HUB_OFFLINE, "the setting of other users of the library is put back"
@@ -484,7 +493,7 @@ def test_an_unreachable_hub_gives_the_same_two_ways_out(tiny: Encoder, monkeypat
     tags = {"openai": {"hf_hub": "vpar/tiny/", "quick_gelu": True}}
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, tiny.backbone, tags)
     monkeypatch.setattr(encoder_module.open_clip, "create_model", unreachable)
-    with pytest.raises(UserError, match="hub cannot be reached; give a local file .*random:0"):
+    with pytest.raises(UserError, match=r"hub cannot be reached; give a local file .*random:0"):
         make_encoder(tiny.backbone, "openai", offline=False)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 
-BASE = {"errors", "files", "lock", "config", "schema", "prompts", "cache_format", "devices", "timing"}
+BASE = {"errors", "files", "lock", "config", "schema", "prompts", "cache_format", "devices", "timing", "toml_file"}
 BOXES = {
     "tracklets": {"tracklets"},
     "frames": {"frames", "shard_plan", "loading"},

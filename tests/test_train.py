@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -15,8 +16,10 @@ from safetensors import safe_open
 
 from vpar_cache.config import ExtractConfig, TrainConfig
 from vpar_cache.errors import CacheError, DataError, UserError
+from vpar_cache.extract import extract_features
 from vpar_cache.features import open_features
 from vpar_cache.metrics import score_block
+from vpar_cache.splits import choose_rows
 from vpar_cache.train import TrainResult, train_model
 from vpar_cache.trainer import Trainer, _positive_negative_weights
 
@@ -59,8 +62,6 @@ def test_the_test_split_never_chooses_anything(
 ) -> None:
     """Other test labels change the test scores and nothing else: not the weights, the epoch, the threshold."""
     import shutil
-
-    from vpar_cache.extract import extract_features
 
     root = tmp_path / "data"
     shutil.copytree(demo_root, root)
@@ -243,3 +244,38 @@ def test_a_damaged_checkpoint_is_refused_with_the_mend(run: Any, tmp_path: Path)
     with pytest.raises(CacheError, match="leave --resume out"):
         run(name="a", resume=True)
     run(name="a")
+
+
+@pytest.fixture(scope="module")
+def viewed_cache(tmp_path_factory: pytest.TempPathFactory, extract_config: Callable[..., ExtractConfig]) -> Path:
+    return extract_features(extract_config(tmp_path_factory.mktemp("views") / "viewed.h5", views=2)).index
+
+
+def test_an_epoch_draws_the_plain_features_or_a_view_of_the_same_tracklet(viewed_cache: Path) -> None:
+    features = open_features(viewed_cache)
+    rows = choose_rows(features, TrainConfig(features=viewed_cache, protocol="paper"), lambda message: None)
+    trainer = Trainer(TrainConfig(features=viewed_cache, device="cpu", dim=32, heads=2), features, rows)
+    with h5py.File(viewed_cache) as file:
+        plain, views = file["visual"][()], file["augmented"][()]
+    seen = set()
+    order = rows.train[::-1].copy()
+    for _ in range(20):
+        tokens = features.with_views().gather(trainer._draw(order))
+        for row, token in zip(order, tokens, strict=True):
+            candidates = [plain[row], *views[row]]  # train rows come first
+            matches = [number for number, one in enumerate(candidates) if np.array_equal(one, token)]
+            assert matches
+            seen |= {(row, matches[0])}
+    assert len(seen) == 3 * len(order), "some view is never drawn"
+
+
+def test_without_views_a_cache_that_stores_them_trains_as_one_that_does_not(run: Any, viewed_cache: Path) -> None:
+    plain, unviewed = run(name="a"), run(name="b", features=viewed_cache, views=0)
+    viewed = run(name="c", features=viewed_cache)
+    predicted = [(r.folder / "predictions.parquet").read_bytes() for r in (plain, unviewed, viewed)]
+    assert predicted[0] == predicted[1] != predicted[2]
+
+
+def test_more_views_than_the_cache_stores_are_refused(run: Any) -> None:
+    with pytest.raises(UserError, match=r"--views is 3, but .* stores 0"):
+        run(views=3)

@@ -177,6 +177,8 @@ class TrainConfig:
     """bce, or weighted: exp(1 - r) for positives and exp(r) for negatives, r the train rate."""
     logit_norm: bool = False
     """BatchNorm over the logits, as the authors' code has."""
+    views: int | None = None
+    """Of the stored views, how many take part: each epoch draws one, or the plain features. None: all."""
     protocol: str = "strict"
     """strict: an identity-disjoint part of the train people chooses epoch and threshold;
     paper: all train people, last epoch, threshold 0.45."""
@@ -198,6 +200,7 @@ class TrainConfig:
             ("--layers", self.layers, 1),
             ("--heads", self.heads, 1),
             ("--seed", self.seed, 0),
+            ("--views", self.views or 0, 0),
         ):
             _at_least(option, value, low)
         if not 0 < self.lr < math.inf:

@@ -30,6 +30,11 @@ class CacheError(VparError):
     """A feature cache or a run folder is damaged, stale or of another make."""
 
 
+def printable(text: str) -> str:
+    """Control, bidirectional and line-breaking characters as visible escapes, so that a name stays a name."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def nearest(value: str, valid: Iterable[str]) -> str:
     """The mend for a wrong name: the nearest valid one first, then all of them, or the ten nearest."""
     names = list(valid)

@@ -25,12 +25,13 @@ from vpar_cache.devices import resolve_device
 from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.features import read_index
-from vpar_cache.files import remove_leftovers, system_failure, write_text
+from vpar_cache.files import plain_failures, remove_leftovers, write_text
 from vpar_cache.lock import sole_writer
 from vpar_cache.prompts import build_prompts
 from vpar_cache.shard_headers import ShardHeader
 from vpar_cache.shard_run import Say, ShardRun, make_encoder
 from vpar_cache.shards import IndexContents, ShardEntry, write_index
+from vpar_cache.tables import csv_cell
 from vpar_cache.tracklets.loaders import load_dataset
 from vpar_cache.tracklets.tracklet import SPLITS, Dataset, LeftOut
 
@@ -61,12 +62,8 @@ def extract_features(config: ExtractConfig, say: Say = lambda message: None) -> 
     for device in config.devices:
         resolve_device(device)  # before the dataset is read: a wrong one should show at once
     dataset = _limited(_opened(config, say), config.limit)
-    with sole_writer(config.out, say):
-        try:
-            return _extract(config, dataset, say, started)
-        except OSError as error:  # what no one nearer to it could name better
-            path = error.filename if isinstance(error.filename, str) else config.out
-            raise system_failure(Path(path), error) from error
+    with sole_writer(config.out, say), plain_failures(config.out):
+        return _extract(config, dataset, say, started)
 
 
 def _extract(config: ExtractConfig, dataset: Dataset, say: Say, started: float) -> ExtractResult:
@@ -133,7 +130,7 @@ def _account_for_skipped(
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(["tracklet_id", "split", "reason"])
-    writer.writerows((item.tracklet_id, item.split, item.reason) for item in skipped)
+    writer.writerows(map(csv_cell, (item.tracklet_id, item.split, item.reason)) for item in skipped)
     write_text(path, table.getvalue())
     if len(skipped) > config.max_bad:
         first = "; ".join(f"{item.tracklet_id}: {item.reason}" for item in skipped[:5])

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from vpar_cache import cache_format as fmt
 from vpar_cache.damage import ShardInfo, check_shard, stat_shard
 from vpar_cache.errors import CacheError, DataError, UserError
-from vpar_cache.files import write_text
+from vpar_cache.files import read_plain, write_text
 from vpar_cache.hdf5_reading import (
     child,
     has_child,
@@ -36,6 +36,7 @@ from vpar_cache.shard_headers import shard_extents
 from vpar_cache.shard_table import read_shard_table
 
 _VERIFIED = ".verified"
+_MAX_MEMORY_BYTES = 64_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,17 @@ class Features:
     def visual(self) -> RowArray:
         """(N, tokens, D) mean tokens."""
         return self.arrays[fmt.VISUAL]
+
+    @property
+    def num_views(self) -> int:
+        """K: augmented draws stored for each train tracklet; 0 when there are none."""
+        return self.arrays[fmt.AUGMENTED].shape[1] if fmt.AUGMENTED in self.arrays else 0
+
+    def with_views(self) -> RowArray:
+        """(N + N_train * K, tokens, D): `visual`, then view k of train tracklet i in row N + i * K + k."""
+        if not self.num_views:
+            return self.visual
+        return self.visual.followed_by(self.arrays[fmt.AUGMENTED])
 
     def rows_of(self, split: str) -> NDArray[np.int64]:
         """Row numbers of a split, in cache order."""
@@ -236,13 +248,13 @@ def _check_shard_seals(path: Path, shards: Sequence[ShardInfo], progress: Callab
     if known != now:
         try:
             write_text(memory, json.dumps(now))
-        except OSError:
+        except CacheError:
             return  # a read-only cache is checked anew at every opening; nothing else is lost
 
 
 def _remembered(memory: Path) -> dict[str, list[int | str]]:
     try:
-        known = json.loads(memory.read_text("utf-8"))
-    except (OSError, ValueError):
+        known = json.loads(read_plain(memory, _MAX_MEMORY_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}  # no memory: everything is checked
     return known if isinstance(known, dict) else {}

@@ -6,13 +6,14 @@ import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from blake3 import blake3
 
-from vpar_cache.errors import CacheError
+from vpar_cache.errors import CacheError, VparError
 
 PARTIAL_SUFFIX = ".partial"
 """A file that is being written; one that nobody writes any more is a leftover and may be removed."""
@@ -25,22 +26,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name in the folder of `path`; published under `path` only when the block succeeds.
 
     Order: write, fsync, rename, fsync the folder. A crash leaves the old file or the new one, never a
-    mixture; at worst a leftover, see `remove_leftovers`. An OSError, of the block too, becomes a CacheError.
+    mixture; at worst a leftover, see `remove_leftovers`. A write that fails, the block's too, is a CacheError.
     """
     # The token, since processes of two hosts or containers may have the same number.
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
-    try:
+    with plain_failures(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
+            fsync_file(partial)
             partial.replace(path)
             fsync_folder(path.parent)
         finally:
             partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise system_failure(path, error) from error
 
 
 def remove_leftovers(path: Path) -> None:
@@ -52,11 +50,35 @@ def remove_leftovers(path: Path) -> None:
                 found.unlink(missing_ok=True)
 
 
-def system_failure(path: Path, error: OSError) -> CacheError:
-    """The one line for what the operating system refused: the file, the reason, how to go on."""
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    mend = _MENDS.get(error.errno or 0, "check the disk")
-    return CacheError(f"{path}: {reason}; {mend}, then run the same command again: what was finished is kept")
+@contextmanager
+def plain_failures(path: Path) -> Iterator[None]:
+    """What the operating system refuses in the block becomes a CacheError of one line: file, reason, mend.
+
+    However a library words it: HDF5 and safetensors hide the number of the error in an error of their own.
+    The file is the one that the error names, else `path`.
+    """
+    try:
+        yield
+    except VparError:
+        raise
+    except Exception as error:
+        number = _error_number(error)
+        if number is None and not isinstance(error, OSError):
+            raise
+        named = getattr(error, "filename", None)
+        where = path if not isinstance(named, str) or named.endswith(PARTIAL_SUFFIX) else named
+        reason = str(error) if number is None else os.strerror(number)
+        mend = _MENDS.get(number or 0, "check the disk")
+        raise CacheError(
+            f"{where}: {reason}; {mend}, then run the same command again: what was finished is kept"
+        ) from error
+
+
+def _error_number(error: Exception) -> int | None:
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    number = re.search(r"\b(?:errno =|os error) (\d+)", str(error))
+    return None if number is None else int(number[1])
 
 
 _MENDS = {
@@ -80,6 +102,12 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, "utf-8")
 
 
+def fsync_file(path: Path) -> None:
+    """Make the bytes of a closed file durable."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def fsync_folder(folder: Path) -> None:
     """Make a rename inside `folder` durable, where the file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -90,6 +118,19 @@ def fsync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def read_plain(path: Path, limit: int) -> bytes:
+    """The bytes of a plain file, cut one byte beyond `limit`.
+
+    OSError for a link, which may lead anywhere, and for a pipe or a device, which may never end: this is how
+    to read what stands in a folder that may come from a stranger.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "no plain file")
+        return file.read(limit + 1)
 
 
 def hash_bytes(data: bytes) -> str:

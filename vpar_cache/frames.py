@@ -21,6 +21,8 @@ from vpar_cache.errors import DataError
 
 MAX_PIXELS = 50_000_000
 """An image whose square would be larger is refused before it is decoded: no crop of a person is that large."""
+MAX_SCANS = 1000
+"""Of a progressive JPEG. Ten are usual; each costs the decoder a pass over the picture, but the file few bytes."""
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 MAX_SHIFT = 10
 """Views are shifted by up to this many pixels, zero-filled, as padding by 10 and cropping does."""
@@ -84,6 +86,8 @@ def decode_image(data: bytes) -> Image.Image:
     """
     if not data:
         raise DataError("the file is empty (0 bytes)")
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS:
+        raise DataError(f"a JPEG of more than {MAX_SCANS} scans")
     try:
         with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             if max(image.size) ** 2 > MAX_PIXELS:
@@ -100,8 +104,8 @@ def decode_image(data: bytes) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion would clip at 255
-        values = np.asarray(image, dtype=np.int64) >> 8  # (H, W)
-        image = Image.fromarray(values.clip(0, 255).astype(np.uint8), "L")
+        values = np.asarray(image).clip(0, 65_535)  # (H, W)
+        image = Image.fromarray((values >> 8).astype(np.uint8), "L")
     if image.mode == "P":
         image = image.convert("RGBA")  # straight to RGB, Pillow would warn of transparent colours
     return image.convert("RGB")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from errno import ELOOP
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.errors import DataError
-from vpar_cache.files import hash_bytes
+from vpar_cache.files import hash_bytes, read_plain
 from vpar_cache.frames import apply_jitter, decode_frame
 from vpar_cache.shard_plan import Source, digest_source
 
@@ -44,7 +45,8 @@ def load_tracklet(source: Source, size: int, resize: str) -> LoadedTracklet:
             data = _read(source, name)
         except OSError as error:
             hashes.append(f"unreadable {error.errno}")
-            reason = reason or f"{name}: {error.strerror}"
+            why = "a link, which is not followed; copy the file" if error.errno == ELOOP else error.strerror
+            reason = reason or f"{name}: {why}"
             continue
         hashes.append(hash_bytes(data))
         if not reason:
@@ -82,14 +84,13 @@ def hash_tracklet(source: Source) -> str:
 
 def _read(source: Source, name: str) -> bytes:
     """The file's bytes, cut one byte beyond the limit."""
-    with (source.tracklet.folder / name).open("rb") as file:
-        return file.read(MAX_FILE_BYTES + 1)
+    return read_plain(source.tracklet.folder / name, MAX_FILE_BYTES)
 
 
 def map_ahead(
     pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
-) -> Iterator[Result]:
-    """Results in the order of `items`, at most `ahead` of them computed or waiting."""
+) -> Generator[Result, None, None]:
+    """Results in the order of `items`, at most `ahead` of them computed or waiting; none after closing."""
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:

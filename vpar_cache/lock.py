@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from vpar_cache.errors import CacheError
-from vpar_cache.files import system_failure
+from vpar_cache.files import plain_failures
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
@@ -25,10 +25,8 @@ def sole_writer(path: Path, say: Callable[[str], None] = lambda message: None) -
     NFS it holds between hosts; where a file system knows no locks, `say` gets a warning and the block runs.
     """
     lock = path.absolute().parent / f".{path.absolute().name}.lock"
-    try:
+    with plain_failures(lock):
         descriptor = _acquire(lock, path, say)
-    except OSError as error:
-        raise system_failure(lock, error) from error
     try:
         yield
     finally:
@@ -41,7 +39,7 @@ def _acquire(lock: Path, path: Path, say: Callable[[str], None]) -> int:
     """The descriptor that holds the lock, with the holder's name in the file."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
             _take(descriptor, lock, path, say)
             if _is_at(descriptor, lock):

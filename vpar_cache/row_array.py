@@ -32,6 +32,7 @@ class RowArray:
     """(N, *row_shape) over several extents; read-only, nothing is read before it is asked for."""
 
     def __init__(self, extents: Sequence[Extent], row_shape: tuple[int, ...], dtype: str = "<f2") -> None:
+        self.extents = tuple(extents)
         self.dtype = np.dtype(dtype)
         self._maps: list[NDArray[Any]] = [
             np.memmap(e.path, self.dtype, "r", e.offset, (e.rows, *row_shape)) for e in extents if e.rows
@@ -41,6 +42,12 @@ class RowArray:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def followed_by(self, views: RowArray) -> RowArray:
+        """Own rows, then each of the K views of each row of `views`: (M, K, *row_shape) becomes M * K rows."""
+        count = views.shape[1]
+        flat = [Extent(e.path, e.offset, e.rows * count) for e in views.extents]
+        return RowArray([*self.extents, *flat], self.shape[1:], self.dtype.str)
 
     def gather(self, rows: NDArray[np.int64], out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Copy `rows`, in their order, to (len(rows), *row_shape); into `out` where it is given."""

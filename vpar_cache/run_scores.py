@@ -15,6 +15,7 @@ from reprlib import repr as short_repr
 from typing import Any
 
 from vpar_cache.errors import CacheError, VparError, nearest
+from vpar_cache.files import read_plain
 from vpar_cache.metrics import VIDEOPAR_THRESHOLD, VTF_THRESHOLD, ProtocolScores
 from vpar_cache.schema import SCHEMAS, Schema
 
@@ -25,6 +26,8 @@ SELECTED = "vtf_selected"
 """vtf at the threshold that the run chose on validation people; not every run has it."""
 
 PAPER_TEST_TRACKLETS = {"mars": 8062, "duke": 2636}
+
+_MAX_BYTES = 64_000_000
 
 _MEND = "train it again, or leave it out by naming the runs to report"
 
@@ -131,7 +134,7 @@ class _Fields:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.data = json.loads(path.read_text("utf-8"))
+            self.data = json.loads(read_plain(path, _MAX_BYTES))
         except OSError as error:
             raise CacheError(f"{path}: {error.strerror}; make it readable, or {_MEND}") from error
         except (ValueError, RecursionError) as error:

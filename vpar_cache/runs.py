@@ -27,7 +27,7 @@ from torch import Tensor
 
 from vpar_cache.config import canonical_json
 from vpar_cache.errors import CacheError
-from vpar_cache.files import PARTIAL_SUFFIX, fsync_folder
+from vpar_cache.files import PARTIAL_SUFFIX, fsync_file, fsync_folder, plain_failures
 
 MODEL_METADATA = "vpar"
 """The metadata entry of model.safetensors that holds everything."""
@@ -38,7 +38,8 @@ def refuse_finished(folder: Path, overwrite: bool) -> None:
     """CacheError when a run of that name is there and may not be replaced, or the folder is something else."""
     if not folder.exists():
         return
-    foreign = sorted(path.name for path in folder.iterdir() if path.name not in RUN_FILES)
+    with plain_failures(folder):
+        foreign = sorted(path.name for path in folder.iterdir() if path.name not in RUN_FILES)
     if foreign:
         raise CacheError(f"{folder} holds {foreign[0]!r}, so it is no run folder; choose another --name or --runs")
     if not overwrite:
@@ -51,17 +52,21 @@ def refuse_finished(folder: Path, overwrite: bool) -> None:
 @contextmanager
 def new_run_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder`, renamed to it when the block succeeds and removed otherwise."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}{PARTIAL_SUFFIX}")
-    partial.mkdir()
-    try:
-        yield partial
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.replace(folder)
-        fsync_folder(folder.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with plain_failures(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial.mkdir()
+        try:
+            yield partial
+            for path in partial.iterdir():
+                fsync_file(path)
+            fsync_folder(partial)
+            if folder.exists():
+                shutil.rmtree(folder)
+            partial.replace(folder)
+            fsync_folder(folder.parent)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

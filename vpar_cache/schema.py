@@ -11,16 +11,18 @@ prompts that output with "bottom skirt".
 
 from __future__ import annotations
 
-import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.errors import DataError, UserError, nearest
+from vpar_cache.toml_file import read_toml
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Schema:
         columns = [column for group in self.groups for column in group.columns]
         named = (("output", outputs), ("group", groups), ("column", columns), ("quality flag", list(self.quality)))
         for kind, names in named:
-            if twice := sorted({name for name in names if names.count(name) > 1}):
+            if twice := sorted(name for name, count in Counter(names).items() if count > 1):
                 raise UserError(f"schema {self.name!r} names {kind} {twice[0]!r} twice: names must be unique")
 
     @property
@@ -222,14 +224,14 @@ SCHEMAS = {"mars": MARS, "duke": DUKE}
 def _text(table: Mapping[str, Any], key: str, default: str | None, where: str) -> str:
     value = table.get(key, default)
     if not isinstance(value, str) or not value:
-        raise UserError(f"{where}: {key!r} is {value!r}, but must be a text")
+        raise UserError(f"{where}: {key!r} is {short_repr(value)}, but must be a text")
     return value
 
 
 def _texts(table: Mapping[str, Any], key: str, where: str) -> list[str]:
     value = table.get(key, [])
     if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise UserError(f"{where}: {key!r} is {value!r}, but must be a list of texts")
+        raise UserError(f"{where}: {key!r} is {short_repr(value)}, but must be a list of texts")
     return value
 
 
@@ -240,13 +242,13 @@ _BINARY_KEYS = ("name", "column", "phrase", "negative", "values")  # with values
 def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     for key in table:
         if key not in known:
-            raise UserError(f"{where}: unknown key {key!r}; {nearest(key, known)}")
+            raise UserError(f"{where}: unknown key {key[:60]!r}; {nearest(key, known)}")
 
 
 def _group_from_toml(table: Mapping[str, Any], where: str) -> Group:
     _check_keys(table, _CHOICE_KEYS if "values" in table else _BINARY_KEYS, where)
     name = _text(table, "name", None, where)
-    where = f"{where} {name!r}"
+    where = f"{where} {name[:60]!r}"
     columns = (_text(table, "column", name, where),)
     if "values" not in table:
         phrase = _text(table, "phrase", name, where)
@@ -283,12 +285,7 @@ def load_schema(name_or_file: str) -> Schema:
     path = Path(name_or_file)
     if path.suffix != ".toml":
         raise UserError(f"schema {name_or_file!r} is unknown; {nearest(name_or_file, SCHEMAS)}, or a .toml file")
-    try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UserError(f"schema file {path}: {error.strerror}; give a readable TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"schema file {path} is no TOML: {error}") from error
+    data = read_toml(path, "schema file")
     _check_keys(data, ("name", "quality", "group"), f"schema file {path}")
     tables = data.get("group", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):

@@ -14,12 +14,13 @@ from pathlib import Path
 from blake3 import blake3
 
 from vpar_cache.cache_format import shard_name
-from vpar_cache.config import ExtractConfig
+from vpar_cache.config import ExtractConfig, canonical_json
 from vpar_cache.errors import CacheError
-from vpar_cache.files import write_text
+from vpar_cache.files import read_plain, write_text
 from vpar_cache.frames import Jitter, choose_frames, choose_jitter
 from vpar_cache.tracklets.tracklet import Tracklet
 
+MAX_MEMORY_BYTES = 256_000_000
 SHARD_BYTES = 52 << 20
 """About the size of a shard: 256 tracklets of 197 x 512 float16 tokens."""
 
@@ -42,6 +43,10 @@ class Source:
     def files(self) -> tuple[str, ...]:
         """The distinct frames that the draws need, in order of first use."""
         return tuple(dict.fromkeys(name for draw in self.draws for name in draw.frames))
+
+    def identity(self) -> str:
+        """The tracklet and the frames of every draw: the same files may be drawn otherwise."""
+        return canonical_json([self.tracklet.tracklet_id, [draw.frames for draw in self.draws]])
 
 
 @dataclass(frozen=True)
@@ -79,10 +84,10 @@ def _draws(tracklet: Tracklet, config: ExtractConfig) -> tuple[Draw, ...]:
 
 
 def digest_source(source: Source, contents: Sequence[str]) -> str:
-    """blake3 over a tracklet's id, its files' names and the hashes of their contents."""
-    hasher = blake3(source.tracklet.tracklet_id.encode())
-    for name, content in zip(source.files(), contents, strict=True):
-        hasher.update(f"\n{name}\n{content}".encode())
+    """blake3 over a tracklet's id, the frames of its draws and the hashes of their contents."""
+    hasher = blake3(source.identity().encode())
+    for _, content in zip(source.files(), contents, strict=True):
+        hasher.update(f"\n{content}".encode())
     return hasher.hexdigest()
 
 
@@ -92,10 +97,10 @@ def digest_shard(source_digests: Sequence[str]) -> str:
 
 
 def file_signature(task: ShardTask) -> str:
-    """blake3 over names, sizes and times of a task's files: changes when a source was touched."""
+    """blake3 over draws, sizes and times of a task's files: changes when a source was touched."""
     hasher = blake3()
     for source in task.sources:
-        hasher.update(f"{source.tracklet.tracklet_id}\n".encode())
+        hasher.update(f"{source.identity()}\n".encode())
         for name in source.files():
             try:
                 stat = (source.tracklet.folder / name).stat()
@@ -115,8 +120,8 @@ class SourceMemory:
         self._path = path
         self._known: dict[str, list[str]] = {}
         try:
-            known = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
+            known = json.loads(read_plain(path, MAX_MEMORY_BYTES))
+        except (OSError, ValueError, RecursionError):
             return  # no memory: contents are read again
         if isinstance(known, dict):
             self._known = known
@@ -124,7 +129,7 @@ class SourceMemory:
     def recall(self, file: str, signature: str) -> str | None:
         """The source digest remembered for this shard file under this signature."""
         entry = self._known.get(file)
-        return entry[1] if isinstance(entry, list) and entry[:1] == [signature] else None
+        return entry[1] if isinstance(entry, list) and len(entry) == 2 and entry[0] == signature else None
 
     def remember(self, file: str, signature: str, digest: str) -> None:
         self._known[file] = [signature, digest]

@@ -7,8 +7,6 @@ datasets without object times.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -152,32 +150,17 @@ def _utf8(length: int) -> np.dtype[Any]:
 def _new_file(path: Path) -> Iterator[h5py.File]:
     """A new HDF5 file that is sealed and published when the block succeeds."""
     with atomic_path(path) as partial:
-        with (
-            _plain_write_errors(),
-            h5py.File(
-                partial,
-                "w",
-                libver="v110",
-                userblock_size=fmt.USER_BLOCK_BYTES,
-                alignment_threshold=fmt.ALIGNMENT_BYTES,
-                alignment_interval=fmt.ALIGNMENT_BYTES,
-                meta_block_size=_META_BLOCK_BYTES,
-            ) as file,
-        ):
+        with h5py.File(
+            partial,
+            "w",
+            libver="v110",
+            userblock_size=fmt.USER_BLOCK_BYTES,
+            alignment_threshold=fmt.ALIGNMENT_BYTES,
+            alignment_interval=fmt.ALIGNMENT_BYTES,
+            meta_block_size=_META_BLOCK_BYTES,
+        ) as file:
             yield file
         fmt.write_seal(partial)
-
-
-@contextmanager
-def _plain_write_errors() -> Iterator[None]:
-    """A write that HDF5 could not do as an OSError: when it shows at closing, h5py raises a RuntimeError."""
-    try:
-        yield
-    except RuntimeError as error:
-        number = re.search(r"errno = (\d+)", str(error))
-        if number is None:
-            raise
-        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def _write_header(file: h5py.File, visual_fingerprint: str, weights: str) -> None:

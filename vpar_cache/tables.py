@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vpar_cache.errors import UserError, nearest
+from vpar_cache.errors import UserError, nearest, printable
 from vpar_cache.metrics import VIDEOPAR_THRESHOLD, VTF_THRESHOLD, ProtocolScores
 
 if TYPE_CHECKING:  # rich is imported by rich_blocks alone, so that the other formats do not pay for it
@@ -116,11 +116,6 @@ def long_rows(
                 }
 
 
-def printable(text: str) -> str:
-    """Control, bidirectional and line-breaking characters as visible escapes, so that a name stays a name."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def check_format(name: str) -> None:
     """Raises UserError for a format that is none of FORMATS."""
     if name not in FORMATS:
@@ -144,12 +139,12 @@ def _csv(rows: Iterable[Mapping[str, str]]) -> str:
     writer = csv.DictWriter(text, LONG_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({column: _csv_cell(value) for column, value in row.items()})
+        writer.writerow({column: csv_cell(value) for column, value in row.items()})
     return text.getvalue()
 
 
-def _csv_cell(text: str) -> str:
-    """No number here is negative: a leading sign can only be a spreadsheet formula, and is quoted."""
+def csv_cell(text: str) -> str:
+    """No number of ours is negative: a leading sign can only be a spreadsheet formula, and is quoted."""
     text = printable(text)
     return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
 

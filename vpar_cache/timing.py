@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 from vpar_cache.cache_format import shard_folder
-from vpar_cache.files import write_text
+from vpar_cache.files import read_plain, write_text
 
 _FILE = "timing.json"
+_MAX_BYTES = 10_000
 
 
 def save_timing(index: Path, seconds: float, tracklets: int, device: str) -> None:
@@ -21,7 +22,7 @@ def save_timing(index: Path, seconds: float, tracklets: int, device: str) -> Non
 def load_encode_seconds(index: Path) -> float | None:
     """Seconds per tracklet of the last extraction into this cache; None when it is not known."""
     try:
-        record = json.loads((shard_folder(index) / _FILE).read_text("utf-8"))
+        record = json.loads(read_plain(shard_folder(index) / _FILE, _MAX_BYTES))
         return float(record["encode_seconds_per_tracklet"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return None  # an absent or foreign record: the report says nothing of it

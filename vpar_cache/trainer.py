@@ -16,7 +16,7 @@ from tqdm import tqdm
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile, optimizer_tensors, restore_optimizer
 from vpar_cache.config import TrainConfig
 from vpar_cache.devices import resolve_device
-from vpar_cache.errors import DataError
+from vpar_cache.errors import DataError, UserError
 from vpar_cache.features import Features
 from vpar_cache.metrics import VTF_THRESHOLD, best_threshold, vtf_scores
 from vpar_cache.models.build import build_model
@@ -43,6 +43,9 @@ class Trainer:
         self._text = torch.from_numpy(features.text).to(self._device)  # (A, D)
         self._weights = _positive_negative_weights(config.loss, labels).to(self._device)  # (2, A)
         self._groups = [(group.name, columns) for group, columns in features.schema.slices()]
+        self._num_views = _chosen_views(config, features)
+        self._drawable = features.with_views()
+        self._all_train = features.rows_of("train")
 
     def fit(self, checkpoints: CheckpointFile, resume: bool) -> tuple[list[dict[str, Any]], int | None]:
         """Train; leave the model at the chosen epoch. The history, and that epoch (None: nothing to train).
@@ -99,7 +102,8 @@ class Trainer:
         if self._config.logit_norm and len(order) % size == 1:
             order = order[:-1]  # one row alone has no batch statistics; another order leaves out another row
         total = 0.0
-        for start, batch in zip(range(0, len(order), size), self._batches(order, size), strict=True):
+        batches = self._drawable.batches(self._draw(order), size)
+        for start, batch in zip(range(0, len(order), size), batches, strict=True):
             labels = self._labels(order[start : start + size])  # (B, A)
             loss = self._loss(self.model(self._tokens(batch), self._text), labels)
             optimizer.zero_grad(set_to_none=True)
@@ -113,8 +117,14 @@ class Trainer:
             total += value * len(batch)
         return total / len(order)
 
-    def _batches(self, rows: NDArray[np.int64], size: int) -> Any:
-        return self._features.visual.batches(rows, size)
+    def _draw(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
+        """For each train row the plain features or one of its K views, each as likely; see with_views."""
+        if not self._num_views:
+            return order
+        drawn = self._order.integers(0, self._num_views + 1, size=len(order))  # (n,), 0: the plain features
+        stored = self._features.num_views
+        view_rows = len(self._features.visual) + np.searchsorted(self._all_train, order) * stored + drawn - 1
+        return np.where(drawn == 0, order, view_rows)
 
     def _tokens(self, batch: NDArray[np.float16]) -> Tensor:
         return torch.from_numpy(batch).to(self._device, torch.float32)  # (B, N, D)
@@ -134,7 +144,7 @@ class Trainer:
         self.model.eval()
         parts = [
             self.model(self._tokens(batch), self._text).float().cpu()
-            for batch in self._batches(rows, EVALUATION_BATCH)
+            for batch in self._features.visual.batches(rows, EVALUATION_BATCH)
         ]
         return torch.cat(parts) if parts else torch.empty((0, self._features.schema.num_outputs))
 
@@ -164,6 +174,16 @@ class Trainer:
         if not history:
             return None
         return float(np.median([row["seconds"] for row in history])) / len(self._rows.train)
+
+
+def _chosen_views(config: TrainConfig, features: Features) -> int:
+    """How many of the stored views take part. UserError for more than there are."""
+    if config.views is not None and config.views > features.num_views:
+        raise UserError(
+            f"--views is {config.views}, but {features.path} stores {features.num_views}; extract it with "
+            f"--views {config.views} and another --out, or use fewer"
+        )
+    return features.num_views if config.views is None else config.views
 
 
 def _positive_negative_weights(loss: str, labels: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -13,6 +14,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vpar_cache.errors import UserError
+
+_MALFORMED = (
+    SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError,
+    AssertionError, MemoryError, OverflowError, zipfile.BadZipFile,
+)  # fmt: skip
+"""What the two readers raise on bytes that are no tensors; torch's meets garbage with nearly anything."""
 
 
 def load_weights(model: nn.Module, path: Path, backbone: str) -> None:
@@ -27,6 +34,12 @@ def load_weights(model: nn.Module, path: Path, backbone: str) -> None:
             "it must be an open_clip state dict of this architecture"
         )
     for name, tensor in state.items():
+        plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+        if not plain or tensor.is_floating_point() != expected[name].is_floating_point():
+            raise UserError(
+                f"--weights {path}: {name} holds {tensor.dtype} on {tensor.device} ({tensor.layout}), but must hold "
+                f"plain numbers such as {expected[name].dtype}; give the state dict that the model was saved as"
+            )
         if tensor.shape != expected[name].shape:
             raise UserError(
                 f"--weights {path} do not fit --backbone {backbone}: {name} is {tuple(tensor.shape)}, "
@@ -37,23 +50,39 @@ def load_weights(model: nn.Module, path: Path, backbone: str) -> None:
 
 def _read_state(path: Path) -> dict[str, Tensor]:
     """Tensors by name from a .safetensors or a torch file, without ever running code of the file."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"--weights {path} is no plain file; give a readable file")
     try:
         if path.suffix == ".safetensors":
             state: Any = load_file(path)
         else:
+            _refuse_zip_bomb(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"--weights {path}: {error.strerror or error}; give a readable file") from error
-    except (SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except _MALFORMED as error:
         raise UserError(
             f"--weights {path} is no plain file of tensors and was not loaded; TorchScript archives (OpenAI's "
             "original .pt) and pickled programs are refused: use the tag openai, or a .safetensors state dict"
         ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]  # a training checkpoint of open_clip
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise UserError(f"--weights {path} hold no state dict: tensors by name are expected")
     return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def _refuse_zip_bomb(path: Path) -> None:
+    """torch stores tensors as they are. A compressed or overlapping one could unpack to any size."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:  # torch reads no code, which TorchScript compresses
+        parts = [part for part in archive.infolist() if part.filename.split("/")[1:2] != ["code"]]
+    compressed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if compressed or sum(part.file_size for part in parts) > path.stat().st_size:
+        raise UserError(f"--weights {path} would unpack to more than the file holds; save the state dict again")
 
 
 def tensor_digest(module: nn.Module, skip: str | None = None) -> str:

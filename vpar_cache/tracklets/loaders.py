@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
-from vpar_cache.errors import UserError, nearest
+from vpar_cache.errors import DataError, UserError, nearest
 from vpar_cache.schema import load_schema
 from vpar_cache.tracklets.duke import load_duke
 from vpar_cache.tracklets.folder import load_folder
@@ -20,6 +21,12 @@ def load_dataset(name: str, root: Path, labels: Path | None, schema: str, seed: 
     `labels` and `schema` are of `folder` alone. `demo` is rendered into `root` when it is not there, and
     then read by the MARS loader. Raises UserError or DataError, see the loaders.
     """
+    dataset = _load(name, root, labels, schema, seed)
+    _refuse_links_out(dataset, root)
+    return dataset
+
+
+def _load(name: str, root: Path, labels: Path | None, schema: str, seed: int) -> Dataset:
     if name == "mars":
         return load_mars(root)
     if name == "duke":
@@ -29,3 +36,15 @@ def load_dataset(name: str, root: Path, labels: Path | None, schema: str, seed: 
     if name == "demo":
         return replace(load_mars(write_demo(root, DemoSize(), seed)), name="demo")
     raise UserError(f"dataset {name!r} is unknown; {nearest(name, ('mars', 'duke', 'folder', 'demo'))}")
+
+
+def _refuse_links_out(dataset: Dataset, root: Path) -> None:
+    """DataError where a link inside the dataset leads out of it. A user may link what stands right in the root,
+    as bbox_train from another disk, but not anything deeper."""
+    real_root = Path(os.path.realpath(root))
+    for folder in {tracklet.folder for tracklet in dataset.tracklets}:
+        base = real_root if folder.is_relative_to(real_root) else root
+        top = Path(os.path.realpath(base / folder.relative_to(base).parts[0]))
+        real = Path(os.path.realpath(folder))
+        if not real.is_relative_to(top):
+            raise DataError(f"{folder} leads to {real}, outside the dataset; copy the frames into {root}")

@@ -1,0 +1,105 @@
+"""Rows come out of the maps exactly as brute force would pick them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vpar_cache.row_array import Extent, RowArray
+
+LENGTHS = (3, 0, 1, 7, 0, 2)
+ROW = (2, 5)
+
+
+def values() -> np.ndarray:
+    """(13, 2, 5)"""
+    return np.arange(sum(LENGTHS) * 10).reshape(-1, *ROW).astype("<f2")
+
+
+def write_extents(folder: Path) -> list[Extent]:
+    extents, start = [], 0
+    for number, rows in enumerate(LENGTHS):
+        path, offset = folder / f"{number}.bin", 7 * number + 1  # no alignment is needed
+        path.write_bytes(bytes([255]) * offset + values()[start : start + rows].tobytes() + b"after")
+        extents.append(Extent(path, offset, rows))
+        start += rows
+    return extents
+
+
+@pytest.fixture(scope="module")
+def array(tmp_path_factory: pytest.TempPathFactory) -> RowArray:
+    return RowArray(write_extents(tmp_path_factory.mktemp("rows")), ROW)
+
+
+def test_its_shape_is_that_of_all_extents(array: RowArray) -> None:
+    assert array.shape == (13, 2, 5)
+    assert len(array) == 13
+    assert array.dtype == np.dtype("<f2")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.integers(0, 12), max_size=40))
+def test_gathered_rows_are_those_asked_for_in_their_order(array: RowArray, rows: list[int]) -> None:
+    chosen = np.array(rows, dtype=np.int64)
+    gathered = array.gather(chosen)
+    np.testing.assert_array_equal(gathered, values()[chosen])
+    assert gathered.flags.writeable, "a copy, not the map"
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.integers(0, 12), max_size=40), size=st.integers(1, 50))
+def test_batches_are_the_gathered_rows_in_pieces(array: RowArray, rows: list[int], size: int) -> None:
+    chosen = np.array(rows, dtype=np.int64)
+    batches = [batch.copy() for batch in array.batches(chosen, size)]
+    assert [len(batch) for batch in batches] == [len(rows[i : i + size]) for i in range(0, len(rows), size)]
+    if batches:
+        np.testing.assert_array_equal(np.concatenate(batches), values()[chosen])
+
+
+def test_a_batch_stays_valid_until_the_next_is_asked_for(array: RowArray) -> None:
+    rows = np.arange(13)
+    batches = array.batches(rows, 2)
+    for start in range(0, 13, 2):
+        batch = next(batches)
+        for _ in range(50):  # the next one is being gathered meanwhile
+            np.testing.assert_array_equal(batch, values()[start : start + 2])
+
+
+def test_two_buffers_serve_all_batches(array: RowArray) -> None:
+    places = {batch.__array_interface__["data"][0] for batch in array.batches(np.arange(13), 3)}
+    assert len(places) == 2
+
+
+def test_batches_may_be_left_early(array: RowArray) -> None:
+    for batch in array.batches(np.arange(13), 2):
+        assert len(batch) == 2
+        break
+
+
+def test_rows_go_into_a_given_buffer(array: RowArray) -> None:
+    out = np.full((6, *ROW), -1, "<f2")
+    gathered = array.gather(np.array([12, 0, 5, 5]), out)
+    assert np.shares_memory(gathered, out)
+    np.testing.assert_array_equal(out[:4], values()[[12, 0, 5, 5]])
+    assert (out[4:] == -1).all()
+
+
+@pytest.mark.parametrize("rows", [[13], [-1], [0, 99]])
+def test_a_row_that_is_not_there_is_an_error(array: RowArray, rows: list[int]) -> None:
+    with pytest.raises(IndexError, match="of 13"):
+        array.gather(np.array(rows))
+
+
+def test_no_rows_at_all_are_an_empty_array(tmp_path: Path) -> None:
+    empty = RowArray([Extent(tmp_path / "absent", 0, 0)], ROW)
+    assert empty.shape == (0, 2, 5)
+    assert empty.gather(np.array([], dtype=np.int64)).shape == (0, 2, 5)
+    assert list(empty.batches(np.array([], dtype=np.int64), 4)) == []
+
+
+def test_the_files_cannot_be_written_through_it(array: RowArray) -> None:
+    assert all(not part.flags.writeable for part in array._maps)

@@ -1,0 +1,162 @@
+"""Weights are loaded whole or not at all, and no file's code is ever run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from vpar_cache.errors import UserError
+from vpar_cache.weights import load_weights, tensor_digest
+
+
+def small_model(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3))
+
+
+def load(path: Path) -> nn.Module:
+    model = small_model(seed=1)
+    load_weights(model, path, "ViT-X")
+    return model
+
+
+def save(state: dict[str, Tensor], path: Path) -> Path:
+    (save_file if path.suffix == ".safetensors" else torch.save)(state, path)
+    return path
+
+
+def assert_untouched(path: Path, message: str) -> None:
+    """Refused with this message, and not one tensor of the model has changed."""
+    model = small_model(seed=1)
+    with pytest.raises(UserError, match=message):
+        load_weights(model, path, "ViT-X")
+    assert tensor_digest(model) == tensor_digest(small_model(seed=1))
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pt", "a.bin"])
+def test_a_state_dict_is_loaded_whole(tmp_path: Path, name: str) -> None:
+    path = save(small_model().state_dict(), tmp_path / name)
+    assert tensor_digest(load(path)) == tensor_digest(small_model())
+
+
+def test_a_training_checkpoint_of_open_clip_is_understood(tmp_path: Path) -> None:
+    state = {f"module.{name}": tensor for name, tensor in small_model().state_dict().items()}
+    torch.save({"epoch": 32, "name": "run", "state_dict": state, "optimizer": {"lr": 0.1}}, tmp_path / "a.pt")
+    assert tensor_digest(load(tmp_path / "a.pt")) == tensor_digest(small_model())
+
+
+def test_weights_in_half_precision_are_widened(tmp_path: Path) -> None:
+    state = {name: tensor.half() for name, tensor in small_model().state_dict().items()}
+    model = load(save(state, tmp_path / "a.safetensors"))
+    assert all(torch.equal(model.state_dict()[name], tensor.float()) for name, tensor in state.items())
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pt"])
+def test_a_tensor_too_few_or_too_many_is_named(tmp_path: Path, name: str) -> None:
+    state = small_model().state_dict()
+    fewer = {key: tensor for key, tensor in state.items() if key != "0.bias"}
+    assert_untouched(
+        save(fewer, tmp_path / name),
+        r"do not fit --backbone ViT-X: 1 tensors missing \(first: \['0.bias'\]\), 0 unknown",
+    )
+    assert_untouched(
+        save({**state, "2.weight": torch.zeros(1)}, tmp_path / name), r"1 unknown \(first: \['2.weight'\]\)"
+    )
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (3, 5), (3,), (12,)])
+def test_a_misshapen_tensor_is_named_with_both_shapes(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    state = {**small_model().state_dict(), "0.weight": torch.zeros(shape)}
+    path = save(state, tmp_path / "a.safetensors")
+    with pytest.raises(UserError) as error:
+        load(path)
+    assert f"0.weight is {shape}, but must be (3, 4)" in str(error.value)
+    assert_untouched(path, "use the architecture that they were trained with")
+
+
+class Malicious:
+    """Unpickling it makes a folder."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.parametrize("wrap", [lambda evil: evil, lambda evil: {"state_dict": {"0.weight": evil}}])
+@pytest.mark.parametrize("modern", [True, False])
+def test_a_pickled_program_is_refused_and_not_run(tmp_path: Path, wrap: Any, modern: bool) -> None:
+    evil = wrap(Malicious(tmp_path / "executed"))
+    torch.save(evil, tmp_path / "evil.pt", _use_new_zipfile_serialization=modern)
+    assert_untouched(tmp_path / "evil.pt", "pickled programs are refused: use the tag openai, or a .safetensors")
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*TorchScript.*", "ignore:.*torch.jit.*")
+def test_a_torchscript_archive_is_refused(tmp_path: Path) -> None:
+    torch.jit.script(small_model()).save(str(tmp_path / "a.pt"))
+    assert_untouched(tmp_path / "a.pt", "TorchScript archives .* are refused")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"PK\x03\x04 zip?", b"tracklet_id,split\n", b"hello" * 99])
+def test_what_is_no_file_of_tensors_is_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content)
+    assert_untouched(path, rf"--weights .*a\{suffix} ")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_a_damaged_file_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = save(small_model().state_dict(), tmp_path / f"a{suffix}")
+    whole = path.read_bytes()
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        data = bytearray(whole)
+        for position in random.integers(len(data), size=4):
+            data[position] = random.integers(256)
+        path.write_bytes(data[: random.integers(len(data) // 2, len(data) + 1)])
+        try:
+            load(path)  # a file of tensors carries no check of its own: some damage is only another number
+        except UserError as error:
+            assert str(path) in str(error)  # noqa: PT017
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert_untouched(tmp_path / "absent.pt", "absent.pt: No such file or directory; give a readable file")
+    assert_untouched(tmp_path / "absent.safetensors", "absent.safetensors: .*No such file.*; give a readable file")
+    assert_untouched(tmp_path, "give a readable file")
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"a": 1}, {"state_dict": [1]}, {3: torch.zeros(1)}])
+def test_what_holds_no_tensors_by_name_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "a.pt")
+    assert_untouched(tmp_path / "a.pt", "hold no state dict: tensors by name are expected")
+
+
+def test_a_digest_counts_names_shapes_types_and_bytes() -> None:
+    def digest(state: dict[str, Tensor], skip: str | None = None) -> str:
+        module = nn.Module()
+        for name, tensor in state.items():
+            module.register_buffer(name, tensor)
+        return tensor_digest(module, skip)
+
+    base = {"a": torch.arange(6.0), "b": torch.zeros(2)}
+    same = {"b": torch.zeros(2), "a": torch.arange(12.0).view(6, 2).T[0] / 2}  # other order, other strides
+    assert digest(same) == digest(base)
+    others = [
+        {**base, "a": torch.arange(6.0).view(2, 3)},
+        {**base, "a": torch.arange(6.0).double()},
+        {**base, "a": torch.tensor([0.0, 1, 2, 3, 4, 6])},
+        {"a": base["a"], "c": base["b"]},
+    ]
+    assert len({digest(state) for state in [base, *others]}) == 5
+    assert digest(base, skip="b") == digest({"a": base["a"]})

@@ -1,0 +1,26 @@
+"""TOML files of users: read within bounds, or refused in one line."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from vpar_cache.errors import UserError
+
+MAX_BYTES = 100_000
+"""Long keys cost the parser quadratic time; the table of MARS would take 3,000."""
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The parsed file. UserError, which calls it `what`, where it cannot be read or is no TOML."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise UserError(f"{what} {path} is over {MAX_BYTES} bytes; is this the right file?")
+        return tomllib.loads(data.decode("utf-8").replace("\r\n", "\n"))
+    except OSError as error:
+        raise UserError(f"{what} {path}: {error.strerror}; give a readable TOML file") from error
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, a number of too many digits
+        raise UserError(f"{what} {path} is no TOML: {error}") from error
