@@ -60,6 +60,8 @@ def run() -> None:
         if debug:
             raise
         status = _fail(str(error))
+    except MemoryError:
+        status = _fail("the memory does not suffice; use a smaller --batch-size, or look at the input's sizes")
     except typer.TyperException as error:
         status = _fail_usage(error, arguments)
     except (KeyboardInterrupt, typer.Abort):

@@ -29,7 +29,7 @@ from vpar_cache.files import plain_failures, remove_leftovers, write_text
 from vpar_cache.lock import sole_writer
 from vpar_cache.prompts import build_prompts
 from vpar_cache.shard_headers import ShardHeader
-from vpar_cache.shard_run import Say, ShardRun, make_encoder
+from vpar_cache.shard_run import SHOWN_LEFT_OUT, Say, ShardRun, make_encoder
 from vpar_cache.shards import IndexContents, ShardEntry, write_index
 from vpar_cache.tables import csv_cell
 from vpar_cache.tracklets.loaders import load_dataset
@@ -133,7 +133,7 @@ def _account_for_skipped(
     writer.writerows(map(csv_cell, (item.tracklet_id, item.split, item.reason)) for item in skipped)
     write_text(path, table.getvalue())
     if len(skipped) > config.max_bad:
-        first = "; ".join(f"{item.tracklet_id}: {item.reason}" for item in skipped[:5])
+        first = "; ".join(f"{item.tracklet_id}: {item.reason}" for item in skipped[:SHOWN_LEFT_OUT])
         raise DataError(
             f"{len(skipped)} tracklets cannot be used, more than --max-bad {config.max_bad} ({first}); all are "
             f"listed in {path}; mend them, or allow them to be left out with --max-bad {len(skipped)}: "

@@ -24,6 +24,8 @@ from vpar_cache.schema import Schema
 from vpar_cache.tables import PROTOCOL_NOTES, Block, Notes, Table, long_rows, percent, percents
 
 COLUMNS = ("tracklet_id", "probabilities", "labels")
+MAX_ROWS = 1_000_000
+"""Of a predictions file; the whole MARS test split has 8,062."""
 
 _TITLES = {
     "vtf P": ("vtf", "precision"),
@@ -113,6 +115,8 @@ def _read(path: Path) -> Any:
             missing = [column for column in COLUMNS if column not in present]
             if missing:
                 raise DataError(f"no column {missing[0]!r} among {', '.join(present) or 'none'}; {needs}")
+            if file.metadata.num_rows > MAX_ROWS:  # few bytes can stand for any number of equal rows
+                raise DataError(f"{file.metadata.num_rows} rows, but {MAX_ROWS} are the most; score it in parts")
             table = file.read(columns=[*COLUMNS, *(["split"] if "split" in present else [])])
             table.validate(full=True)  # text that is no UTF-8 is found here, not row by row
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

@@ -40,6 +40,9 @@ from vpar_cache.tracklets.tracklet import Dataset
 
 Say = Callable[[str], None]
 
+SHOWN_LEFT_OUT = 5
+"""Tracklets left out that are named on the way and in the error; the rest are in skipped.csv."""
+
 
 class _Stopped(Exception):  # noqa: N818, it is no error
     """Another writer failed, or the user interrupted: the shard in hand is given up."""
@@ -76,6 +79,7 @@ class ShardRun:
         self._memory = SourceMemory(self._folder / ".seen")
         self._headers: dict[int, ShardHeader] = {}
         self.kept = 0
+        self._num_left_out = 0
         self._stop = threading.Event()
 
     def refuse_other_fingerprint(self) -> None:
@@ -221,7 +225,13 @@ class ShardRun:
                 self._headers[task.number] = read_shard_header(path)
                 self._remember(task, signature, contents.source_digest, self._headers[task.number])
                 for skip in contents.skipped:
-                    self._say(f"left out: {skip[0]} ({skip[1]}): {skip[2]}")
+                    self._say_left_out(*skip)
+
+    def _say_left_out(self, tracklet_id: str, split: str, reason: str) -> None:
+        """The first few as they are met; all of them are listed at the end."""
+        self._num_left_out += 1
+        if self._num_left_out <= SHOWN_LEFT_OUT:
+            self._say(f"left out: {tracklet_id} ({split}): {reason}")
 
     def _until_stopped(self, loaded: Iterator[LoadedTracklet]) -> Iterator[LoadedTracklet]:
         """The same, but raises when the run is to stop: an end would look like a shorter shard."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
@@ -37,7 +38,7 @@ def load_weights(model: nn.Module, path: Path, backbone: str) -> None:
         plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
         if not plain or tensor.is_floating_point() != expected[name].is_floating_point():
             raise UserError(
-                f"--weights {path}: {name} holds {tensor.dtype} on {tensor.device} ({tensor.layout}), but must hold "
+                f"--weights {path}: {name} holds {tensor.dtype} ({tensor.layout}), but must hold "
                 f"plain numbers such as {expected[name].dtype}; give the state dict that the model was saved as"
             )
         if tensor.shape != expected[name].shape:
@@ -56,7 +57,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             state: Any = load_file(path)
         else:
-            _refuse_zip_bomb(path)
+            _refuse_bombs(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"--weights {path}: {error.strerror or error}; give a readable file") from error
@@ -74,14 +75,21 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 
-def _refuse_zip_bomb(path: Path) -> None:
-    """torch stores tensors as they are. A compressed or overlapping one could unpack to any size."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:  # torch reads no code, which TorchScript compresses
-        parts = [part for part in archive.infolist() if part.filename.split("/")[1:2] != ["code"]]
-    compressed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
-    if compressed or sum(part.file_size for part in parts) > path.stat().st_size:
+def _refuse_bombs(path: Path) -> None:
+    """UserError for a torch file that may take more memory than its own size.
+
+    torch stores tensors as they are: a compressed or overlapping part is not its own. And of the functions
+    that its safe loader calls, bytearray alone fills as much memory as the file asks for.
+    """
+    bomb = False
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:  # torch reads no code, which TorchScript compresses
+            parts = [part for part in archive.infolist() if part.filename.split("/")[1:2] != ["code"]]
+        compressed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+        bomb = compressed or sum(part.file_size for part in parts) > path.stat().st_size
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        bomb = bomb or data.find(b"bytearray") >= 0
+    if bomb:
         raise UserError(f"--weights {path} would unpack to more than the file holds; save the state dict again")
 
 
