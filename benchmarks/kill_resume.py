@@ -3,8 +3,8 @@
     python benchmarks/kill_resume.py --kills 200
 
 One process imports everything, then every run of `vpar extract` is a fork of it, so that a kill costs its run
-and not the start of torch. Half of the kills fall at a random moment of an undisturbed run's duration, half at a
-random moment after a random shard has begun to be written. Rounds alternate between one writer and two.
+and not the start of torch. Half of the kills fall at a random moment of an undisturbed run's duration, half just
+after a random shard, or the index, has begun to be written. Rounds alternate between one writer and two.
 """
 
 from __future__ import annotations
@@ -23,15 +23,19 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import open_clip
 import torch
 
-from vpar_cache import shard_run
 from vpar_cache.config import ExtractConfig
 from vpar_cache.extract import extract_features
 from vpar_cache.files import PARTIAL_SUFFIX
 from vpar_cache.shard_headers import read_shard_header
+from vpar_cache.shard_plan import ShardTask
+from vpar_cache.shard_rows import compute_shard
+from vpar_cache.shards import ShardContents
 from vpar_cache.tracklets.synthetic import DemoSize, write_demo
 from vpar_cache.verify import verify_cache
 
@@ -47,7 +51,7 @@ TRACKLETS_PER_SHARD = 2
 AFTER_BEGINNING_OF_WRITE_S = 0.004
 
 
-class Broken(Exception):
+class BrokenPromiseError(Exception):
     """The extraction did not keep a promise."""
 
 
@@ -97,7 +101,7 @@ class Stress:
         try:
             while self.summary.kills < kills:
                 self._round(kills)
-        except Broken as broken:
+        except BrokenPromiseError as broken:
             problem = str(broken)
             print(f"BROKEN after {self.summary.kills} kills: {problem}")
         done = self.summary
@@ -109,7 +113,7 @@ class Stress:
         print(
             json.dumps(
                 {
-                    "figure": "kills with SIGKILL after which the resumed cache equals an undisturbed one byte for byte",
+                    "figure": "SIGKILLs after which a resumed cache equals an undisturbed one, byte for byte",
                     "kills": done.kills,
                     "survived": done.kills - bool(problem),
                     "met": not problem and done.kills >= kills,
@@ -133,9 +137,9 @@ class Stress:
             self.summary.kills += 1
             self._check_after_kill(index, before, pid, writers)
         if contents(index) != self._bytes:
-            raise Broken(f"the finished cache {index} differs from an undisturbed one")
+            raise BrokenPromiseError(f"the finished cache {index} differs from an undisturbed one")
         if left := [path.name for path in leftovers(index)]:
-            raise Broken(f"a finished run leaves {left}")
+            raise BrokenPromiseError(f"a finished run leaves {left}")
         shutil.rmtree(index.parent)
         self.summary.rounds += 1
 
@@ -178,15 +182,19 @@ class Stress:
         status = os.waitpid(pid, 0)[1]
         log = self._folder / f"log-{pid}"
         if not killed and status:
-            raise Broken(f"wait status {status}: {log.read_text()[-2000:]}")
+            raise BrokenPromiseError(f"wait status {status}: {log.read_text()[-2000:]}")
         log.unlink(missing_ok=True)
 
     def _strike(self, pid: int, index: Path) -> bool:
         """Kill at a random moment; False when the run had ended before."""
-        if self._rng.random() < 0.5:
+        kind = self._rng.random()
+        if kind < 0.5:
             time.sleep(self._rng.uniform(0, self._duration))
         else:
-            wait_for_write(pid, index, self._rng.randint(1, self._shards // 2))
+            if kind < 0.9:
+                wait_for_write(pid, index, ".shard", self._rng.randint(1, self._shards // 2))
+            else:
+                wait_for_write(pid, index, f".{index.name}", 1)
             time.sleep(self._rng.uniform(0, AFTER_BEGINNING_OF_WRITE_S))
         ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
         os.kill(pid, signal.SIGKILL)  # of a process that is not waited for yet: the number is still its own
@@ -197,21 +205,23 @@ class Stress:
         now = published(index)
         self._wait(self._fork(lambda: check_readable(index)))
         if different := [n for n, data in contents(index).items() if data != self._bytes[n]]:
-            raise Broken(f"published, but other bytes than undisturbed: {different}")
+            raise BrokenPromiseError(f"published, but other bytes than undisturbed: {different}")
         if not before <= now:
-            raise Broken(f"published shards are gone: {before - now}")
+            raise BrokenPromiseError(f"published shards are gone: {before - now}")
         journal = index.parent / "journal"
         begun = set(journal.read_text().split()) if journal.exists() else set()
         if redone := begun & before:
-            raise Broken(f"published shards were computed again: {redone}")
+            raise BrokenPromiseError(f"published shards were computed again: {redone}")
         if len(lost := begun - now) > writers:
-            raise Broken(f"{writers} writers lost {lost}")
+            raise BrokenPromiseError(f"{writers} writers lost {lost}")
         partial = [path.name for path in leftovers(index) if path.name.endswith(PARTIAL_SUFFIX)]
         if begun and (older := [name for name in partial if f".{pid}-" not in name]):
-            raise Broken(f"leftovers of an earlier run were not removed at the start: {older}")
+            raise BrokenPromiseError(f"leftovers of an earlier run were not removed at the start: {older}")
         self.summary.lost[len(lost)] += 1
-        if any(name.startswith((".shard", ".cache")) for name in partial):
-            moment = "while a shard or the index was written"
+        if any(name.startswith(".shard") for name in partial):
+            moment = "while a shard was written"
+        elif any(name.startswith(f".{index.name}") for name in partial):
+            moment = "while the index was written"
         elif index.exists():
             moment = "after the index"
         else:
@@ -222,21 +232,20 @@ class Stress:
 def extract_noting(config: ExtractConfig, journal: Path) -> None:
     """Extract; note in `journal` which shards are begun."""
     notes = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    compute = shard_run.compute_shard
 
-    def noting(task: shard_run.ShardTask, *rest: object) -> object:
+    def noting(task: ShardTask, *rest: Any) -> ShardContents:
         os.write(notes, f"{task.file}\n".encode())
-        return compute(task, *rest)  # type: ignore[arg-type]
+        return compute_shard(task, *rest)
 
-    shard_run.compute_shard = noting  # type: ignore[assignment]
-    extract_features(config)
+    with mock.patch("vpar_cache.shard_run.compute_shard", noting):
+        extract_features(config)
 
 
-def wait_for_write(pid: int, index: Path, count: int) -> None:
-    """Until `count` shards have begun to be written, or the run has ended."""
+def wait_for_write(pid: int, index: Path, prefix: str, count: int) -> None:
+    """Until `count` partial files of that prefix have been seen, or the run has ended."""
     seen: set[str] = set()
     while len(seen) < count and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
-        seen.update(path.name for path in leftovers(index) if path.name.startswith(".shard"))
+        seen.update(p.name for p in leftovers(index) if p.suffix == PARTIAL_SUFFIX and p.name.startswith(prefix))
         time.sleep(0.0002)
 
 
@@ -244,8 +253,8 @@ def check_readable(index: Path) -> None:
     """Every published shard has a right seal and opens; the index, once it is there, verifies with them."""
     for name in published(index):
         read_shard_header(index.with_suffix("") / name)
-    if index.exists():
-        verify_cache(index)
+    if index.exists() and (problems := verify_cache(index).problems):
+        raise BrokenPromiseError("; ".join(problems))
 
 
 def published(index: Path) -> set[str]:

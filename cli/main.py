@@ -69,7 +69,8 @@ def run() -> None:
     except SystemExit as stop:
         status = stop.code
     if status in (INTERRUPTED, TERMINATED):
-        sys.stderr.write("interrupted: what was finished is kept; run the same command again to go on\n")
+        again = "again with --resume" if "train" in arguments[:1] else "again"
+        sys.stderr.write(f"interrupted: what was finished is kept; run the same command {again} to go on\n")
     sys.exit(status)
 
 

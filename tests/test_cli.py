@@ -166,6 +166,6 @@ def test_an_interrupt_exits_with_its_status_and_says_how_to_go_on(
     process.send_signal(number)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == status
-    assert "run the same command again" in errors
+    assert "run the same command again with --resume" in errors
     assert "Traceback" not in errors
     assert not list((tmp_path / "cache").glob("runs/*"))

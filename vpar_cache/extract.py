@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,9 +72,10 @@ def _extract(config: ExtractConfig, dataset: Dataset, say: Say, started: float) 
     encoder = make_encoder(config, config.devices[0])
     run = ShardRun(config, dataset, encoder, say)
     run.refuse_other_fingerprint()
+    text = _text_fields(config, dataset, encoder)  # before the long work: a wrong prompt should show at once
     headers = run.run()
     skipped = _account_for_skipped(config, dataset, headers)
-    _write_index(config, dataset, encoder, run, headers)
+    _write_index(config, dataset, encoder, run, headers, text)
     run.remove_unlisted()
     rows = [row for header in headers for row in header.tracklet_ids]
     splits = {t.tracklet_id: t.split for t in dataset.tracklets}
@@ -143,9 +144,14 @@ def _account_for_skipped(
 
 
 def _write_index(
-    config: ExtractConfig, dataset: Dataset, encoder: Encoder, run: ShardRun, headers: Sequence[ShardHeader]
+    config: ExtractConfig,
+    dataset: Dataset,
+    encoder: Encoder,
+    run: ShardRun,
+    headers: Sequence[ShardHeader],
+    text: Mapping[str, Any],
 ) -> None:
-    """Publish the index over the shards. Text embeddings are computed only when their fingerprint changed."""
+    """Publish the index over the shards."""
     by_id = {tracklet.tracklet_id: tracklet for tracklet in dataset.tracklets}
     rows = [by_id[tracklet_id] for header in headers for tracklet_id in header.tracklet_ids]
     for split in SPLITS:
@@ -154,9 +160,6 @@ def _write_index(
                 f"no {split} tracklet is left to cache; both splits need at least one: mend the data in "
                 f"{config.root}, or raise --limit"
             )
-    prompts = build_prompts(dataset.schema, config.prompts)
-    text_config: dict[str, Any] = {**encoder.text_identity(), "prompts": list(prompts)}
-    text_fingerprint = fingerprint(text_config)
     folder = fmt.shard_folder(config.out)
     entries = [
         ShardEntry(
@@ -180,24 +183,33 @@ def _write_index(
         num_frames=[len(row.frames) for row in rows],
         labels=np.stack([row.labels for row in rows]),
         quality=np.stack([row.quality for row in rows]),
-        text_embeddings=_text_embeddings(config, text_fingerprint, prompts, encoder),
-        prompts=prompts,
         schema=dataset.schema,
         dataset=dataset.name,
         visual_config=run.visual_config,
         visual_fingerprint=run.visual_fingerprint,
-        text_config=text_config,
-        text_fingerprint=text_fingerprint,
         weights=encoder.weights_name,
         environments=[header.environment for header in headers],
+        **text,
     )
     write_index(config.out, contents)
 
 
-def _text_embeddings(
-    config: ExtractConfig, text_fingerprint: str, prompts: tuple[str, ...], encoder: Encoder
-) -> NDArray[np.float32]:
-    """(A, D): those of the index that is already there when they are the same, else computed."""
+def _text_fields(config: ExtractConfig, dataset: Dataset, encoder: Encoder) -> dict[str, Any]:
+    """The fields of IndexContents about text. Embeddings are computed only when their fingerprint changed."""
+    prompts = build_prompts(dataset.schema, config.prompts)
+    text_config: dict[str, Any] = {**encoder.text_identity(), "prompts": list(prompts)}
+    text_fingerprint = fingerprint(text_config)
+    embeddings = _known_embeddings(config, text_fingerprint)
+    return {
+        "prompts": prompts,
+        "text_config": text_config,
+        "text_fingerprint": text_fingerprint,
+        "text_embeddings": encoder.encode_text(prompts) if embeddings is None else embeddings,
+    }
+
+
+def _known_embeddings(config: ExtractConfig, text_fingerprint: str) -> NDArray[np.float32] | None:
+    """(A, D): those of the index that is already there, when they are the same."""
     try:
         fields = read_index(config.out).fields
         if fields["text_fingerprint"] == text_fingerprint:
@@ -205,4 +217,4 @@ def _text_embeddings(
             return embeddings
     except (CacheError, UserError):
         pass  # no index yet, or a damaged one: it is about to be written
-    return encoder.encode_text(prompts)
+    return None
