@@ -1,6 +1,7 @@
-"""Kill an extraction with SIGKILL again and again, resume it, and compare every byte with an undisturbed run.
+"""Kill an extraction again and again, resume it, and compare every byte with an undisturbed run.
 
     python benchmarks/kill_resume.py --kills 200
+    python benchmarks/kill_resume.py --kills 60 --signals KILL,INT,TERM
 
 One process imports everything, then every run of `vpar extract` is a fork of it, so that a kill costs its run
 and not the start of torch. Half of the kills fall at a random moment of an undisturbed run's duration, half just
@@ -29,8 +30,7 @@ from unittest import mock
 import open_clip
 import torch
 
-from vpar_cache.config import ExtractConfig
-from vpar_cache.extract import extract_features
+import vpar_cache.extract  # noqa: F401, what `vpar extract` imports late
 from vpar_cache.files import PARTIAL_SUFFIX
 from vpar_cache.shard_headers import read_shard_header
 from vpar_cache.shard_plan import ShardTask
@@ -38,6 +38,7 @@ from vpar_cache.shard_rows import compute_shard
 from vpar_cache.shards import ShardContents
 from vpar_cache.tracklets.synthetic import DemoSize, write_demo
 from vpar_cache.verify import verify_cache
+from vpar_cli.main import run
 
 BACKBONE = "vpar-kill-tiny"
 ARCHITECTURE = {
@@ -49,6 +50,12 @@ ARCHITECTURE = {
 TRACKLETS = DemoSize(train_people=20, test_people=20, tracklets_per_person=2, frames=3)
 TRACKLETS_PER_SHARD = 2
 AFTER_BEGINNING_OF_WRITE_S = 0.004
+SECONDS_TO_END = 5.0
+WAIT_STATUS = {  # of os.waitpid
+    signal.SIGKILL: signal.SIGKILL,
+    signal.SIGINT: 130 << 8,
+    signal.SIGTERM: 143 << 8,
+}
 
 
 class BrokenPromiseError(Exception):
@@ -57,112 +64,118 @@ class BrokenPromiseError(Exception):
 
 @dataclass
 class Summary:
-    """Where the kills fell."""
+    """What happened."""
 
     kills: int = 0
     rounds: int = 0
     moments: Counter[str] = field(default_factory=Counter)
+    """Where the kills fell."""
     lost: Counter[int] = field(default_factory=Counter)
     """How often so many begun shards were lost."""
+    slowest_end: float = 0.0
+    """Seconds from a signal to the end of the process."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--signals", default="KILL", help="KILL, INT and TERM, in turn")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    numbers = [signal.Signals[f"SIG{name}"] for name in options.signals.split(",")]
     torch.set_num_threads(1)  # a pool of threads does not survive a fork
     with tempfile.TemporaryDirectory(prefix="vpar-kill-") as folder:
-        sys.exit(0 if Stress(Path(folder), random.Random(options.seed)).run(options.kills) else 1)
+        stress = Stress(Path(folder), numbers, random.Random(options.seed))
+        sys.exit(0 if stress.run(options.kills) else 1)
 
 
 class Stress:
     """Rounds of kills against one small dataset."""
 
-    def __init__(self, folder: Path, rng: random.Random) -> None:
+    def __init__(self, folder: Path, numbers: list[signal.Signals], rng: random.Random) -> None:
         self._folder = folder
+        self._numbers = numbers
         self._rng = rng
         architecture = folder / f"{BACKBONE}.json"
         architecture.write_text(json.dumps(ARCHITECTURE), "utf-8")
         open_clip.add_model_config(architecture)
         self._root = write_demo(folder / "tracklets", TRACKLETS, 0)
-        self._reference = folder / "undisturbed" / "cache.h5"
+        reference = folder / "undisturbed" / "cache.h5"
         started = time.monotonic()
-        self._wait(self._start(self._reference, 1))
+        self._wait(self._start(reference, 1), 0)
         self._duration = time.monotonic() - started
-        self._shards = len(published(self._reference))
-        self._bytes = contents(self._reference)
-        self.summary = Summary()
+        self._shards = len(published(reference))
+        self._bytes = contents(reference)
+        self._summary = Summary()
 
     def run(self, kills: int) -> bool:
         """Print the summary; its last line is JSON. False when a promise was broken."""
+        done, started, problem = self._summary, time.monotonic(), ""
         print(f"undisturbed: {self._shards} shards in {self._duration:.2f} s", flush=True)
-        started, problem = time.monotonic(), ""
         try:
-            while self.summary.kills < kills:
+            while done.kills < kills:
                 self._round(kills)
         except BrokenPromiseError as broken:
             problem = str(broken)
-            print(f"BROKEN after {self.summary.kills} kills: {problem}")
-        done = self.summary
+            print(f"BROKEN after {done.kills} kills: {problem}")
         print(f"{done.kills} kills in {done.rounds} finished rounds, {time.monotonic() - started:.0f} s")
         print("killed: " + ", ".join(f"{moment} {n}" for moment, n in sorted(done.moments.items())))
-        print(
-            "begun shards lost by a kill: " + ", ".join(f"{n}: {times}" for n, times in sorted(done.lost.items()))
-        )
-        print(
-            json.dumps(
-                {
-                    "figure": "SIGKILLs after which a resumed cache equals an undisturbed one, byte for byte",
-                    "kills": done.kills,
-                    "survived": done.kills - bool(problem),
-                    "met": not problem and done.kills >= kills,
-                }
-            )
-        )
+        print("begun shards lost by a kill: " + ", ".join(f"{n}: {m} times" for n, m in sorted(done.lost.items())))
+        print(f"slowest end after a signal: {done.slowest_end:.2f} s")
+        figure = {
+            "figure": "kills after which a resumed cache equals an undisturbed one, byte for byte",
+            "signals": [number.name for number in self._numbers],
+            "kills": done.kills,
+            "survived": done.kills - bool(problem),
+            "met": not problem,
+        }
+        print(json.dumps(figure))
         return not problem
 
     def _round(self, kills: int) -> None:
         """One cache, killed until it is done."""
-        writers = 1 + self.summary.rounds % 2
-        index = self._folder / f"round-{self.summary.rounds}" / "cache.h5"
+        writers = 1 + self._summary.rounds % 2
+        index = self._folder / f"round-{self._summary.rounds}" / "cache.h5"
         while True:
             before = published(index)
-            last = self.summary.kills >= kills  # let it finish
             pid = self._start(index, writers)
-            if last or not self._strike(pid, index):
-                self._wait(pid)
+            number = self._numbers[self._summary.kills % len(self._numbers)]
+            if self._summary.kills >= kills or not self._strike(pid, number, index):
+                self._wait(pid, 0)
                 break
-            self._wait(pid, killed=True)
-            self.summary.kills += 1
-            self._check_after_kill(index, before, pid, writers)
+            struck = time.monotonic()
+            self._wait(pid, WAIT_STATUS[number])
+            self._check_time(time.monotonic() - struck)
+            self._summary.kills += 1
+            self._check_after(number, index, before, pid, writers)
         if contents(index) != self._bytes:
             raise BrokenPromiseError(f"the finished cache {index} differs from an undisturbed one")
         if left := [path.name for path in leftovers(index)]:
             raise BrokenPromiseError(f"a finished run leaves {left}")
         shutil.rmtree(index.parent)
-        self.summary.rounds += 1
+        self._summary.rounds += 1
 
     def _start(self, index: Path, writers: int) -> int:
-        config = ExtractConfig(
-            dataset="mars",
-            root=self._root,
-            out=index,
-            devices=("cpu",) * writers,
-            backbone=BACKBONE,
-            weights="random:0",
-            precision="fp32",
-            frames=2,
-            shard_size=TRACKLETS_PER_SHARD,
-            workers=2,
-        )
+        options = {
+            "dataset": "mars",
+            "root": self._root,
+            "out": index,
+            "device": "cpu",
+            "backbone": BACKBONE,
+            "weights": "random:0",
+            "precision": "fp32",
+            "frames": 2,
+            "shard-size": TRACKLETS_PER_SHARD,
+            "workers": 2,
+        }
         index.parent.mkdir(parents=True, exist_ok=True)
         journal = index.parent / "journal"
         journal.unlink(missing_ok=True)
-        return self._fork(lambda: extract_noting(config, journal))
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        return self._fork(lambda: extract_noting(arguments, writers, journal))
 
     def _fork(self, work: Callable[[], object]) -> int:
-        """Run `work` in a fork: exit status 0, or 1 with the traceback in a log."""
+        """Run `work` in a fork; what it prints, and the traceback of what escapes it, goes to a log."""
         pid = os.fork()
         if pid:
             return pid
@@ -171,22 +184,29 @@ class Stress:
             with (self._folder / f"log-{os.getpid()}").open("w") as log:
                 os.dup2(log.fileno(), 1)
                 os.dup2(log.fileno(), 2)
-                work()
+            work()
             status = 0
+        except SystemExit as stop:
+            status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         except BaseException:  # noqa: BLE001, it is written down, and a fork must not come back
             traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(status)
 
-    def _wait(self, pid: int, killed: bool = False) -> None:
+    def _wait(self, pid: int, expected: int) -> None:
         status = os.waitpid(pid, 0)[1]
         log = self._folder / f"log-{pid}"
-        if not killed and status:
-            raise BrokenPromiseError(f"wait status {status}: {log.read_text()[-2000:]}")
+        text = log.read_text() if log.exists() else ""
+        if status != expected or "Traceback" in text:
+            raise BrokenPromiseError(f"wait status {status} instead of {expected}: {text[-3000:]}")
         log.unlink(missing_ok=True)
 
-    def _strike(self, pid: int, index: Path) -> bool:
+    def _strike(self, pid: int, number: signal.Signals, index: Path) -> bool:
         """Kill at a random moment; False when the run had ended before."""
+        lock = index.with_name(f".{index.name}.lock")
+        while number != signal.SIGKILL and not lock.exists() and not ended(pid):
+            time.sleep(0.001)  # the fork has to install its handlers first
         kind = self._rng.random()
         if kind < 0.5:
             time.sleep(self._rng.uniform(0, self._duration))
@@ -196,14 +216,20 @@ class Stress:
             else:
                 wait_for_write(pid, index, f".{index.name}", 1)
             time.sleep(self._rng.uniform(0, AFTER_BEGINNING_OF_WRITE_S))
-        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-        os.kill(pid, signal.SIGKILL)  # of a process that is not waited for yet: the number is still its own
-        return not ended
+        if ended(pid):
+            return False
+        os.kill(pid, number)  # not waited for yet: the number is still its own
+        return True
 
-    def _check_after_kill(self, index: Path, before: set[str], pid: int, writers: int) -> None:
+    def _check_time(self, seconds: float) -> None:
+        self._summary.slowest_end = max(self._summary.slowest_end, seconds)
+        if seconds > SECONDS_TO_END:
+            raise BrokenPromiseError(f"a signal took {seconds:.1f} s to end the process")
+
+    def _check_after(self, number: signal.Signals, index: Path, before: set[str], pid: int, writers: int) -> None:
         """What must hold between a kill and the next start."""
         now = published(index)
-        self._wait(self._fork(lambda: check_readable(index)))
+        self._wait(self._fork(lambda: check_readable(index)), 0)
         if different := [n for n, data in contents(index).items() if data != self._bytes[n]]:
             raise BrokenPromiseError(f"published, but other bytes than undisturbed: {different}")
         if not before <= now:
@@ -214,37 +240,40 @@ class Stress:
             raise BrokenPromiseError(f"published shards were computed again: {redone}")
         if len(lost := begun - now) > writers:
             raise BrokenPromiseError(f"{writers} writers lost {lost}")
-        partial = [path.name for path in leftovers(index) if path.name.endswith(PARTIAL_SUFFIX)]
+        left = [path.name for path in leftovers(index)]
+        if number != signal.SIGKILL and left:
+            raise BrokenPromiseError(f"{number.name} leaves {left}")
+        partial = [name for name in left if name.endswith(PARTIAL_SUFFIX)]
         if begun and (older := [name for name in partial if f".{pid}-" not in name]):
             raise BrokenPromiseError(f"leftovers of an earlier run were not removed at the start: {older}")
-        self.summary.lost[len(lost)] += 1
-        if any(name.startswith(".shard") for name in partial):
-            moment = "while a shard was written"
-        elif any(name.startswith(f".{index.name}") for name in partial):
-            moment = "while the index was written"
-        elif index.exists():
-            moment = "after the index"
-        else:
-            moment = "while shards were computed" if begun else "before the first shard"
-        self.summary.moments[moment] += 1
+        self._summary.lost[len(lost)] += 1
+        self._summary.moments[moment_of(index, partial, begun)] += 1
 
 
-def extract_noting(config: ExtractConfig, journal: Path) -> None:
-    """Extract; note in `journal` which shards are begun."""
+def extract_noting(arguments: list[str], writers: int, journal: Path) -> None:
+    """`vpar extract`, that notes in `journal` which shards are begun."""
     notes = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def noting(task: ShardTask, *rest: Any) -> ShardContents:
         os.write(notes, f"{task.file}\n".encode())
         return compute_shard(task, *rest)
 
-    with mock.patch("vpar_cache.shard_run.compute_shard", noting):
-        extract_features(config)
+    with (
+        mock.patch("vpar_cache.shard_run.compute_shard", noting),
+        mock.patch("vpar_cli.extract._devices", return_value=("cpu",) * writers),
+        mock.patch("sys.argv", ["vpar", "extract", *arguments]),
+    ):
+        run()
+
+
+def ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
 
 
 def wait_for_write(pid: int, index: Path, prefix: str, count: int) -> None:
     """Until `count` partial files of that prefix have been seen, or the run has ended."""
     seen: set[str] = set()
-    while len(seen) < count and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+    while len(seen) < count and not ended(pid):
         seen.update(p.name for p in leftovers(index) if p.suffix == PARTIAL_SUFFIX and p.name.startswith(prefix))
         time.sleep(0.0002)
 
@@ -263,15 +292,24 @@ def published(index: Path) -> set[str]:
 
 def contents(index: Path) -> dict[str, bytes]:
     """The bytes of the index and all shards."""
-    return {
-        path.name: path.read_bytes() for path in (*index.with_suffix("").glob("*.h5"), *index.parent.glob("*.h5"))
-    }
+    files = (*index.with_suffix("").glob("*.h5"), *index.parent.glob("*.h5"))
+    return {path.name: path.read_bytes() for path in files if not path.name.startswith(".")}
 
 
 def leftovers(index: Path) -> list[Path]:
     """What only a run in progress may have there."""
     places = (index.parent, index.with_suffix(""))
     return [p for place in places for p in place.glob(".*") if p.suffix in (PARTIAL_SUFFIX, ".lock")]
+
+
+def moment_of(index: Path, partial: list[str], begun: set[str]) -> str:
+    if any(name.startswith(".shard") for name in partial):
+        return "while a shard was written"
+    if any(name.startswith(f".{index.name}") for name in partial):
+        return "while the index was written"
+    if index.exists():
+        return "after the index"
+    return "between writes" if begun else "before the first shard"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vpar_cache.errors import CacheError, DataError, UserError, VparError, nearest
+from vpar_cache.errors import CacheError, DataError, UserError, VparError, nearest, printable
 
 
 @pytest.mark.parametrize("kind", [UserError, DataError, CacheError])
@@ -27,3 +27,8 @@ def test_of_many_names_the_ten_nearest_are_shown() -> None:
     assert message.startswith("did you mean 'ViT-B-16'? valid are, among 60: ViT-B-16, ")
     assert message.count(",") == 10
     assert nearest("?", names).startswith("valid are, among 60: ViT-B-14, ")
+
+
+def test_a_name_with_control_characters_is_shown_as_one_line() -> None:
+    assert printable("Größe 行 a-b") == "Größe 行 a-b"
+    assert printable("a\nb\x1b[31m\u202e") == r"a\nb\x1b[31m\u202e"

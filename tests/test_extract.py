@@ -609,6 +609,15 @@ def test_what_does_not_fit_is_named_before_a_frame_is_encoded(
         extract_features(extract_config(tmp_path / "a.h5", **changes))
 
 
+@pytest.mark.usefixtures("no_encoding")
+def test_a_prompt_that_does_not_fit_is_named_before_a_frame_is_encoded(
+    extract_config: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "long.toml").write_text(f'template = "{"very " * 80}{{}}"\n')
+    with pytest.raises(DataError, match="but the text encoder reads 77; shorten it"):
+        extract_features(extract_config(tmp_path / "a.h5", prompts=str(tmp_path / "long.toml")))
+
+
 def test_the_demo_is_drawn_where_it_is_not_there(
     extract_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,7 +189,9 @@ def test_a_memory_without_the_seal_does_not_vouch_for_another_shard(cache: Small
 
 
 def test_a_cache_in_a_folder_that_cannot_be_written_is_read(cache: SmallCache) -> None:
-    (fmt.shard_folder(cache.index) / ".verified").mkdir()  # nothing can be put there, as in a read-only folder
+    memory = fmt.shard_folder(cache.index) / ".verified"
+    memory.unlink(missing_ok=True)
+    memory.mkdir()  # nothing can be put there, as in a read-only folder
     for _ in range(2):
         assert open_features(cache.index).visual.shape == (N, TOKENS, DIM)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from blake3 import blake3
 
 from vpar_cache import files
+from vpar_cache.errors import CacheError
 from vpar_cache.files import PARTIAL_SUFFIX, atomic_path, hash_bytes, hash_file, write_text
 
 
@@ -75,3 +77,79 @@ def test_a_hash_is_blake3_of_the_bytes_after_the_skipped_ones(
     assert hash_file(path, skip=skip, progress=seen.append) == blake3(data[skip:]).hexdigest()
     assert hash_bytes(data) == blake3(data).hexdigest()
     assert sum(seen) == len(data[skip:])
+
+
+def test_leftovers_of_a_file_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    leftovers = [".mars.h5.17-0123abcd.partial", ".mars.h5.99999-ffffffff.partial"]
+    others = [
+        ".duke.h5.17-0123abcd.partial",
+        ".mars.h5.partial",
+        "mars.h5.17-0123abcd.partial",
+        "mars.h5",
+        ".mars.h5",
+    ]
+    for name in leftovers + others:
+        (tmp_path / name).write_bytes(b"")
+    files.remove_leftovers(tmp_path / "mars.h5")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
+    files.remove_leftovers(tmp_path / "absent" / "mars.h5")
+
+
+def test_a_partial_name_is_one_that_counts_as_a_leftover(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "mars.h5") as partial:
+        partial.write_bytes(b"")
+        copy = partial.read_bytes()
+        name = partial.name
+    (tmp_path / name).write_bytes(copy)
+    files.remove_leftovers(tmp_path / "mars.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["mars.h5"]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "?"), "a.bin: No space left on device; free some space, then run the same command"),
+        (OSError(errno.EIO, "?"), "a.bin: Input/output error; check the disk, then"),
+        (
+            PermissionError(errno.EACCES, "?", "other.bin"),
+            "other.bin: Permission denied; make the folder writable",
+        ),
+        (RuntimeError("H5FD write failed, errno = 28, what"), "a.bin: No space left on device; free some space"),
+        (ValueError("I/O error: No space left on device (os error 28)"), "a.bin: No space left on device"),
+    ],
+)
+def test_a_write_that_fails_is_one_line(tmp_path: Path, error: Exception, message: str) -> None:
+    def fail() -> None:
+        with atomic_path(tmp_path / "a.bin"):
+            raise error
+
+    with pytest.raises(CacheError) as caught:
+        fail()
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_stays_a_bug(tmp_path: Path) -> None:
+    def fail() -> None:
+        with atomic_path(tmp_path / "a.bin"):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+
+def test_a_plain_file_is_read_up_to_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"0123456789")
+    assert files.read_plain(path, 10) == b"0123456789"
+    assert files.read_plain(path, 4) == b"01234"
+
+
+def test_links_pipes_and_folders_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"x")
+    (tmp_path / "link").symlink_to(tmp_path / "a.bin")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe", ".", "absent"):
+        with pytest.raises(OSError):
+            files.read_plain(tmp_path / name, 10)

@@ -291,6 +291,12 @@ def test_a_thin_picture_cannot_make_a_huge_square() -> None:
         decode_frame(encoded(np.zeros((2, 60_000, 3), np.uint8)), 224, "pad")
 
 
+def test_a_jpeg_of_endless_scans_is_refused() -> None:
+    scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + bytes(4)
+    with pytest.raises(DataError, match="a JPEG of more than 1000 scans"):
+        decode_frame(JPEG[:-2] + scan * 1001 + b"\xff\xd9", 32, "pad")
+
+
 def _seeds() -> list[bytes]:
     picture = Image.fromarray(noise(12, 9))
     exif = Image.Exif()

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from vpar_cache import loading
+from vpar_cache.errors import DataError
 from vpar_cache.frames import Jitter, apply_jitter, decode_frame
 from vpar_cache.loading import hash_tracklet, load_tracklet, map_ahead
 from vpar_cache.shard_plan import Draw, Source
@@ -89,6 +90,17 @@ def test_a_file_beyond_the_limit_is_a_reason(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr(loading, "MAX_FILE_BYTES", 10)
     loaded = load_tracklet(source(folder, Draw(("a.png",))), 16, "pad")
     assert loaded.reason == "a.png: the file is larger than 10 bytes"
+
+
+def test_a_failure_that_nobody_foresaw_is_no_reason_to_leave_a_tracklet_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise AttributeError("a bug in a decoder")
+
+    monkeypatch.setattr(loading, "decode_frame", fail)
+    with pytest.raises(DataError, match=r"a\.png: decoding it failed \(AttributeError: a bug in a decoder\)"):
+        load_tracklet(source(folder, Draw(("a.png",))), 16, "pad")
 
 
 def test_the_digest_is_of_what_was_decoded(folder: Path) -> None:

@@ -103,3 +103,13 @@ def test_no_rows_at_all_are_an_empty_array(tmp_path: Path) -> None:
 
 def test_the_files_cannot_be_written_through_it(array: RowArray) -> None:
     assert all(not part.flags.writeable for part in array._maps)
+
+
+def test_views_follow_as_rows_of_their_own(array: RowArray, tmp_path: Path) -> None:
+    views = np.arange(3 * 2 * 10).reshape(3, 2, *ROW).astype("<f2") + 1000  # (3, K, 2, 5)
+    (tmp_path / "views.bin").write_bytes(views.tobytes())
+    together = array.followed_by(RowArray([Extent(tmp_path / "views.bin", 0, 3)], (2, *ROW)))
+    assert together.shape == (19, *ROW)
+    rows = together.gather(np.arange(19))
+    np.testing.assert_array_equal(rows[:13], values())
+    np.testing.assert_array_equal(rows[13:], views.reshape(6, *ROW))

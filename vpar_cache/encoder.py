@@ -60,9 +60,7 @@ class Encoder:
         model = _load(backbone, weights, offline)
         visual = model.visual
         if not isinstance(visual, open_clip.transformer.VisionTransformer) or visual.attn_pool is not None:
-            raise UserError(
-                f"--backbone {backbone!r} is no plain ViT with a class token; use ViT-B-16-quickgelu"
-            )
+            raise UserError(f"--backbone {backbone!r} is no plain ViT with a class token; use ViT-B-16-quickgelu")
         self.visual_digest = tensor_digest(visual)
         self.text_digest = tensor_digest(model, skip="visual.")
         self._tokenizer = open_clip.get_tokenizer(backbone)
