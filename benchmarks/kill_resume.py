@@ -204,8 +204,7 @@ class Stress:
 
     def _strike(self, pid: int, number: signal.Signals, index: Path) -> bool:
         """Kill at a random moment; False when the run had ended before."""
-        lock = index.with_name(f".{index.name}.lock")
-        while number != signal.SIGKILL and not lock.exists() and not ended(pid):
+        while number != signal.SIGKILL and not ended(pid) and not is_locked_by(pid, index):
             time.sleep(0.001)  # the fork has to install its handlers first
         kind = self._rng.random()
         if kind < 0.5:
@@ -268,6 +267,14 @@ def extract_noting(arguments: list[str], writers: int, journal: Path) -> None:
 
 def ended(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
+def is_locked_by(pid: int, index: Path) -> bool:
+    lock = index.with_name(f".{index.name}.lock")
+    try:
+        return f"process {pid} " in lock.read_text()
+    except FileNotFoundError:
+        return False
 
 
 def wait_for_write(pid: int, index: Path, prefix: str, count: int) -> None:

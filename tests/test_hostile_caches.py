@@ -146,7 +146,7 @@ def text(name: str, value: object) -> Edit:
 def many_groups(file: h5py.File) -> None:
     """A schema that a quadratic check would hang on."""
     output = {"name": "o", "phrase": "p"}
-    groups = [{"name": str(i), "columns": [str(i)], "negative": "n", "outputs": [output]} for i in range(60_000)]
+    groups = [{"name": str(i), "columns": [str(i)], "negative": "n", "outputs": [output]} for i in range(30_000)]
     text("meta/schema", {"name": "x", "quality": [], "groups": groups})(file)
 
 
