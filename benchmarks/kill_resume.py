@@ -19,36 +19,16 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
-import open_clip
-import torch
+from forked_extract import BrokenPromiseError, Forks, contents, ended, is_locked_by, leftovers, published
 
-import vpar_cache.extract  # noqa: F401, what `vpar extract` imports late
 from vpar_cache.files import PARTIAL_SUFFIX
 from vpar_cache.shard_headers import read_shard_header
-from vpar_cache.shard_plan import ShardTask
-from vpar_cache.shard_rows import compute_shard
-from vpar_cache.shards import ShardContents
-from vpar_cache.tracklets.synthetic import DemoSize, write_demo
 from vpar_cache.verify import verify_cache
-from vpar_cli.main import run
 
-BACKBONE = "vpar-kill-tiny"
-ARCHITECTURE = {
-    "embed_dim": 32,
-    "quick_gelu": True,
-    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
-}
-TRACKLETS = DemoSize(train_people=20, test_people=20, tracklets_per_person=2, frames=3)
-TRACKLETS_PER_SHARD = 2
 AFTER_BEGINNING_OF_WRITE_S = 0.004
 SECONDS_TO_END = 5.0
 WAIT_STATUS = {  # of os.waitpid
@@ -56,10 +36,6 @@ WAIT_STATUS = {  # of os.waitpid
     signal.SIGINT: 130 << 8,
     signal.SIGTERM: 143 << 8,
 }
-
-
-class BrokenPromiseError(Exception):
-    """The extraction did not keep a promise."""
 
 
 @dataclass
@@ -83,7 +59,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     numbers = [signal.Signals[f"SIG{name}"] for name in options.signals.split(",")]
-    torch.set_num_threads(1)  # a pool of threads does not survive a fork
     with tempfile.TemporaryDirectory(prefix="vpar-kill-") as folder:
         stress = Stress(Path(folder), numbers, random.Random(options.seed))
         sys.exit(0 if stress.run(options.kills) else 1)
@@ -93,16 +68,12 @@ class Stress:
     """Rounds of kills against one small dataset."""
 
     def __init__(self, folder: Path, numbers: list[signal.Signals], rng: random.Random) -> None:
-        self._folder = folder
+        self._forks = Forks(folder)
         self._numbers = numbers
         self._rng = rng
-        architecture = folder / f"{BACKBONE}.json"
-        architecture.write_text(json.dumps(ARCHITECTURE), "utf-8")
-        open_clip.add_model_config(architecture)
-        self._root = write_demo(folder / "tracklets", TRACKLETS, 0)
         reference = folder / "undisturbed" / "cache.h5"
         started = time.monotonic()
-        self._wait(self._start(reference, 1), 0)
+        self._forks.wait(self._forks.start(reference, 1), 0)
         self._duration = time.monotonic() - started
         self._shards = len(published(reference))
         self._bytes = contents(reference)
@@ -135,16 +106,17 @@ class Stress:
     def _round(self, kills: int) -> None:
         """One cache, killed until it is done."""
         writers = 1 + self._summary.rounds % 2
-        index = self._folder / f"round-{self._summary.rounds}" / "cache.h5"
+        index = self._forks.folder / f"round-{self._summary.rounds}" / "cache.h5"
         while True:
             before = published(index)
-            pid = self._start(index, writers)
+            pid = self._forks.start(index, writers)
             number = self._numbers[self._summary.kills % len(self._numbers)]
             if self._summary.kills >= kills or not self._strike(pid, number, index):
-                self._wait(pid, 0)
+                self._forks.wait(pid, 0)
                 break
-            struck = time.monotonic()
-            self._wait(pid, WAIT_STATUS[number])
+            struck, was_done = time.monotonic(), index.exists()
+            if self._forks.wait(pid, WAIT_STATUS[number], *([0] if was_done else [])) == 0:
+                break  # it was ending already
             self._check_time(time.monotonic() - struck)
             self._summary.kills += 1
             self._check_after(number, index, before, pid, writers)
@@ -154,53 +126,6 @@ class Stress:
             raise BrokenPromiseError(f"a finished run leaves {left}")
         shutil.rmtree(index.parent)
         self._summary.rounds += 1
-
-    def _start(self, index: Path, writers: int) -> int:
-        options = {
-            "dataset": "mars",
-            "root": self._root,
-            "out": index,
-            "device": "cpu",
-            "backbone": BACKBONE,
-            "weights": "random:0",
-            "precision": "fp32",
-            "frames": 2,
-            "shard-size": TRACKLETS_PER_SHARD,
-            "workers": 2,
-        }
-        index.parent.mkdir(parents=True, exist_ok=True)
-        journal = index.parent / "journal"
-        journal.unlink(missing_ok=True)
-        arguments = [f"--{name}={value}" for name, value in options.items()]
-        return self._fork(lambda: extract_noting(arguments, writers, journal))
-
-    def _fork(self, work: Callable[[], object]) -> int:
-        """Run `work` in a fork; what it prints, and the traceback of what escapes it, goes to a log."""
-        pid = os.fork()
-        if pid:
-            return pid
-        status = 1
-        try:
-            with (self._folder / f"log-{os.getpid()}").open("w") as log:
-                os.dup2(log.fileno(), 1)
-                os.dup2(log.fileno(), 2)
-            work()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-        except BaseException:  # noqa: BLE001, it is written down, and a fork must not come back
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
-
-    def _wait(self, pid: int, expected: int) -> None:
-        status = os.waitpid(pid, 0)[1]
-        log = self._folder / f"log-{pid}"
-        text = log.read_text() if log.exists() else ""
-        if status != expected or "Traceback" in text:
-            raise BrokenPromiseError(f"wait status {status} instead of {expected}: {text[-3000:]}")
-        log.unlink(missing_ok=True)
 
     def _strike(self, pid: int, number: signal.Signals, index: Path) -> bool:
         """Kill at a random moment; False when the run had ended before."""
@@ -228,7 +153,7 @@ class Stress:
     def _check_after(self, number: signal.Signals, index: Path, before: set[str], pid: int, writers: int) -> None:
         """What must hold between a kill and the next start."""
         now = published(index)
-        self._wait(self._fork(lambda: check_readable(index)), 0)
+        self._forks.wait(self._forks.fork(lambda: check_readable(index)), 0)
         if different := [n for n, data in contents(index).items() if data != self._bytes[n]]:
             raise BrokenPromiseError(f"published, but other bytes than undisturbed: {different}")
         if not before <= now:
@@ -249,34 +174,6 @@ class Stress:
         self._summary.moments[moment_of(index, partial, begun)] += 1
 
 
-def extract_noting(arguments: list[str], writers: int, journal: Path) -> None:
-    """`vpar extract`, that notes in `journal` which shards are begun."""
-    notes = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-
-    def noting(task: ShardTask, *rest: Any) -> ShardContents:
-        os.write(notes, f"{task.file}\n".encode())
-        return compute_shard(task, *rest)
-
-    with (
-        mock.patch("vpar_cache.shard_run.compute_shard", noting),
-        mock.patch("vpar_cli.extract._devices", return_value=("cpu",) * writers),
-        mock.patch("sys.argv", ["vpar", "extract", *arguments]),
-    ):
-        run()
-
-
-def ended(pid: int) -> bool:
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-
-
-def is_locked_by(pid: int, index: Path) -> bool:
-    lock = index.with_name(f".{index.name}.lock")
-    try:
-        return f"process {pid} " in lock.read_text()
-    except FileNotFoundError:
-        return False
-
-
 def wait_for_write(pid: int, index: Path, prefix: str, count: int) -> None:
     """Until `count` partial files of that prefix have been seen, or the run has ended."""
     seen: set[str] = set()
@@ -291,22 +188,6 @@ def check_readable(index: Path) -> None:
         read_shard_header(index.with_suffix("") / name)
     if index.exists() and (problems := verify_cache(index).problems):
         raise BrokenPromiseError("; ".join(problems))
-
-
-def published(index: Path) -> set[str]:
-    return {path.name for path in index.with_suffix("").glob("shard-*.h5")}
-
-
-def contents(index: Path) -> dict[str, bytes]:
-    """The bytes of the index and all shards."""
-    files = (*index.with_suffix("").glob("*.h5"), *index.parent.glob("*.h5"))
-    return {path.name: path.read_bytes() for path in files if not path.name.startswith(".")}
-
-
-def leftovers(index: Path) -> list[Path]:
-    """What only a run in progress may have there."""
-    places = (index.parent, index.with_suffix(""))
-    return [p for place in places for p in place.glob(".*") if p.suffix in (PARTIAL_SUFFIX, ".lock")]
 
 
 def moment_of(index: Path, partial: list[str], begun: set[str]) -> str:

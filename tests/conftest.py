@@ -36,19 +36,13 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_architecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file that `tiny_backbone` is registered from, for other processes."""
-    path = tmp_path_factory.mktemp("architectures") / f"{TINY_BACKBONE}.json"
-    path.write_text(json.dumps(TINY_CLIP), "utf-8")
-    return path
-
-
-@pytest.fixture(scope="session")
-def tiny_backbone(tiny_architecture: Path) -> str:
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of a tiny open_clip architecture with CLIP's activation."""
     import open_clip
 
-    open_clip.add_model_config(tiny_architecture)
+    path = tmp_path_factory.mktemp("architectures") / f"{TINY_BACKBONE}.json"
+    path.write_text(json.dumps(TINY_CLIP), "utf-8")
+    open_clip.add_model_config(path)
     return TINY_BACKBONE
 
 

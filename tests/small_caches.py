@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,3 +176,9 @@ def link(name: str, target: object) -> Callable[[h5py.File], object]:
         file[name] = target
 
     return edit
+
+
+def run_alone(code: str, *arguments: object) -> str:
+    """What a program prints in a process of its own, which is killed when it hangs: that fails the test."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()

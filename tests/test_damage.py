@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from small_caches import SmallCache, write_small_cache
 
 from vpar_cache import cache_format as fmt
+from vpar_cache.config import ExtractConfig
 from vpar_cache.damage import ShardInfo, check_shard
 from vpar_cache.errors import CacheError
+from vpar_cache.extract import extract_features
 from vpar_cache.features import open_features, read_index
 from vpar_cache.verify import verify_cache
 
@@ -221,3 +223,56 @@ def test_a_damaged_shard_is_searched_without_hdf5(index: Path, monkeypatch: pyte
     monkeypatch.setattr(h5py, "File", spy)
     assert verify_cache(index).problems
     assert opened == [str(index)]
+
+
+def swap(index: Path) -> set[str]:
+    first, second = shard(index, 0).path, shard(index, 2).path
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    return {first.name, second.name}
+
+
+def flip_in_shard(index: Path) -> set[str]:
+    flip(shard(index, 1).path, 5000)
+    return {shard(index, 1).path.name}
+
+
+def truncate(index: Path) -> set[str]:
+    os.truncate(shard(index, 3).path, 4000)
+    return {shard(index, 3).path.name}
+
+
+def remove(index: Path) -> set[str]:
+    shard(index, 0).path.unlink()
+    return {"shard-00000.h5"}
+
+
+def edit_attribute(index: Path) -> set[str]:
+    with h5py.File(shard(index, 2).path, "r+") as file:
+        file.attrs["weights"] = "openai"
+    return {"shard-00002.h5"}
+
+
+def damage_index(index: Path) -> set[str]:
+    flip(index, 5000)
+    return set()
+
+
+@pytest.mark.parametrize("damage", [swap, flip_in_shard, truncate, remove, edit_attribute, damage_index])
+def test_the_same_extraction_again_redoes_what_is_broken_and_nothing_else(
+    damage: Callable[[Path], set[str]],
+    tiny_cache: Path,
+    extract_config: Callable[..., ExtractConfig],
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(tiny_cache.parent, tmp_path / "copy")
+    index = tmp_path / "copy" / tiny_cache.name
+    broken = damage(index)
+    times = {path.name: path.stat().st_mtime_ns for path in fmt.shard_folder(index).glob("*.h5")}
+    extract_features(extract_config(index))
+    redone = {p.name for p in fmt.shard_folder(index).glob("*.h5") if p.stat().st_mtime_ns != times.get(p.name)}
+    assert redone == broken
+    for path in (tiny_cache, *fmt.shard_folder(tiny_cache).glob("*.h5")):
+        assert (tmp_path / "copy" / path.relative_to(tiny_cache.parent)).read_bytes() == path.read_bytes()
+    assert not verify_cache(index).problems

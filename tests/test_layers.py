@@ -11,7 +11,19 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 
-BASE = {"errors", "files", "lock", "config", "schema", "prompts", "cache_format", "devices", "timing", "toml_file"}
+BASE = {
+    "errors",
+    "files",
+    "interrupts",
+    "lock",
+    "config",
+    "schema",
+    "prompts",
+    "cache_format",
+    "devices",
+    "timing",
+    "toml_file",
+}
 BOXES = {
     "tracklets": {"tracklets"},
     "frames": {"frames", "shard_plan", "loading"},

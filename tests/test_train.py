@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from vpar_cache.checkpoints import Checkpoint, CheckpointFile
 from vpar_cache.config import ExtractConfig, TrainConfig
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extract import extract_features
@@ -244,6 +245,38 @@ def test_a_damaged_checkpoint_is_refused_with_the_mend(run: Any, tmp_path: Path)
     with pytest.raises(CacheError, match="leave --resume out"):
         run(name="a", resume=True)
     run(name="a")
+
+
+@pytest.fixture
+def checkpoint(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What an interrupted run leaves."""
+    with monkeypatch.context() as patched:
+        patched.setattr("vpar_cache.checkpoints.SECONDS_BETWEEN", 0.0)
+        patched.setattr("vpar_cache.train.write_json", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(name="a")
+    return tmp_path / "runs" / ".a.checkpoint"
+
+
+@pytest.mark.parametrize("at", [0.001, 0.1, 0.5, 0.999])
+def test_a_flipped_bit_of_a_checkpoint_is_found(run: Any, checkpoint: Path, at: float) -> None:
+    data = bytearray(checkpoint.read_bytes())
+    data[int(at * len(data))] ^= 16
+    checkpoint.write_bytes(data)
+    with pytest.raises(CacheError, match=r"no readable checkpoint .*; leave --resume out"):
+        run(name="a", resume=True)
+
+
+def test_a_checkpoint_of_other_tensors_is_refused(
+    run: Any, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with safe_open(checkpoint, "pt") as file:
+        fingerprint = json.loads(file.metadata()["vpar"])["fingerprint"]
+    monkeypatch.setattr("vpar_cache.checkpoints.SECONDS_BETWEEN", 0.0)
+    forged = CheckpointFile(checkpoint.parent, "a", fingerprint)
+    forged.save_if_due(Checkpoint(1, {"text_in.weight": torch.zeros(1, 1)}, history=[{"epoch": 1}]))
+    with pytest.raises(CacheError, match=r"does not fit this run .*; leave --resume out"):
+        run(name="a", resume=True)
 
 
 @pytest.fixture(scope="module")

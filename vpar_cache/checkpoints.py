@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from blake3 import blake3
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -54,12 +55,14 @@ class CheckpointFile:
 
     def load(self) -> Checkpoint | None:
         """The last checkpoint, None when there is none; CacheError for a damaged one or one of another run."""
-        if not self.path.exists():
+        if not self.path.is_file():
             return None
         try:
             with safe_open(self.path, "pt") as file:
                 record = json.loads((file.metadata() or {})[_METADATA])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if record["blake3"] != _digest(record, tensors):
+                raise ValueError("its bytes are not those that were written")
             if record["fingerprint"] != self._fingerprint:
                 raise CacheError(
                     f"{self.path} is of a run with other settings or features; leave --resume out to start "
@@ -93,7 +96,7 @@ class CheckpointFile:
             )
             for name, tensor in held.items()
         }
-        record = {
+        record: dict[str, Any] = {
             "fingerprint": self._fingerprint,
             "epoch": checkpoint.epoch,
             "best_epoch": checkpoint.best_epoch,
@@ -101,6 +104,7 @@ class CheckpointFile:
             "history": checkpoint.history,
             "order": checkpoint.order,
         }
+        record["blake3"] = _digest(record, tensors)
         with atomic_path(self.path) as partial:
             save_file(tensors, partial, {_METADATA: canonical_json(record)})
         self._saved_at = time.monotonic()
@@ -108,6 +112,16 @@ class CheckpointFile:
     def remove(self) -> None:
         """When the run is finished, or starts anew."""
         self.path.unlink(missing_ok=True)
+
+
+def _digest(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """blake3 over the record and all tensors; safetensors itself has no check of its content."""
+    hasher = blake3(canonical_json({key: value for key, value in record.items() if key != "blake3"}).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        hasher.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        hasher.update(tensor.numpy().tobytes())
+    return hasher.hexdigest()
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

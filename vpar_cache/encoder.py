@@ -172,6 +172,8 @@ class Encoder:
                     f"{self._text.context_length}; shorten it"
                 )
         embeddings = self._text.encode_text(tokens)  # (A, D)
+        if not embeddings.isfinite().all():
+            raise DataError("the text encoder gave values that are not finite; use other --weights")
         return cast(NDArray[np.float32], embeddings.float().numpy())
 
 

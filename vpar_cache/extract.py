@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.features import read_index
 from vpar_cache.files import plain_failures, remove_leftovers, write_text
+from vpar_cache.interrupts import no_lost_interrupts
 from vpar_cache.lock import sole_writer
 from vpar_cache.prompts import build_prompts
 from vpar_cache.shard_headers import ShardHeader
@@ -62,15 +63,17 @@ def extract_features(config: ExtractConfig, say: Say = lambda message: None) -> 
     for device in config.devices:
         resolve_device(device)  # before the dataset is read: a wrong one should show at once
     dataset = _limited(_opened(config, say), config.limit)
-    with sole_writer(config.out, say), plain_failures(config.out):
-        return _extract(config, dataset, say, started)
+    with sole_writer(config.out, say), plain_failures(config.out), no_lost_interrupts() as check:
+        return _extract(config, dataset, say, check, started)
 
 
-def _extract(config: ExtractConfig, dataset: Dataset, say: Say, started: float) -> ExtractResult:
+def _extract(
+    config: ExtractConfig, dataset: Dataset, say: Say, check: Callable[[], None], started: float
+) -> ExtractResult:
     """All that writes into the cache, under its lock."""
     remove_leftovers(config.out)
     encoder = make_encoder(config, config.devices[0])
-    run = ShardRun(config, dataset, encoder, say)
+    run = ShardRun(config, dataset, encoder, say, check)
     run.refuse_other_fingerprint()
     text = _text_fields(config, dataset, encoder)  # before the long work: a wrong prompt should show at once
     headers = run.run()

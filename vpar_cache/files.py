@@ -54,8 +54,8 @@ def remove_leftovers(path: Path) -> None:
 def plain_failures(path: Path) -> Iterator[None]:
     """What the operating system refuses in the block becomes a CacheError of one line: file, reason, mend.
 
-    However a library words it: HDF5 and safetensors hide the number of the error in an error of their own.
-    The file is the one that the error names, else `path`.
+    However a library words it: safetensors hides the number of the error in the text of its own. The file is
+    the one that the error names, else `path`.
     """
     try:
         yield
@@ -77,7 +77,7 @@ def plain_failures(path: Path) -> Iterator[None]:
 def _error_number(error: Exception) -> int | None:
     if isinstance(error, OSError) and error.errno:
         return error.errno
-    number = re.search(r"\b(?:errno =|os error) (\d+)", str(error))
+    number = re.search(r"\(os error (\d+)\)", str(error))
     return None if number is None else int(number[1])
 
 

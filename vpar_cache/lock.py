@@ -28,6 +28,9 @@ def sole_writer(path: Path, say: Callable[[str], None] = lambda message: None) -
     with plain_failures(lock):
         descriptor = _acquire(lock, path, say)
     try:
+        with plain_failures(lock):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{_myself()}\n".encode())
         yield
     finally:
         if _is_at(descriptor, lock):
@@ -36,15 +39,13 @@ def sole_writer(path: Path, say: Callable[[str], None] = lambda message: None) -
 
 
 def _acquire(lock: Path, path: Path, say: Callable[[str], None]) -> int:
-    """The descriptor that holds the lock, with the holder's name in the file."""
+    """The descriptor that holds the lock."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
             _take(descriptor, lock, path, say)
             if _is_at(descriptor, lock):
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"{_myself()}\n".encode())
                 return descriptor
         except BaseException:
             os.close(descriptor)

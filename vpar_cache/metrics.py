@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,8 @@ def _fractions(scores: Any) -> dict[str, float]:
 
 def _fraction(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise DataError(f"stored score {value!r} must be a fraction from 0 to 1; score the predictions again")
+        shown = short_repr(value)
+        raise DataError(f"stored score {shown} must be a fraction from 0 to 1; score the predictions again")
     return float(value)
 
 

@@ -63,9 +63,18 @@ def make_encoder(config: ExtractConfig, device: str) -> Encoder:
 class ShardRun:
     """The shard tasks of one extraction and what became of them."""
 
-    def __init__(self, config: ExtractConfig, dataset: Dataset, encoder: Encoder, say: Say) -> None:
+    def __init__(
+        self,
+        config: ExtractConfig,
+        dataset: Dataset,
+        encoder: Encoder,
+        say: Say,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`check` is called often and raises when the run is to end."""
         self._config = config
         self._say = say
+        self._check = check
         self._encoder = encoder
         self._folder = fmt.shard_folder(config.out)
         row_bytes = 2 * sum(int(np.prod(shape)) for shape in row_shapes(config, encoder).values())
@@ -122,6 +131,7 @@ class ShardRun:
         ):
             todo: queue.SimpleQueue[ShardTask] = queue.SimpleQueue()
             for task in self.tasks:
+                self._check()
                 header = self._published(task, pool)
                 if header is None:
                     todo.put(task)
@@ -236,6 +246,7 @@ class ShardRun:
     def _until_stopped(self, loaded: Iterator[LoadedTracklet]) -> Iterator[LoadedTracklet]:
         """The same, but raises when the run is to stop: an end would look like a shorter shard."""
         for item in loaded:
+            self._check()
             if self._stop.is_set():
                 raise _Stopped
             yield item

@@ -148,18 +148,28 @@ def _utf8(length: int) -> np.dtype[Any]:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[h5py.File]:
-    """A new HDF5 file that is sealed and published when the block succeeds."""
+    """A new HDF5 file that is sealed and published when the block succeeds.
+
+    It is made in memory: where HDF5 itself meets a full disk, a later call or the exit crashes the process.
+    """
+    with h5py.File(
+        path.name,
+        "w",
+        driver="core",
+        backing_store=False,
+        libver="v110",
+        userblock_size=fmt.USER_BLOCK_BYTES,
+        alignment_threshold=fmt.ALIGNMENT_BYTES,
+        alignment_interval=fmt.ALIGNMENT_BYTES,
+        meta_block_size=_META_BLOCK_BYTES,
+    ) as file:
+        yield file
+        file.flush()
+        image = file.id.get_file_image()  # all bytes after the user block
     with atomic_path(path) as partial:
-        with h5py.File(
-            partial,
-            "w",
-            libver="v110",
-            userblock_size=fmt.USER_BLOCK_BYTES,
-            alignment_threshold=fmt.ALIGNMENT_BYTES,
-            alignment_interval=fmt.ALIGNMENT_BYTES,
-            meta_block_size=_META_BLOCK_BYTES,
-        ) as file:
-            yield file
+        with partial.open("wb") as raw:
+            raw.write(bytes(fmt.USER_BLOCK_BYTES))
+            raw.write(image)
         fmt.write_seal(partial)
 
 

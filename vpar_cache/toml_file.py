@@ -9,7 +9,9 @@ from typing import Any
 from vpar_cache.errors import UserError
 
 MAX_BYTES = 100_000
-"""Long keys cost the parser quadratic time; the table of MARS would take 3,000."""
+"""The table of MARS would take 3,000."""
+MAX_DOTS = 200
+"""In a line: a key of many parts costs the parser quadratic time and memory, gigabytes for 100 kB."""
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -19,6 +21,8 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise UserError(f"{what} {path} is over {MAX_BYTES} bytes; is this the right file?")
+        if any(line.count(b".") > MAX_DOTS for line in data.split(b"\n")):
+            raise UserError(f"{what} {path} has a line of over {MAX_DOTS} dots; break it, or use shorter keys")
         return tomllib.loads(data.decode("utf-8").replace("\r\n", "\n"))
     except OSError as error:
         raise UserError(f"{what} {path}: {error.strerror}; give a readable TOML file") from error

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile, optimizer_tensors, restore_optimizer
 from vpar_cache.config import TrainConfig
 from vpar_cache.devices import resolve_device
-from vpar_cache.errors import DataError, UserError
+from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.features import Features
 from vpar_cache.metrics import VTF_THRESHOLD, best_threshold, vtf_scores
 from vpar_cache.models.build import build_model
@@ -90,9 +90,13 @@ class Trainer:
         return state.history, state.best_epoch
 
     def _restore(self, state: Checkpoint, optimizer: torch.optim.Optimizer) -> None:
-        self.model.load_state_dict(state.model)
-        restore_optimizer(optimizer, state.optimizer)
-        self._order.bit_generator.state = dict(state.order)
+        try:
+            self.model.load_state_dict(state.model)
+            restore_optimizer(optimizer, state.optimizer)
+            self._order.bit_generator.state = dict(state.order)
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise CacheError(f"the checkpoint does not fit this run ({reason}); leave --resume out") from error
 
     def _train_epoch(self, optimizer: torch.optim.Optimizer, epoch: int) -> float:
         """One pass over the train rows in a new order; the mean loss per tracklet."""

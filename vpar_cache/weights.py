@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import struct
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,6 +20,7 @@ from vpar_cache.errors import UserError
 _MALFORMED = (
     SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError,
     AssertionError, MemoryError, OverflowError, zipfile.BadZipFile,
+    struct.error,
 )  # fmt: skip
 """What the two readers raise on bytes that are no tensors; torch's meets garbage with nearly anything."""
 
