@@ -146,7 +146,7 @@ def text(name: str, value: object) -> Edit:
 def many_groups(file: h5py.File) -> None:
     """A schema that a quadratic check would hang on."""
     output = {"name": "o", "phrase": "p"}
-    groups = [{"name": str(i), "columns": [str(i)], "negative": "n", "outputs": [output]} for i in range(30_000)]
+    groups = [{"name": str(i), "columns": [str(i)], "negative": "n", "outputs": [output]} for i in range(100_000)]
     text("meta/schema", {"name": "x", "quality": [], "groups": groups})(file)
 
 
@@ -168,6 +168,9 @@ INDEX_EDITS: dict[str, Callable[[Path], Edit]] = {
     ),
     "virtual source by its full path": lambda out: virtual(str(out / "lure.h5")),
     "virtual source upward": lambda out: virtual("../outside/lure.h5"),
+    "virtual source of a shard's name elsewhere": lambda out: virtual("../outside/shard-00000.h5"),
+    "virtual source in a folder below": lambda out: virtual("mars/mars/shard-00000.h5"),
+    "virtual source beside the index": lambda out: virtual("shard-00000.h5"),
     "virtual source in the index itself": lambda out: virtual(".", name="quality"),
     "virtual sources by pattern": lambda out: pattern,
     "virtual source of another array": lambda out: virtual("mars/shard-00000.h5", name="labels"),
@@ -198,7 +201,6 @@ INDEX_EDITS: dict[str, Callable[[Path], Edit]] = {
     "JSON of another kind": lambda out: text("meta/visual_config", [1]),
     "a schema of nonsense": lambda out: text("meta/schema", {"name": 1, "groups": [1], "quality": 0}),
     "a schema of others": lambda out: text("meta/schema", {"name": "x", "groups": [], "quality": []}),
-    "a huge schema": lambda out: many_groups,
     "a list for an attribute": lambda out: attribute("weights", ["openai"] * 3),
     "an array type for an attribute": lambda out: attribute("weights", np.zeros(2000)),
     "a future version": lambda out: attribute("format_version", 2**60),
@@ -213,6 +215,12 @@ def test_a_hostile_index_is_refused_by_every_command(
 ) -> None:
     edit_sealed(stranger.index, edit(outside))
     assert_every_command_refuses(stranger, outside)
+
+
+def test_a_schema_of_many_groups_is_refused_in_time(stranger: SmallCache) -> None:
+    edit_sealed(stranger.index, many_groups)
+    with bounded(stranger.index.parent):
+        assert_refused(call_vpar("info", str(stranger.index), folder=stranger.index.parent), "mars.h5")
 
 
 SHARD_EDITS: dict[str, Callable[[Path], Edit]] = {
