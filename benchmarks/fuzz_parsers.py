@@ -21,6 +21,7 @@ import struct
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections import Counter
 from dataclasses import dataclass, field
@@ -113,16 +114,19 @@ class Trial:
             os.close(send)
             return child, receive
         os.close(receive)
+        status = 1  # an error of this script, not of a parser
         try:
             self._work(start, send)
+            status = 0
+        except Exception:
+            traceback.print_exc()
         finally:
-            os._exit(0)
+            os._exit(status)
 
     def _work(self, start: int, report: int) -> None:
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         reserved = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (max(used, reserved) + MEMORY_BYTES,) * 2)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what a dying C library says
         read = refused = 0
         slowest, started = 0.0, time.monotonic()
         for number in range(start, self._tally.cases):
@@ -166,6 +170,8 @@ class Trial:
                 self._tally.uncaught[what] += 1
                 if self._tally.uncaught[what] == 1:
                     print(f"    {self._parser.name}, {case}: {what}")
+        if not hung and os.WIFEXITED(status) and os.WEXITSTATUS(status):
+            sys.exit(f"The script itself failed at {self._parser.name}, case {done}.")
         if done >= self._tally.cases:
             return done
         how = f"over {SECONDS_A_CASE:g} s" if hung else signal.Signals(os.WTERMSIG(status)).name

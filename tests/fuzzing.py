@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def mutate_json(data: bytes, rng: random.Random) -> bytes:
         if rng.random() < 0.2:
             del parent[key]
         else:
-            parent[key] = rng.choice(NASTY_VALUES)
+            parent[key] = deepcopy(rng.choice(NASTY_VALUES))  # a later round may change it
     return json.dumps(tree).encode()
 
 
