@@ -118,7 +118,7 @@ class Trial:
         try:
             self._work(start, send)
             status = 0
-        except Exception:
+        except Exception:  # noqa: BLE001 - the child ends here, and its parent stops
             traceback.print_exc()
         finally:
             os._exit(status)

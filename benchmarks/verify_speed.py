@@ -22,12 +22,13 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from vpar_cache import cache_format as fmt
-from vpar_cache.config import TrainConfig, canonical_json, fingerprint
+from vpar_cache.config import canonical_json, fingerprint
 from vpar_cache.features import open_features
 from vpar_cache.schema import MARS
 from vpar_cache.shard_headers import read_shard_header
 from vpar_cache.shards import IndexContents, ShardContents, ShardEntry, write_index, write_shard
 from vpar_cache.train import train_model
+from vpar_cache.train_config import TrainConfig
 from vpar_cache.verify import verify_cache
 
 TOKENS, DIM, FRAMES, ROWS_PER_SHARD = 197, 512, 6, 64

@@ -45,7 +45,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
 ) -> None:
     """Stage 2: train and evaluate a model on cached features. No image is opened."""
-    from vpar_cache.config import TrainConfig
+    from vpar_cache.train_config import TrainConfig
 
     config = TrainConfig(
         features=features,

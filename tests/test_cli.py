@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from vpar_cache.config import DATASETS, MODELS, PROTOCOLS
+from vpar_cache.config import DATASETS
+from vpar_cache.train_config import MODELS, PROTOCOLS
 from vpar_cli.main import run
 
 VPAR = [sys.executable, "-c", "from vpar_cli.main import run; run()"]

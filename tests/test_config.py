@@ -12,14 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpar_cache.config import (
-    ExtractConfig,
-    TrainConfig,
-    canonical_json,
-    differing_fields,
-    fingerprint,
-)
+from vpar_cache.config import ExtractConfig, canonical_json, differing_fields, fingerprint
 from vpar_cache.errors import UserError
+from vpar_cache.train_config import TrainConfig
 
 FEATURE_SETTINGS: dict[str, Any] = {
     "frames": 4,

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from vpar_cache.config import ExtractConfig, TrainConfig
+from vpar_cache.config import ExtractConfig
 from vpar_cache.extract import extract_features
 from vpar_cache.report import build_report
 from vpar_cache.schema import Schema
@@ -17,6 +17,7 @@ from vpar_cache.score import score_predictions
 from vpar_cache.tables import render
 from vpar_cache.tracklets.synthetic import DemoSize, write_demo
 from vpar_cache.train import train_model
+from vpar_cache.train_config import TrainConfig
 from vpar_cache.workflows.demo import DemoConfig, run_demo
 
 

@@ -130,8 +130,13 @@ def test_a_write_that_fails_is_one_line(tmp_path: Path, error: Exception, messag
 
 
 def test_leftovers_are_of_this_file_alone(tmp_path: Path) -> None:
-    mine = tmp_path / ".mars.h5.4711-0123abcd.partial"
-    others = [".mars.h5.old.h5.4711-0123abcd.partial", ".duke.h5.4711-0123abcd.partial", ".mars.h5.lock", "mars.h5"]
+    mine = tmp_path / ".mars.h5.1-0123abcd.partial"
+    others = [
+        ".mars.h5.old.h5.4711-0123abcd.partial",
+        ".duke.h5.4711-0123abcd.partial",
+        ".mars.h5.lock",
+        "mars.h5",
+    ]
     for path in (mine, *(tmp_path / name for name in others)):
         path.touch()
     files.remove_leftovers(tmp_path / "mars.h5")

@@ -17,6 +17,7 @@ BASE = {
     "interrupts",
     "lock",
     "config",
+    "train_config",
     "schema",
     "prompts",
     "cache_format",

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vpar_cache.config import MODELS, TrainConfig
 from vpar_cache.models.build import build_model
 from vpar_cache.models.fusion import FusionBlock, FusionTransformer
 from vpar_cache.models.linear import LinearHeads
 from vpar_cache.models.prior import Prior
+from vpar_cache.train_config import MODELS, TrainConfig
 
 
 def config(**changes: object) -> TrainConfig:

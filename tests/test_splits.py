@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpar_cache.config import TrainConfig
 from vpar_cache.errors import DataError
 from vpar_cache.splits import choose_rows
+from vpar_cache.train_config import TrainConfig
 
 
 def features(people: list[int], num_test: int = 3) -> Any:

@@ -15,13 +15,14 @@ import torch
 from safetensors import safe_open
 
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile
-from vpar_cache.config import ExtractConfig, TrainConfig
+from vpar_cache.config import ExtractConfig
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extract import extract_features
 from vpar_cache.features import open_features
 from vpar_cache.metrics import score_block
 from vpar_cache.splits import choose_rows
 from vpar_cache.train import TrainResult, train_model
+from vpar_cache.train_config import TrainConfig
 from vpar_cache.trainer import Trainer, _positive_negative_weights
 
 

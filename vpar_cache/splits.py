@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache.config import TrainConfig
 from vpar_cache.errors import DataError
 from vpar_cache.features import Features
+from vpar_cache.train_config import TrainConfig
 
 MIN_PEOPLE = 5
 """Below this many train people, holding some out would leave too few to learn from or to choose by."""

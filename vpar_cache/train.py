@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from vpar_cache import __version__
 from vpar_cache.checkpoints import CheckpointFile
-from vpar_cache.config import TrainConfig, fingerprint
+from vpar_cache.config import fingerprint
 from vpar_cache.devices import resolve_device
 from vpar_cache.features import Features, open_features
 from vpar_cache.metrics import score_block
@@ -36,6 +36,7 @@ from vpar_cache.runs import (
 )
 from vpar_cache.splits import Rows, choose_rows
 from vpar_cache.timing import load_encode_seconds
+from vpar_cache.train_config import TrainConfig
 from vpar_cache.trainer import Trainer
 
 Say = Callable[[str], None]

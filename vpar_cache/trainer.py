@@ -14,13 +14,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile, optimizer_tensors, restore_optimizer
-from vpar_cache.config import TrainConfig
 from vpar_cache.devices import resolve_device
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.features import Features
 from vpar_cache.metrics import VTF_THRESHOLD, best_threshold, vtf_scores
 from vpar_cache.models.build import build_model
 from vpar_cache.splits import Rows
+from vpar_cache.train_config import TrainConfig
 
 EVALUATION_BATCH = 64
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))

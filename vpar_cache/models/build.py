@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from vpar_cache.config import TrainConfig
 from vpar_cache.models.fusion import FusionTransformer
 from vpar_cache.models.linear import LinearHeads
 from vpar_cache.models.prior import Prior
+from vpar_cache.train_config import TrainConfig
 
 
 def build_model(config: TrainConfig, token_dim: int, train_labels: Tensor) -> nn.Module:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from vpar_cache.config import ExtractConfig, TrainConfig
+from vpar_cache.config import ExtractConfig
 from vpar_cache.extract import extract_features
 from vpar_cache.figures import Case, draw_cases
 from vpar_cache.frames import decode_image
@@ -19,6 +19,7 @@ from vpar_cache.report import Report, build_report
 from vpar_cache.tracklets.loaders import load_dataset
 from vpar_cache.tracklets.tracklet import Tracklet
 from vpar_cache.train import TrainResult, train_model
+from vpar_cache.train_config import TrainConfig
 
 NUM_PICTURED = 4
 
