@@ -36,7 +36,7 @@ def print_blocks(blocks: Sequence[RenderableType]) -> None:
 
 def print_document(document: Document, format: str) -> None:
     """Tables on stdout, in one of tables.FORMATS."""
-    from vpar_cache.tables import check_format, render, rich_blocks
+    from vpar_cache.rendering import check_format, render, rich_blocks
 
     check_format(format)
     if format == "rich":

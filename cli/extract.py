@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,16 +25,29 @@ def extract(
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
     labels: Annotated[Path | None, typer.Option(help="folder: CSV of labels. Default: ROOT/labels.csv.")] = None,
     schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file of your attributes.")] = "mars",
-    backbone: Annotated[str, typer.Option(help="An open_clip ViT.")] = "ViT-B-16-quickgelu",
-    weights: Annotated[str, typer.Option(help="A hub tag, a .safetensors or .pt file, random:SEED.")] = "openai",
-    frames: Annotated[int, typer.Option(help="Frames per tracklet.")] = 6,
-    sampling: Annotated[str, typer.Option(help="Which frames: uniform or random.")] = "uniform",
+    preset: Annotated[
+        str | None, typer.Option(help="reference: frames, pixels and prompts as the authors' own code.")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="open_clip:NAME or timm:NAME. Default: open_clip:ViT-B-16-quickgelu.")
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="A hub tag, a .safetensors or .pt file, random:SEED. Default: openai; timm's for NAME."),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="clip, minilm (sentences), or auto: clip where it is. Default: auto.")
+    ] = None,
+    frames: Annotated[str | None, typer.Option(help="Frames per tracklet, or all. Default: 6.")] = None,
+    sampling: Annotated[str | None, typer.Option(help="uniform or random frames. Default: uniform.")] = None,
     seed: Annotated[int, typer.Option(help="Of random sampling, views and the demo's drawings.")] = 0,
     views: Annotated[int, typer.Option(help="Augmented draws stored per train tracklet.")] = 0,
     keep_frames: Annotated[bool, typer.Option("--keep-frames", help="Store the tokens of every frame.")] = False,
-    resize: Annotated[str, typer.Option(help="To a square: pad or stretch.")] = "pad",
-    normalize: Annotated[str, typer.Option(help="Pixels: clip's own, or half (the authors' code).")] = "clip",
-    prompts: Annotated[str, typer.Option(help="paper, words, or a TOML file.")] = "paper",
+    resize: Annotated[str | None, typer.Option(help="To a square: pad or stretch. Default: pad.")] = None,
+    normalize: Annotated[
+        str | None, typer.Option(help="Pixels: the backbone's own, or half (the authors' code). Default: own.")
+    ] = None,
+    prompts: Annotated[str | None, typer.Option(help="paper, words, or a TOML file. Default: paper.")] = None,
     precision: Annotated[str, typer.Option(help="Of the encoder: auto, fp32, bf16 or fp16.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Frames per forward pass. Default: by device.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads that decode. Default: the cores.")] = None,
@@ -44,12 +57,24 @@ def extract(
     recheck: Annotated[bool, typer.Option("--recheck", help="Read sources again, whatever their times.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
 ) -> None:
-    """Stage 1: encode every tracklet once with frozen CLIP, into sealed HDF5 shards.
+    """Stage 1: encode every tracklet once with a frozen backbone, into sealed HDF5 shards.
 
     Interrupted or changed, the same command goes on: only what is missing, damaged or stale is redone.
     """
-    from vpar_cache.config import ExtractConfig
+    from vpar_cache.config import ExtractConfig, with_preset
 
+    given = {
+        "backbone": backbone,
+        "weights": weights,
+        "text": text,
+        "sampling": sampling,
+        "resize": resize,
+        "normalize": normalize,
+        "prompts": prompts,
+    }
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if frames is not None:
+        chosen["frames"] = _frames(frames)
     config = ExtractConfig(
         dataset=dataset,
         root=root or Path("data") / dataset,
@@ -57,16 +82,9 @@ def extract(
         labels=labels,
         schema=schema,
         devices=_devices(gpu, device),
-        backbone=backbone,
-        weights=weights,
-        frames=frames,
-        sampling=sampling,
         seed=seed,
         views=views,
         keep_frames=keep_frames,
-        resize=resize,
-        normalize=normalize,
-        prompts=prompts,
         precision=precision,
         batch_size=batch_size,
         workers=workers,
@@ -75,6 +93,7 @@ def extract(
         max_bad=max_bad,
         recheck=recheck,
         offline=offline,
+        **with_preset(preset, chosen),
     )
     from vpar_cache.extract import extract_features  # after the settings are checked: it imports torch
 
@@ -86,6 +105,15 @@ def extract(
         + ("; RANDOM WEIGHTS: these features have no meaning" if result.random_weights else "")
     )
     print_text(f"{result.index}\n")
+
+
+def _frames(frames: str) -> int | None:
+    """A number; None for all"""
+    if frames == "all":
+        return None
+    if not frames.isdecimal() or len(frames) > 9:
+        raise UserError(f"--frames {frames!r} must be a whole number, as in 6, or all")
+    return int(frames)
 
 
 def _devices(gpu: str | None, device: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import typer
 from vpar_cache import __version__
 from vpar_cache.errors import VparError, printable
 
-from . import demo, extract, info, report, score, train, verify
+from . import benchmark, demo, extract, figure, info, report, score, train, verify
 
 USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (extract, train, report, score, verify, info, demo):
+for module in (extract, train, report, score, verify, info, figure, benchmark, demo):
     module.add_to(app)
 
 

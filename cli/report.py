@@ -21,11 +21,32 @@ def report(
     ] = None,
     runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("cache/runs"),
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page with all details to this .html file.")
+    ] = None,
+    details: Annotated[
+        bool,
+        typer.Option("--details", help="Also intervals, outputs, calibration, classes and parts of each run."),
+    ] = False,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Also the differences of each later run to the first, with intervals."),
+    ] = False,
 ) -> None:
     """Table 1 and Table 2: published rows, the prior, and your runs, each under its protocol."""
+    from vpar_cache.html_page import check_page_path, write_page
+    from vpar_cache.rendering import check_format
     from vpar_cache.report import build_report
 
-    built = build_report(run or [], runs)
+    check_format(format)
+    if html is not None:
+        check_page_path(html)
+    built = build_report(run or [], runs, details, compare)
+    page = None if html is None else built.with_all_details()
+    if html is not None and page is not None:
+        write_page(html, page.parts(), page.notes)
     print_document(built, format)
-    for note in built.notes:
+    for note in (page or built).notes:
         say(note)
+    if html is not None:
+        say(f"page: {html}")

@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from vpar_cache.errors import UserError
+from vpar_cache.systems import MODELS
+
 from .console import print_text, say
 
 
@@ -18,24 +21,46 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train(
-    features: Annotated[Path, typer.Option(help="The index of a cache, as in cache/mars.h5.")],
-    model: Annotated[str, typer.Option(help="vtf (the paper), linear (without fusion) or prior.")] = "vtf",
+    context: typer.Context,
+    features: Annotated[
+        Path | None, typer.Option(help="The index of a cache, as in cache/mars.h5. Default: that of --from-run.")
+    ] = None,
+    from_run: Annotated[
+        Path | None, typer.Option(help="Repeat this run, and say whether the metrics are identical.")
+    ] = None,
+    model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}. vtf is the paper's.")] = "vtf",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="strict (held-out train people choose epoch and threshold), paper (all train people, last epoch, "
+            "0.45) or reference (paper, with the choices of the authors' code)."
+        ),
+    ] = "strict",
     epochs: Annotated[int, typer.Option(help="Passes over the train tracklets.")] = 20,
     batch_size: Annotated[int, typer.Option(help="Tracklets per step.")] = 16,
     lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
     weight_decay: Annotated[float, typer.Option(help="Adam's coupled weight decay.")] = 1e-4,
-    dim: Annotated[int, typer.Option(help="vtf: width of the fusion Transformer.")] = 512,
-    layers: Annotated[int, typer.Option(help="vtf: fusion blocks.")] = 1,
-    heads: Annotated[int, typer.Option(help="vtf: attention heads per block.")] = 8,
-    loss: Annotated[str, typer.Option(help="bce, or weighted by each output's train rate.")] = "bce",
-    logit_norm: Annotated[bool, typer.Option("--logit-norm", help="vtf: BatchNorm over the logits.")] = False,
+    schedule: Annotated[
+        str | None, typer.Option(help="constant or warmup-cosine. Default: constant; reference: warmup-cosine.")
+    ] = None,
+    dim: Annotated[int | None, typer.Option(help="Width of the model. Default: 512; reference: 768.")] = None,
+    layers: Annotated[int | None, typer.Option(help="vtf, vtb: fusion blocks. Default: 1.")] = None,
+    heads: Annotated[
+        int | None, typer.Option(help="vtf, vtb: attention heads per block. Default: 8; reference: 12.")
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="bce, weighted (by train rates) or ce (a class a group). Default: the model's own."),
+    ] = None,
+    logit_norm: Annotated[
+        bool | None, typer.Option("--logit-norm", help="vtf, vtb: BatchNorm over the logits.")
+    ] = None,
+    block_init: Annotated[
+        str | None, typer.Option(help="vtf, vtb: last block from a ViT-B/16: imagenet, FILE or random:SEED.")
+    ] = None,
     views: Annotated[
         int | None, typer.Option(help="Stored views to draw from. Default: all of the cache.")
     ] = None,
-    protocol: Annotated[
-        str,
-        typer.Option(help="strict (held-out train people choose epoch, threshold) or paper (last, 0.45)."),
-    ] = "strict",
     val_fraction: Annotated[float, typer.Option(help="strict: share of train people held out.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Of initial weights, order and held-out people.")] = 0,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
@@ -43,11 +68,20 @@ def train(
     runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("cache/runs"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run of that name.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub (--block-init).")] = False,
 ) -> None:
     """Stage 2: train and evaluate a model on cached features. No image is opened."""
+    command = shlex.join(["vpar", *sys.argv[1:]])
+    if from_run is not None:
+        _refuse_settings(context)
+        _repeat(from_run, features, name, runs, overwrite, device, command)
+        return
+    if features is None:
+        raise UserError("no --features is given: name the index of a cache, as in --features cache/mars.h5")
     from vpar_cache.train_config import TrainConfig
 
-    config = TrainConfig(
+    config = TrainConfig.of_protocol(
+        protocol,
         features=features,
         runs=runs,
         name=name,
@@ -58,19 +92,46 @@ def train(
         batch_size=batch_size,
         lr=lr,
         weight_decay=weight_decay,
+        schedule=schedule,
         dim=dim,
         layers=layers,
         heads=heads,
         loss=loss,
         logit_norm=logit_norm,
+        block_init=block_init,
         views=views,
-        protocol=protocol,
         val_fraction=val_fraction,
         seed=seed,
         device=device,
+        offline=offline,
     )
     from vpar_cache.train import train_model  # after the settings are checked: it imports torch
 
-    result = train_model(config, shlex.join(["vpar", *sys.argv[1:]]), say)
+    result = train_model(config, command, say)
     say(f"{result.model} in {result.seconds:.1f} s; tables: vpar report {result.folder}")
     print_text(f"{result.folder}\n")
+
+
+def _refuse_settings(context: typer.Context) -> None:
+    """A setting beside --from-run would be another run."""
+    places = {"from_run", "features", "name", "runs", "overwrite", "device"}
+    for parameter in context.params:
+        source = context.get_parameter_source(parameter)
+        if parameter not in places and source is not None and source.name == "COMMANDLINE":
+            option = "--" + parameter.replace("_", "-")
+            raise UserError(
+                f"{option} goes not with --from-run, which takes the run's settings; leave one of them out"
+            )
+
+
+def _repeat(
+    run: Path, features: Path | None, name: str | None, runs: Path, overwrite: bool, device: str, command: str
+) -> None:
+    """Exit status 1 when the metrics differ, for scripts."""
+    from vpar_cache.workflows.repeat import repeat_run
+
+    result = repeat_run(run, features=features, name=name, runs=runs, overwrite=overwrite, device=device,
+                        command=command, say=say)  # fmt: skip
+    print_text(f"{result.run.folder}: {result.verdict}\n")
+    if result.differences:
+        raise typer.Exit(1)

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from vpar_cache.intervals import interval_block
 from vpar_cache.metrics import score_block
 from vpar_cache.schema import MARS, Group, Output, Schema
 
@@ -47,20 +50,31 @@ def make_run(
     seed: int = 0,
     selected: float | None = None,
     prior: float = 0.3,
+    details: bool = False,
+    people: int = 6,
     **run: Any,
 ) -> Path:
-    """A finished run; `run` replaces fields of run.json, and None leaves one out."""
+    """A finished run; `run` replaces fields of run.json, and None leaves one out.
+
+    `details`: with intervals, the prior's rates, and the test tracklets themselves.
+    """
     folder = root / name
     folder.mkdir(parents=True)
     probabilities, labels = predictions(schema, n, seed)
+    probabilities = probabilities.astype(np.float32)
     constant = np.full(labels.shape, prior)
     metrics = {
         "split": "test",
         "num_tracklets": n,
-        "num_people": 6,
+        "num_people": people,
         "scores": score_block(probabilities, labels, groups_of(schema), selected),
         "prior": score_block(constant, labels, groups_of(schema), selected),
     }
+    if details:
+        person_ids = people_of(n, people)
+        metrics["intervals"] = interval_block(probabilities, labels, groups_of(schema), person_ids)
+        metrics["prior_rates"] = [prior] * schema.num_outputs
+        pq.write_table(pa.table(columns_of(schema, probabilities, labels, people)), folder / "predictions.parquet")
     fields: dict[str, Any] = {
         "name": name,
         "dataset": dataset,
@@ -73,6 +87,27 @@ def make_run(
     write(folder / "run.json", {key: value for key, value in fields.items() if value is not None})
     write(folder / "metrics.json", metrics)
     return folder
+
+
+def people_of(n: int, people: int) -> np.ndarray:
+    """(n,) ids; tracklets of one person stand together."""
+    return np.arange(n) * people // n + 1
+
+
+def columns_of(schema: Schema, probabilities: np.ndarray, labels: np.ndarray, people: int) -> dict[str, Any]:
+    """predictions.parquet of a run without validation people: flag q is set on every (q + 2)th tracklet."""
+    n = len(labels)
+    flags = np.arange(n)[:, None] % (np.arange(len(schema.quality)) + 2) == 0  # (n, Q)
+    return {
+        "tracklet_id": [f"{i:04d}C1T0001" for i in range(n)],
+        "split": ["test"] * n,
+        "person_id": pa.array(people_of(n, people), pa.int32()),
+        "camera_id": pa.array(np.arange(n) % 3 + 1, pa.int32()),
+        "num_frames": pa.array(np.arange(n) % 40 + 2, pa.int32()),
+        "quality": pa.array(flags.astype(np.uint8).tolist(), pa.list_(pa.uint8())),
+        "probabilities": pa.array(probabilities.tolist(), pa.list_(pa.float32())),
+        "labels": pa.array(labels.tolist(), pa.list_(pa.uint8())),
+    }
 
 
 def make_mars_run(root: Path, name: str, **fields: Any) -> Path:

@@ -72,7 +72,7 @@ def assert_refused(done: Done, name: str) -> None:
     lines = done.stderr.split("\n")
     assert all(line.isprintable() and len(line) < 2000 for line in lines)
     assert [line.startswith("error: ") for line in lines] == [False] * (len(lines) - 2) + [True, False]
-    assert name in lines[-2]
+    assert name in lines[-2], lines[-2]
     assert "memory does not suffice" not in lines[-2]
 
 

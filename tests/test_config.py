@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpar_cache.config import ExtractConfig, canonical_json, differing_fields, fingerprint
+from vpar_cache.config import ExtractConfig, canonical_json, differing_fields, fingerprint, with_preset
 from vpar_cache.errors import UserError
 from vpar_cache.train_config import TrainConfig
 
@@ -24,7 +24,7 @@ FEATURE_SETTINGS: dict[str, Any] = {
     "resize": "stretch",
     "normalize": "half",
 }
-ENCODER_SETTINGS: dict[str, Any] = {"backbone": "ViT-L-14", "weights": "random:1", "precision": "fp32"}
+ENCODER_SETTINGS: dict[str, Any] = {"backbone": "timm:resnet50", "weights": "random:1", "precision": "fp32"}
 """Fingerprinted through what the encoder says of itself: its tensors and what `auto` came to."""
 OTHER_SETTINGS: dict[str, Any] = {
     "dataset": "duke",
@@ -34,6 +34,7 @@ OTHER_SETTINGS: dict[str, Any] = {
     "devices": ("cuda:0", "cuda:1"),
     "seed": 5,
     "prompts": "words",
+    "text": "minilm",
     "batch_size": 7,
     "workers": 3,
     "shard_size": 11,
@@ -84,7 +85,15 @@ def test_the_seed_counts_where_something_is_drawn(drawn: dict[str, Any]) -> None
         ),
         ({"sampling": "all"}, "--sampling 'all' is unknown; .*uniform, random"),
         ({"resize": "crop"}, "--resize 'crop' is unknown; .*pad, stretch"),
-        ({"normalize": "imagenet"}, "--normalize 'imagenet' is unknown; .*clip, half"),
+        ({"normalize": "clip"}, "--normalize 'clip' is unknown; .*own, half"),
+        ({"text": "bert"}, "--text 'bert' is unknown; .*auto, clip, minilm"),
+        ({"backbone": "tim:resnet50"}, r"--backbone: library 'tim' is unknown; did you mean 'timm'\?"),
+        ({"backbone": "timm:resnet50", "text": "clip"}, "--text clip needs a backbone of open_clip, not of timm;"),
+        (
+            {"frames": None, "sampling": "random"},
+            "--sampling random draws some frames, but --frames all takes all",
+        ),
+        ({"frames": None, "keep_frames": True}, "--keep-frames needs the same number of frames .* instead of all"),
         ({"precision": "int8"}, "--precision 'int8' is unknown; .*auto, fp32, bf16, fp16"),
         ({"out": Path("a.hdf5")}, "--out 'a.hdf5' must end in .h5"),
         ({"devices": ()}, "no device is given; use --device cpu, or --gpu 0"),
@@ -108,8 +117,14 @@ def test_a_wrong_extract_setting_names_option_value_and_rule(changes: dict[str, 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "vtb"}, "--model 'vtb' is unknown; .*vtf"),
-        ({"protocol": "loose"}, "--protocol 'loose' is unknown; .*strict, paper"),
+        ({"model": "vtx"}, "--model 'vtx' is unknown; .*vtf"),
+        ({"protocol": "loose"}, "--protocol 'loose' is unknown; .*strict, paper, reference"),
+        ({"schedule": "step"}, "--schedule 'step' is unknown; .*constant, warmup-cosine"),
+        ({"model": "linear", "logit_norm": True}, "--logit-norm goes with --model vtf or vtb, not linear"),
+        ({"model": "prior", "block_init": "imagenet"}, "--block-init goes with --model vtf or vtb, not prior"),
+        ({"block_init": "imagenet"}, "--block-init takes a block of width 768 with 12 heads, not 512 with 8"),
+        ({"protocol": "reference"}, "--loss is bce, but --protocol reference fixes it at weighted"),
+        ({"protocol": "reference", "model": "videopar"}, "--protocol reference is the authors' training of vtf"),
         ({"loss": "focal"}, "--loss 'focal' is unknown; .*bce, weighted"),
         ({"epochs": 0}, "--epochs is 0"),
         ({"batch_size": 0}, "--batch-size is 0"),
@@ -128,6 +143,52 @@ def test_a_wrong_extract_setting_names_option_value_and_rule(changes: dict[str, 
 def test_a_wrong_train_setting_names_option_value_and_rule(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         train(**changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded"),
+    [
+        ("ViT-B-32", "open_clip:ViT-B-32"),
+        ("open_clip:ViT-B-32", "open_clip:ViT-B-32"),
+        ("timm:resnet50.a1_in1k", "timm:resnet50.a1_in1k"),
+    ],
+)
+def test_a_backbone_has_one_name(name: str, recorded: str) -> None:
+    assert extract(backbone=name).backbone == recorded
+    assert extract().backbone == "open_clip:ViT-B-16-quickgelu"
+
+
+def test_all_frames_are_other_settings_than_any_number_of_them() -> None:
+    assert extract(frames=None).visual_settings()["frames"] == "all"
+    assert differing_fields(extract(frames=None).visual_settings(), extract().visual_settings()) == [
+        "frames: 6 -> 'all'"
+    ]
+
+
+def test_the_reference_preset_is_what_the_authors_code_does() -> None:
+    config = extract(**with_preset("reference", {"views": 2, "normalize": "half"}))
+    assert (config.frames, config.sampling, config.resize) == (6, "random", "pad")
+    assert (config.normalize, config.prompts, config.views) == ("half", "words", 2)
+    assert with_preset(None, {"normalize": "own"}) == {"normalize": "own"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "given", "message"),
+    [
+        ("referense", {}, r"--preset 'referense' is unknown; did you mean 'reference'\?"),
+        (
+            "reference",
+            {"normalize": "own"},
+            "--normalize own contradicts --preset reference, which means half",
+        ),
+        ("reference", {"sampling": "uniform"}, "--sampling uniform contradicts"),
+        ("reference", {"prompts": "paper"}, "--prompts paper contradicts"),
+        ("reference", {"frames": None}, "--frames all contradicts --preset reference, which means 6"),
+    ],
+)
+def test_an_option_that_contradicts_a_preset_is_an_error(preset: str, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        with_preset(preset, given)
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -173,3 +234,20 @@ def test_nan_has_no_canonical_json() -> None:
 def test_differing_fields_show_what_was_and_what_is() -> None:
     ours, theirs = {"frames": 4, "same": 1, "new": "x"}, {"frames": 6, "same": 1, "old": 2}
     assert differing_fields(ours, theirs) == ["frames: 6 -> 4", "new: None -> 'x'", "old: 2 -> None"]
+
+
+def test_of_protocol_fills_in_what_the_protocol_fixes_and_nothing_else() -> None:
+    features = Path("x.h5")
+    plain = TrainConfig.of_protocol("strict", features=features, dim=None, loss=None)
+    assert plain == TrainConfig(features=features)
+    reference = TrainConfig.of_protocol("reference", features=features, epochs=7, dim=None, block_init="random:0")
+    assert (reference.loss, reference.schedule, reference.dim) == ("weighted", "warmup-cosine", 768)
+    assert (reference.heads, reference.logit_norm, reference.epochs) == (12, True, 7)
+    with pytest.raises(UserError, match="--dim is 512, but --protocol reference fixes it at 768; leave it out"):
+        TrainConfig.of_protocol("reference", features=features, dim=512, heads=8)
+
+
+def test_auto_loss_is_the_model_s_own_and_settings_say_which() -> None:
+    for model, loss in (("vtf", "bce"), ("videopar", "ce"), ("3dcnn", "ce"), ("prior", "bce")):
+        assert TrainConfig(features=Path("x.h5"), model=model).settings()["loss"] == loss
+    assert TrainConfig(features=Path("x.h5"), model="videopar", loss="bce").loss == "bce"

@@ -11,10 +11,10 @@ import pytest
 
 from vpar_cache.config import ExtractConfig
 from vpar_cache.extract import extract_features
+from vpar_cache.rendering import render
 from vpar_cache.report import build_report
 from vpar_cache.schema import Schema
 from vpar_cache.score import score_predictions
-from vpar_cache.tables import render
 from vpar_cache.tracklets.synthetic import DemoSize, write_demo
 from vpar_cache.train import train_model
 from vpar_cache.train_config import TrainConfig
@@ -40,7 +40,9 @@ def test_a_model_learns_from_cached_features_and_the_report_shows_it_beside_the_
     row = rows[result.folder.name, "vtf", "f1"]
     assert float(row["value"]) == round(100 * scores["vtf"]["average"]["f1"], 2)
     assert "random" in row["weights"]
-    assert f"{result.folder.name} (random weights)" in render(report, "markdown")
+    assert f"{result.folder.name} (vtf on open\\_clip:vpar-test-tiny, paper, random weights)" in render(
+        report, "markdown"
+    )
     schema_scores = score_predictions(result.folder / "predictions.parquet", _schema(result.folder))
     assert schema_scores.scores["vtf"].average["f1"] == scores["vtf"]["average"]["f1"]
 

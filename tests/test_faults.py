@@ -14,16 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import open_clip
 import pytest
 import torch
 
 from vpar_cache import cache_format as fmt
 from vpar_cache import loading
 from vpar_cache.config import ExtractConfig
-from vpar_cache.encoder import Encoder
-from vpar_cache.errors import CacheError, DataError, UserError
+from vpar_cache.errors import CacheError, DataError
 from vpar_cache.extract import extract_features
 from vpar_cache.features import open_features
 from vpar_cache.runs import new_run_folder, refuse_finished, write_history, write_json, write_model
@@ -263,60 +260,3 @@ def test_a_folder_in_place_of_a_frame_is_named(extract_config: Make, demo_root: 
     frame.mkdir()
     with pytest.raises(DataError, match=frame.name):
         extract_features(extract_config(tmp_path / "tiny.h5", root=root))
-
-
-# --- workers ---
-
-
-@pytest.mark.parametrize("error", [MemoryError("no memory"), ZeroDivisionError("bug")])
-def test_a_decoder_that_dies_names_its_image(
-    error: Exception, extract_config: Make, demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decode, done = loading.decode_frame, []
-
-    def failing(*arguments: Any) -> Any:
-        done.append(1)
-        if len(done) == 15:
-            raise error
-        return decode(*arguments)
-
-    config = extract_config(tmp_path / "tiny.h5", workers=1, batch_size=2)
-    with monkeypatch.context() as patch:
-        patch.setattr(loading, "decode_frame", failing)
-        wanted = rf"{demo_root}\S+\.jpg: decoding it failed \({type(error).__name__}: {error}\)"
-        with pytest.raises(DataError, match=wanted):
-            extract_features(config)
-    assert extract_features(config).shards_kept >= 1
-
-
-def test_a_gpu_that_runs_out_of_memory_costs_no_row_and_no_order(
-    extract_config: Make, tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    encode, sizes = Encoder._encode, []
-
-    def small(self: Encoder, frames: Any, keep_frames: bool) -> Any:
-        sizes.append(len(frames))
-        if len(frames) > 2:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return encode(self, frames, keep_frames)
-
-    monkeypatch.setattr(Encoder, "_encode", small)
-    index = extract_features(extract_config(tmp_path / "tiny.h5")).index
-    assert max(sizes) == 5
-    found, wanted = open_features(index), open_features(tiny_cache)
-    assert found.tracklet_ids == wanted.tracklet_ids
-    rows = np.arange(18)
-    np.testing.assert_allclose(
-        found.visual.gather(rows).astype(float), wanted.visual.gather(rows).astype(float), atol=2e-3
-    )
-
-
-def test_a_gpu_too_small_for_the_encoder_is_said(tiny_backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(open_clip.transformer.VisionTransformer, "to", full)
-    with pytest.raises(UserError, match="does not fit in the free memory of cpu"):
-        Encoder(
-            tiny_backbone, "random:0", device=torch.device("cpu"), precision="fp32", normalize="clip", offline=True
-        )

@@ -16,6 +16,7 @@ from small_caches import (
     ENVIRONMENT,
     SCHEMA,
     SHARD_ROWS,
+    TEXT_DIM,
     TOKENS,
     VISUAL_CONFIG,
     SmallCache,
@@ -84,7 +85,10 @@ def test_every_field_comes_back(kept: SmallCache) -> None:
     np.testing.assert_array_equal(features.labels, contents.labels)
     np.testing.assert_array_equal(features.quality, contents.quality)
     np.testing.assert_array_equal(features.text, contents.text_embeddings)
+    np.testing.assert_array_equal(features.text_negative, contents.negative_embeddings)
     assert features.prompts == ("ein Hut", "前", "side", "back")
+    assert features.negative_prompts == ("kein Hut", "", "", "")
+    assert (features.grid, features.prefix_tokens) == ((2, 2), 1)
     assert [shard.rows for shard in features.shards] == [sum(rows) for rows in SHARD_ROWS]
 
 
@@ -319,12 +323,30 @@ BIG = (N, TOKENS, DIM)
         (put("labels", data=np.zeros((N, 4), "u1"), compression="gzip"), "labels is not contiguous"),
         (put("quality", data=np.zeros((N, 0), "u1")), "quality"),
         (put("person_id", data=np.zeros(N + 1, "<i4")), "person_id"),
-        (put("text/embeddings", data=np.zeros((4, DIM + 1), "<f4")), "embeddings"),
-        (put("text/embeddings", data=np.full((4, DIM), np.nan, "<f4")), "text must be finite"),
+        (put("text/embeddings", data=np.zeros((5, TEXT_DIM), "<f4")), "embeddings"),
+        (put("text/embeddings", data=np.zeros(4, "<f4")), "embeddings"),
+        (put("text/embeddings", data=np.full((4, TEXT_DIM), np.nan, "<f4")), "text must be finite"),
+        (put("text/negative", data=np.zeros((4, TEXT_DIM + 1), "<f4")), r"negative is float32 \(4, 8\), but must"),
+        (put("text/negative", data=np.full((4, TEXT_DIM), np.inf, "<f4")), "text_negative must be finite"),
+        (lambda f: f["text"].__delitem__("negative"), "no 'negative'"),
+        (put("text/negative_prompt", data=np.array([b"a"] * 3)), "must be 4 texts"),
         (put("text/prompt", data=np.array([b"a"] * 3)), "must be 4 texts"),
         (put("meta/schema", data=np.bytes_(b'{"name":"x"}')), "stored schema does not fit"),
         (put("meta/schema", data=np.bytes_(b'{"name":"x","groups":[],"quality":[]}')), "does not fit"),
         (put("meta/visual_config", data=np.bytes_(b"[1]")), "visual_config is no JSON dict"),
+        *(
+            (put("meta/visual_config", data=np.bytes_(layout)), "and grid .* do not make 5 tokens")
+            for layout in (
+                b"{}",
+                b'{"grid":[2,2],"prefix_tokens":0}',
+                b'{"grid":[2,2]}',
+                b'{"grid":4,"prefix_tokens":1}',
+                b'{"grid":[2,2,1],"prefix_tokens":1}',
+                b'{"grid":[-2,-2],"prefix_tokens":1}',
+                b'{"grid":[2,2.0],"prefix_tokens":1}',
+                b'{"grid":[true,4],"prefix_tokens":1}',
+            )
+        ),
         (put("meta/text_config", data=np.bytes_(b'"x"')), "text_config is no JSON dict"),
         (put("meta/environment", data=np.bytes_(b"{}")), "environment is no JSON list"),
         (put("shards", data=np.zeros(4, "<i4")), "shards is int32"),

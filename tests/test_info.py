@@ -21,10 +21,12 @@ def test_an_extracted_cache_is_described(tiny_cache: Path, tiny_backbone: str) -
     assert info["people"] == {"train": 6, "test": 3}
     assert (info["outputs"], info["groups"]) == (43, 14)
     assert info["arrays"] == {"visual": [18, 5, 32], "frame_embeddings": [18, 2, 32]}
-    assert info["backbone"] == tiny_backbone
+    assert info["backbone"] == f"open_clip:{tiny_backbone}"
+    assert (info["grid"], info["prefix_tokens"]) == ([2, 2], 1)
+    assert (info["text_encoder"], info["text"]) == (f"open_clip:{tiny_backbone}", [43, 32])
     assert (info["weights"], info["random_weights"]) == ("random:0", True)
     assert (info["precision"], info["frames"], info["sampling"]) == ("fp32", 2, "uniform")
-    assert (info["resize"], info["normalize"]) == ("pad", "clip")
+    assert (info["resize"], info["normalize"]) == ("pad", "own")
     assert info["first_prompt"] == "the pedestrian has an attribute short sleeves"
     assert info["shards"] == 4
     files = [tiny_cache, *fmt.shard_folder(tiny_cache).glob("shard-*.h5")]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from vpar_cache.errors import UserError
-from vpar_cache.prompts import PAPER_TEMPLATE, PROMPTS, build_prompts
-from vpar_cache.schema import DUKE, MARS, Schema
+from vpar_cache.prompts import PAPER_TEMPLATE, PROMPTS, build_negative_prompts, build_prompts
+from vpar_cache.schema import DUKE, MARS, Group, Output, Schema
 
 
 @pytest.mark.parametrize("schema", [MARS, DUKE])
@@ -33,6 +33,33 @@ def test_a_prompt_of_a_set_output_says_what_its_label_says() -> None:
     prompts = dict(zip([output.name for output in MARS.outputs], build_prompts(MARS, "paper"), strict=True))
     assert "trousers" in prompts["bottom type trousers or shorts"]
     assert "skirt" not in prompts["bottom type trousers or shorts"]
+
+
+@pytest.mark.parametrize("schema", [MARS, DUKE])
+@pytest.mark.parametrize("source", PROMPTS)
+def test_every_yes_has_its_no_in_the_same_template_and_a_choice_has_none(schema: Schema, source: str) -> None:
+    negatives = build_negative_prompts(schema, source)
+    assert len(negatives) == schema.num_outputs
+    template = PAPER_TEMPLATE if source == "paper" else "{}"
+    for group, columns in schema.slices():
+        if group.is_choice:
+            assert set(negatives[columns]) == {""}
+        else:
+            assert negatives[columns] == (template.format(group.negative),)
+            assert negatives[columns] != build_prompts(schema, source)[columns]
+
+
+def test_a_group_that_names_no_negative_gets_a_plain_one() -> None:
+    schema = Schema("own", (Group("hat", (Output("hat", "a hat"),), ("hat",)),))
+    assert build_negative_prompts(schema, "words") == ("not a hat",)
+
+
+def test_your_own_negatives(tmp_path: Path) -> None:
+    source = write(tmp_path, "template = 'a photo, {}.'\n[negatives]\nhat = 'a bare head'\n")
+    negatives = build_negative_prompts(MARS, source)
+    assert negatives[4] == "a photo, a bare head."
+    assert negatives[3] == "a photo, no backpack."
+    assert build_prompts(MARS, source)[4] == "a photo, a hat."
 
 
 def write(tmp_path: Path, text: str | bytes) -> str:
@@ -62,6 +89,10 @@ def test_an_empty_file_is_the_papers_prompts(tmp_path: Path) -> None:
         ("phrases = 3", r"\[phrases\] must map output names to texts"),
         ("[phrases]\nhat = 3", r"\[phrases\] must map output names to texts"),
         ("[phrases]\nhats = 'a hat'", r"unknown output 'hats'; did you mean 'hat'\?"),
+        ("[negatives]\nhats = 'no hat'", r"\[negatives\]: unknown 0/1 output 'hats'; did you mean 'hat'\?"),
+        ("[negatives]\n'age old' = 'young'", r"\[negatives\]: unknown 0/1 output 'age old'; valid are: "),
+        ("[negatives]\nhat = ''", r"\[negatives\] must map output names to texts"),
+        ("negatives = 3", r"\[negatives\] must map output names to texts"),
         ("[phrase]\nhat = 'a cap'", r"unknown key 'phrase'; did you mean 'phrases'\?"),
         ("template = ", r"own\.toml is no TOML"),
         (b"template = '\xe9 {}'", r"own\.toml is no TOML"),

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vpar_cache.errors import CacheError
-from vpar_cache.runs import new_run_folder, refuse_finished, write_predictions
+from vpar_cache.runs import Predictions, new_run_folder, refuse_finished, write_predictions
 
 
 def test_a_folder_appears_only_when_its_block_succeeds(tmp_path: Path) -> None:
@@ -22,6 +22,19 @@ def test_a_folder_appears_only_when_its_block_succeeds(tmp_path: Path) -> None:
         (partial / "run.json").write_text("{}")
         assert not folder.exists()
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["a"]
+
+
+def test_what_a_killed_process_left_holds_nobody_up_and_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container, where every process has the same number."""
+    monkeypatch.setattr("os.getpid", lambda: 7)
+    killed = new_run_folder(tmp_path / "a")
+    (killed.__enter__() / "run.json").write_text("{}")  # and never left
+    (tmp_path / ".b.7-0123abcd.partial").mkdir()  # of another run
+    with new_run_folder(tmp_path / "a") as partial:
+        (partial / "run.json").write_text("{}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".b.7-0123abcd.partial", "a"]
 
 
 def test_a_failed_overwrite_leaves_the_old_run(tmp_path: Path) -> None:
@@ -49,9 +62,15 @@ def test_a_folder_of_something_else_is_never_overwritten(tmp_path: Path) -> None
 
 def test_predictions_round_trip(tmp_path: Path) -> None:
     probabilities = np.random.default_rng(0).random((3, 4), dtype=np.float32)
-    labels = np.eye(3, 4, dtype=np.uint8)
-    write_predictions(tmp_path / "p.parquet", ["a", "b", "ü"], ["test"] * 3, probabilities, labels)
+    labels, quality = np.eye(3, 4, dtype=np.uint8), np.eye(3, 2, dtype=np.uint8)
+    people, cameras, frames = (np.array(values, np.int32) for values in ((5, -1, 7), (1, 2, 6), (2, 920, 60)))
+    given = Predictions(["a", "b", "ü"], ["test"] * 3, people, cameras, frames, quality, probabilities, labels)
+    write_predictions(tmp_path / "p.parquet", given)
     rows = pq.read_table(tmp_path / "p.parquet").to_pylist()
     assert [row["tracklet_id"] for row in rows] == ["a", "b", "ü"]
+    assert [row["person_id"] for row in rows] == [5, -1, 7]
+    assert [row["camera_id"] for row in rows] == [1, 2, 6]
+    assert [row["num_frames"] for row in rows] == [2, 920, 60]
+    np.testing.assert_array_equal([row["quality"] for row in rows], quality)
     np.testing.assert_array_equal(np.array([row["probabilities"] for row in rows], np.float32), probabilities)
     np.testing.assert_array_equal([row["labels"] for row in rows], labels)

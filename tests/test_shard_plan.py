@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,32 @@ def test_a_signature_sees_touched_resized_and_missing_files(on_disk: ShardTask, 
     (tmp_path / "001.jpg").unlink()
     seen.append(file_signature(on_disk))
     assert len(set(seen)) == 4
+
+
+def test_a_signature_sees_a_file_replaced_by_one_of_the_same_size_and_time(
+    on_disk: ShardTask, tmp_path: Path
+) -> None:
+    """As an archive unpacked again does that keeps times, or one that has none."""
+    before = file_signature(on_disk)
+    stat, other = (tmp_path / "001.jpg").stat(), tmp_path / "other.jpg"
+    other.write_bytes(b"gepj")
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    other.replace(tmp_path / "001.jpg")
+    after = (tmp_path / "001.jpg").stat()
+    assert (after.st_size, after.st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    assert file_signature(on_disk) != before
+
+
+@pytest.mark.parametrize("field", ["st_size", "st_mtime_ns", "st_ctime_ns"])
+def test_a_signature_sees_each_field_by_itself(
+    field: str, on_disk: ShardTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = {"st_size": 4, "st_mtime_ns": 5, "st_ctime_ns": 6}
+    signatures = set()
+    for changed in (stat, {**stat, field: 7}):
+        monkeypatch.setattr(Path, "stat", lambda path, now=changed: SimpleNamespace(**now))
+        signatures.add(file_signature(on_disk))
+    assert len(signatures) == 2
 
 
 # --- the memory of sources ---

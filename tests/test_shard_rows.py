@@ -25,7 +25,7 @@ HEADER = {"visual_config": {}, "visual_fingerprint": "0" * 64, "weights": "rando
 @pytest.fixture(scope="module")
 def encoder(tiny_backbone: str) -> Encoder:
     return Encoder(
-        tiny_backbone, "random:0", device=torch.device("cpu"), precision="fp32", normalize="clip", offline=True
+        tiny_backbone, "random:0", device=torch.device("cpu"), precision="fp32", normalize="own", offline=True
     )
 
 

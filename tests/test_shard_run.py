@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from vpar_cache import cache_format as fmt
+from vpar_cache import encoder as encoder_module
 from vpar_cache import shard_run
+from vpar_cache.backbones import open_clip_vit
 from vpar_cache.config import ExtractConfig
 from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError, DataError
@@ -216,3 +219,60 @@ def test_shards_that_no_task_has_are_removed_and_nothing_else(
     assert sorted(path.name for path in folder.iterdir()) == [
         ".seen", "mine.h5", "shard-00000.h5", "shard-00001.h5"
     ]  # fmt: skip
+
+
+# --- an encoder for each device ---
+
+
+@pytest.fixture
+def two_devices(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """Two names, so that each has an encoder of its own."""
+    monkeypatch.setattr(shard_run, "resolve_device", lambda name: torch.device("cpu"))
+    return ("cuda:0", "cuda:1")
+
+
+def test_all_writers_compute_what_the_fingerprint_says(
+    two_devices: tuple[str, str],
+    extract_config: Make,
+    dataset: Dataset,
+    encoder: Encoder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where `auto` would come to something else on the second device, as with GPUs of two generations."""
+    made: list[str] = []
+    resolve = encoder_module.resolve_precision
+
+    def by_turns(precision: str, device: torch.device) -> str:
+        made.append(resolve(("fp32", "bf16")[len(made) % 2] if precision == "auto" else precision, device))
+        return made[-1]
+
+    monkeypatch.setattr(encoder_module, "resolve_precision", by_turns)
+    config = extract_config(tmp_path / "two.h5", precision="auto", devices=two_devices)
+    found = run_of(config, dataset, make_encoder(config, "cuda:0")).run()
+    assert made == ["fp32", "fp32"]
+    wanted = run_of(extract_config(tmp_path / "one.h5"), dataset, encoder).run()
+    assert [header.seal for header in found] == [header.seal for header in wanted]
+
+
+def test_weights_that_change_between_two_writers_are_refused(
+    two_devices: tuple[str, str],
+    extract_config: Make,
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Any] = []
+    build = open_clip_vit._build
+
+    def another_each_time(backbone: str) -> Any:
+        made.append(build(backbone))
+        with torch.no_grad():
+            made[-1].visual.ln_post.bias.fill_(len(made))
+        return made[-1]
+
+    monkeypatch.setattr(open_clip_vit, "_build", another_each_time)
+    config = extract_config(tmp_path / "two.h5", devices=two_devices)
+    with pytest.raises(CacheError, match=r"weights random:0 have changed while they were read for cuda:1; run"):
+        run_of(config, dataset, make_encoder(config, "cuda:0")).run()
+    assert len(made) == 2

@@ -15,6 +15,7 @@ from small_caches import (
     FRAMES,
     SCHEMA,
     SHARD_ROWS,
+    TEXT_DIM,
     TOKENS,
     VIEWS,
     VISUAL_CONFIG,
@@ -60,11 +61,14 @@ def test_the_small_fields_are_plain_datasets_of_their_types(cache: SmallCache) -
             ("person_id", (n,), "<i4"),
             ("camera_id", (n,), "<i4"),
             ("num_frames", (n,), "<i4"),
-            ("text/embeddings", (a, DIM), "<f4"),
+            ("text/embeddings", (a, TEXT_DIM), "<f4"),
+            ("text/negative", (a, TEXT_DIM), "<f4"),
         ):
             assert (file[name].shape, file[name].dtype) == (shape, np.dtype(dtype)), name
         np.testing.assert_array_equal(file["person_id"][()], contents.person_ids)
         np.testing.assert_array_equal(file["text/embeddings"][()], contents.text_embeddings)
+        np.testing.assert_array_equal(file["text/negative"][()], contents.negative_embeddings)
+        assert file["text/negative_prompt"].asstr()[()].tolist() == ["kein Hut", "", "", ""]
         assert file["tracklet_id"].asstr()[()].tolist() == contents.tracklet_ids
         assert file["split"].asstr()[()].tolist() == contents.splits
         assert file["text/prompt"].asstr()[()].tolist() == ["ein Hut", "前", "side", "back"]

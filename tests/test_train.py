@@ -23,7 +23,7 @@ from vpar_cache.metrics import score_block
 from vpar_cache.splits import choose_rows
 from vpar_cache.train import TrainResult, train_model
 from vpar_cache.train_config import TrainConfig
-from vpar_cache.trainer import Trainer, _positive_negative_weights
+from vpar_cache.trainer import Trainer
 
 
 @pytest.fixture
@@ -142,13 +142,6 @@ def test_every_variant_trains(run: Any, changes: dict[str, Any]) -> None:
 
 def test_a_single_row_left_over_is_no_batch_of_its_own_under_logit_norm(run: Any) -> None:
     run(logit_norm=True, batch_size=11, protocol="paper")  # 12 train rows
-
-
-def test_weighted_loss_weighs_elements_by_their_train_rate() -> None:
-    labels = torch.tensor([[1, 0], [0, 0], [0, 0], [0, 1]])
-    weights = _positive_negative_weights("weighted", labels)
-    expected = torch.tensor([[np.exp(0.75)] * 2, [np.exp(0.25)] * 2], dtype=torch.float32)
-    torch.testing.assert_close(weights, expected)
 
 
 def test_random_weights_are_marked_in_the_run_and_in_the_model(run: Any) -> None:

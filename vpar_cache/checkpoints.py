@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vpar_cache.config import canonical_json
 from vpar_cache.errors import CacheError
-from vpar_cache.files import atomic_path
+from vpar_cache.files import atomic_path, remove_leftovers
 
 SECONDS_BETWEEN = 10.0
 """At most so much finished work is lost, and at most so often is a file written."""
@@ -45,11 +45,16 @@ class Checkpoint:
     """The bit generator's state that shuffles the rows."""
 
 
+def checkpoint_path(runs: Path, name: str) -> Path:
+    """Where an interrupted run of that name left its state."""
+    return runs / f".{name}.checkpoint"
+
+
 class CheckpointFile:
     """`.NAME.checkpoint` in the runs folder, for one run with one set of settings."""
 
     def __init__(self, runs: Path, name: str, run_fingerprint: str) -> None:
-        self.path = runs / f".{name}.checkpoint"
+        self.path = checkpoint_path(runs, name)
         self._fingerprint = run_fingerprint
         self._saved_at = time.monotonic()
 
@@ -110,8 +115,9 @@ class CheckpointFile:
         self._saved_at = time.monotonic()
 
     def remove(self) -> None:
-        """When the run is finished, or starts anew."""
+        """When the run is finished, or starts anew; with what a killed process left of writing it."""
         self.path.unlink(missing_ok=True)
+        remove_leftovers(self.path)
 
 
 def _digest(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:

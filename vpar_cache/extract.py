@@ -28,13 +28,15 @@ from vpar_cache.features import read_index
 from vpar_cache.files import plain_failures, remove_leftovers, write_text
 from vpar_cache.interrupts import no_lost_interrupts
 from vpar_cache.lock import sole_writer
-from vpar_cache.prompts import build_prompts
+from vpar_cache.prompts import build_negative_prompts, build_prompts
+from vpar_cache.rendering import csv_cell
 from vpar_cache.shard_headers import ShardHeader
 from vpar_cache.shard_run import SHOWN_LEFT_OUT, Say, ShardRun, make_encoder
 from vpar_cache.shards import IndexContents, ShardEntry, write_index
-from vpar_cache.tables import csv_cell
 from vpar_cache.tracklets.loaders import load_dataset
 from vpar_cache.tracklets.tracklet import SPLITS, Dataset, LeftOut
+
+Embeddings = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def _extract(
         shards_computed=len(headers) - run.kept,
         skipped=skipped,
         precision=encoder.precision,
-        random_weights=config.weights.startswith("random:"),
+        random_weights=encoder.weights_name.startswith("random:"),
         seconds=time.monotonic() - started,
     )
 
@@ -200,24 +202,42 @@ def _write_index(
 def _text_fields(config: ExtractConfig, dataset: Dataset, encoder: Encoder) -> dict[str, Any]:
     """The fields of IndexContents about text. Embeddings are computed only when their fingerprint changed."""
     prompts = build_prompts(dataset.schema, config.prompts)
-    text_config: dict[str, Any] = {**encoder.text_identity(), "prompts": list(prompts)}
+    negatives = build_negative_prompts(dataset.schema, config.prompts)
+    text_config: dict[str, Any] = {
+        **encoder.text_identity(),
+        "prompts": list(prompts),
+        "negative_prompts": list(negatives),
+    }
     text_fingerprint = fingerprint(text_config)
-    embeddings = _known_embeddings(config, text_fingerprint)
+    embeddings, negative_embeddings = _known_embeddings(config, text_fingerprint) or _embedded(
+        encoder, prompts, negatives
+    )
     return {
         "prompts": prompts,
+        "negative_prompts": negatives,
         "text_config": text_config,
         "text_fingerprint": text_fingerprint,
-        "text_embeddings": encoder.encode_text(prompts) if embeddings is None else embeddings,
+        "text_embeddings": embeddings,
+        "negative_embeddings": negative_embeddings,
     }
 
 
-def _known_embeddings(config: ExtractConfig, text_fingerprint: str) -> NDArray[np.float32] | None:
-    """(A, D): those of the index that is already there, when they are the same."""
+def _embedded(encoder: Encoder, prompts: Sequence[str], negatives: Sequence[str]) -> Embeddings:
+    """(A, Dt) twice: the prompts, and their negatives with zeros where there is none."""
+    present = [row for row, negative in enumerate(negatives) if negative]
+    both = encoder.encode_text((*prompts, *(negatives[row] for row in present)))
+    embeddings = both[: len(prompts)]
+    negative_embeddings = np.zeros_like(embeddings)
+    negative_embeddings[present] = both[len(prompts) :]
+    return embeddings, negative_embeddings
+
+
+def _known_embeddings(config: ExtractConfig, text_fingerprint: str) -> Embeddings | None:
+    """Those of the index that is already there, when they are the same."""
     try:
         fields = read_index(config.out).fields
         if fields["text_fingerprint"] == text_fingerprint:
-            embeddings: NDArray[np.float32] = fields["text"]
-            return embeddings
+            return fields["text"], fields["text_negative"]
     except (CacheError, UserError):
         pass  # no index yet, or a damaged one: it is about to be written
     return None

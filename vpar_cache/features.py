@@ -69,8 +69,16 @@ class Features:
     quality: NDArray[np.uint8]
     """(N, Q)"""
     text: NDArray[np.float32]
-    """(A, D)"""
+    """(A, Dt): Dt is the width of the text encoder, which need not be that of the tokens."""
+    text_negative: NDArray[np.float32]
+    """(A, Dt): what says that the label is 0; zeros for outputs of a choice."""
     prompts: tuple[str, ...]
+    negative_prompts: tuple[str, ...]
+    """(A,) \"\" for outputs of a choice."""
+    grid: tuple[int, int]
+    """Rows and columns of the tokens that stand for places in the image."""
+    prefix_tokens: int
+    """Tokens before those; prefix_tokens + rows * columns = tokens."""
     arrays: dict[str, RowArray]
     """The big float16 arrays by name; `visual` is always there."""
 
@@ -165,7 +173,9 @@ def _read_open_index(file: h5py.File, path: Path, size: int, seal: str) -> Index
     shapes = {name: _virtual_shape(file, name, path) for name in fmt.BIG_ARRAYS if has_child(file, name)}
     if fmt.VISUAL not in shapes or len(shapes[fmt.VISUAL]) != 3:
         raise CacheError(f"{where} has no /visual of three dimensions; extract it again")
-    dim = shapes[fmt.VISUAL][2]
+    visual_config = read_json(meta, "visual_config", dict, size, where)
+    grid, prefix_tokens = _read_layout(visual_config, shapes[fmt.VISUAL][1], where)
+    embeddings = read_array(text, "embeddings", "<f4", (a, None), size, where)  # (A, Dt)
     fields = {
         "dataset": read_attribute(file, "dataset", str, where),
         "schema": schema,
@@ -173,7 +183,7 @@ def _read_open_index(file: h5py.File, path: Path, size: int, seal: str) -> Index
         "seal": seal,
         "visual_fingerprint": read_attribute(file, "visual_fingerprint", str, where),
         "text_fingerprint": read_attribute(file, "text_fingerprint", str, where),
-        "visual_config": read_json(meta, "visual_config", dict, size, where),
+        "visual_config": visual_config,
         "text_config": read_json(meta, "text_config", dict, size, where),
         "environments": read_json(meta, "environment", list, size, where),
         "shards": read_shard_table(file, path, size, shapes, ids, splits),
@@ -184,11 +194,28 @@ def _read_open_index(file: h5py.File, path: Path, size: int, seal: str) -> Index
         "num_frames": read_array(file, "num_frames", "<i4", (n,), size, where),
         "labels": read_array(file, "labels", "u1", (n, a), size, where),
         "quality": read_array(file, "quality", "u1", (n, len(schema.quality)), size, where),
-        "text": read_array(text, "embeddings", "<f4", (a, dim), size, where),
+        "text": embeddings,
+        "text_negative": read_array(text, "negative", "<f4", embeddings.shape, size, where),
         "prompts": tuple(read_texts(text, "prompt", a, size, where)),
+        "negative_prompts": tuple(read_texts(text, "negative_prompt", a, size, where)),
+        "grid": grid,
+        "prefix_tokens": prefix_tokens,
     }
     _check_values(fields, where)
     return Index(fields, shapes)
+
+
+def _read_layout(visual_config: Mapping[str, Any], tokens: int, where: str) -> tuple[tuple[int, int], int]:
+    """`grid` and `prefix_tokens`, which must account for every token."""
+    grid, prefix = visual_config.get("grid"), visual_config.get("prefix_tokens")
+    numbers = (prefix, *grid) if isinstance(grid, list) else ()
+    whole = [number for number in numbers if type(number) is int and number >= 0]
+    if len(whole) == len(numbers) == 3 and whole[0] + whole[1] * whole[2] == tokens:
+        return (whole[1], whole[2]), whole[0]
+    raise CacheError(
+        f"{where}: prefix_tokens {str(prefix)[:60]} and grid {str(grid)[:60]} do not make {tokens} tokens; "
+        "extract the cache again"
+    )
 
 
 def _check_values(fields: Mapping[str, Any], where: str) -> None:
@@ -203,6 +230,7 @@ def _check_values(fields: Mapping[str, Any], where: str) -> None:
         ("labels", (fields["labels"] <= 1).all(), "0 or 1"),
         ("quality", (fields["quality"] <= 1).all(), "0 or 1"),
         ("text", np.isfinite(fields["text"]).all(), "finite"),
+        ("text_negative", np.isfinite(fields["text_negative"]).all(), "finite"),
     ):
         if not fits:
             raise CacheError(f"{where}: {name} must be {rule}; extract the cache again")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,14 +45,7 @@ def decide(probabilities: NDArray[np.float32], schema: Schema, threshold: float)
 
 def draw_cases(cases: Sequence[Case], schema: Schema, threshold: float, title: str, path: Path) -> Path:
     """Write a PNG with a row a case: its frames, then every group's prediction; wrong ones show the truth."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("pictures need matplotlib; install vpar-cache[figures]") from error
-    figure = Figure(figsize=(7.2, 2.35 * len(cases) + 0.4), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=9)
+    figure = _figure(7.2, 2.35 * len(cases) + 0.4, title)
     parts = figure.subfigures(len(cases), 1, squeeze=False)[:, 0]
     for part, case in zip(parts, cases, strict=True):
         pictures, words = part.subplots(1, 2)
@@ -74,6 +68,57 @@ def draw_cases(cases: Sequence[Case], schema: Schema, threshold: float, title: s
                 color=_RIGHT if right else _WRONG,
                 weight="normal" if right else "bold",
             )
+    return _save(figure, path)
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """Where an output looked, of one tracklet."""
+
+    name: str
+    """The output, with its probability and truth."""
+    weights: NDArray[np.float32]
+    """(rows, columns) of the patches."""
+
+
+def draw_attention(
+    rows: Sequence[tuple[str, NDArray[np.uint8], Sequence[AttentionMap]]], title: str, path: Path
+) -> Path:
+    """Write a PNG with a row a tracklet: its frame (S, S, 3) as the encoder sees it, then a map an output over it.
+
+    Each map runs from its own least to its own greatest weight, dark to bright (cividis, which looks the same to
+    people who see no red or green); the frame lies under it in gray.
+    """
+    columns = 1 + max(len(maps) for _, _, maps in rows)
+    figure = _figure(1.9 * columns, 2.15 * len(rows) + 0.4, title)
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, frame, maps) in zip(axes, rows, strict=True):
+        for axis in line:
+            axis.set_axis_off()
+        line[0].imshow(frame)
+        line[0].set_title(name, fontsize=7)
+        for axis, one in zip(line[1:], maps, strict=False):
+            extent = (0, frame.shape[1], frame.shape[0], 0)
+            axis.imshow(frame.mean(axis=2), cmap="gray", extent=extent)
+            axis.imshow(one.weights, cmap="cividis", alpha=0.65, extent=extent, interpolation="nearest")
+            axis.set_title(one.name, fontsize=6.5)
+    return _save(figure, path)
+
+
+def _figure(width: float, height: float, title: str) -> Any:
+    """In inches. UserError where matplotlib is not installed."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UserError("pictures need matplotlib; install vpar-cache[figures]") from error
+    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def _save(figure: Any, path: Path) -> Path:
     with atomic_path(path) as partial:
         figure.savefig(partial, format="png")
     return path

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,8 +29,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Order: write, fsync, rename, fsync the folder. A crash leaves the old file or the new one, never a
     mixture; at worst a leftover, see `remove_leftovers`. A write that fails, the block's too, is a CacheError.
     """
-    # The token, since processes of two hosts or containers may have the same number.
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
+    partial = partial_path(path)
     with plain_failures(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -41,13 +41,23 @@ def atomic_path(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
+def partial_path(path: Path) -> Path:
+    """A new temporary name beside `path`, which `remove_leftovers` knows."""
+    # The token, since processes of two hosts or containers may have the same number.
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
+
+
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left of writing `path`. Nobody else may be writing it meanwhile."""
+    """Remove what killed processes left of writing `path`, a file or a folder. Nobody else may be writing it
+    meanwhile."""
     leftover = re.compile(re.escape(f".{path.name}.") + rf"\d+-[0-9a-f]{{8}}\{PARTIAL_SUFFIX}")
     if path.parent.is_dir():
         for found in path.parent.iterdir():
             if leftover.fullmatch(found.name):
-                found.unlink(missing_ok=True)
+                if found.is_dir() and not found.is_symlink():
+                    shutil.rmtree(found)
+                else:
+                    found.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from errno import ELOOP
@@ -18,6 +18,8 @@ from vpar_cache.frames import apply_jitter, decode_frame
 from vpar_cache.shard_plan import Source, digest_source
 
 MAX_FILE_BYTES = 64 << 20
+PIECE_FRAMES = 16
+"""Where all frames of a tracklet are taken: how many one thread decodes before the next may share the work."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,12 +37,62 @@ class LoadedTracklet:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive frames of a tracklet that is taken whole: it may have too many to hold at once."""
+
+    source: Source
+    names: tuple[str, ...]
+    last: bool
+
+
+@dataclass(frozen=True)
+class LoadedPiece:
+    """Decoded frames of a piece, or the reason why there are none."""
+
+    piece: Piece
+    hashes: list[str]
+    """Of the files' contents, for digest_source."""
+    frames: NDArray[np.uint8] | None
+    """(t, S, S, 3), not jittered"""
+    reason: str = ""
+
+
+def cut(source: Source, length: int) -> Iterator[Piece]:
+    """The pieces of a tracklet, each of `length` frames, the last of what is left."""
+    names = source.files()
+    for start in range(0, len(names), length):
+        yield Piece(source, names[start : start + length], last=start + length >= len(names))
+
+
+def load_piece(piece: Piece, size: int, resize: str) -> LoadedPiece:
+    """Read and decode a piece; a bad frame gives a reason, not an exception."""
+    frames, hashes, reason = _load(piece.source, piece.names, size, resize)
+    stacked = None if reason else np.stack([frames[name] for name in piece.names])
+    return LoadedPiece(piece, hashes, stacked, reason)
+
+
 def load_tracklet(source: Source, size: int, resize: str) -> LoadedTracklet:
     """Read and decode every frame that the draws need; a bad one gives a reason, not an exception."""
+    frames, hashes, reason = _load(source, source.files(), size, resize)
+    digest = digest_source(source, hashes)
+    if reason:
+        return LoadedTracklet(source, digest, None, reason)
+    draws = [
+        np.stack([frames[n] if d.jitter is None else apply_jitter(frames[n], d.jitter) for n in d.frames])
+        for d in source.draws
+    ]  # each (T, S, S, 3)
+    return LoadedTracklet(source, digest, np.stack(draws))
+
+
+def _load(
+    source: Source, names: Sequence[str], size: int, resize: str
+) -> tuple[dict[str, NDArray[np.uint8]], list[str], str]:
+    """Frames by name, the hash of each file, and the reason why frames are missing."""
     frames: dict[str, NDArray[np.uint8]] = {}
     hashes: list[str] = []
     reason = ""
-    for name in source.files():
+    for name in names:
         try:
             data = _read(source, name)
         except OSError as error:
@@ -61,14 +113,7 @@ def load_tracklet(source: Source, size: int, resize: str) -> LoadedTracklet:
                     f"{source.tracklet.folder / name}: decoding it failed ({type(error).__name__}: {error}); save "
                     "the image anew, or run the same command again with --debug: finished shards are kept"
                 ) from error
-    digest = digest_source(source, hashes)
-    if reason:
-        return LoadedTracklet(source, digest, None, reason)
-    draws = [
-        np.stack([frames[n] if d.jitter is None else apply_jitter(frames[n], d.jitter) for n in d.frames])
-        for d in source.draws
-    ]  # each (T, S, S, 3)
-    return LoadedTracklet(source, digest, np.stack(draws))
+    return frames, hashes, reason
 
 
 def hash_tracklet(source: Source) -> str:

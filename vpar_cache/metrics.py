@@ -141,12 +141,12 @@ def _check_groups(groups: Groups, num_outputs: int) -> None:
         )
 
 
-def _check_threshold(threshold: float) -> None:
+def check_threshold(threshold: float) -> None:
     if not (math.isfinite(threshold) and 0 <= threshold <= 1):
         raise UserError(f"threshold {threshold} must lie in 0 to 1; the paper's is {VTF_THRESHOLD}")
 
 
-def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
+def ratio(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
     """Elementwise, 0 where the denominator is empty (the numerator is 0 there too)."""
     return np.asarray(numerator, np.float64) / np.maximum(denominator, 1)
 
@@ -160,7 +160,7 @@ def mean_accuracy(predictions: Bools, labels: ArrayLike) -> NDArray[np.float64]:
     positives = truth.sum(axis=0)  # (A,)
     hits = (predictions & truth).sum(axis=0)
     rejections = len(truth) - (predictions | truth).sum(axis=0)
-    return (_ratio(hits, positives) + _ratio(rejections, len(truth) - positives)) / 2
+    return (ratio(hits, positives) + ratio(rejections, len(truth) - positives)) / 2
 
 
 def _mean_over_groups(groups: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -184,9 +184,9 @@ def _vtf(predictions: Bools, truth: Bools, groups: Groups, threshold: float) -> 
         hits, predicted, actual = (x[:, columns].sum(axis=axis) for x in (both, predictions, truth))
         scores[name] = _with_f1_of_means(
             {
-                "precision": float(_ratio(hits, predicted).mean()),
-                "recall": float(_ratio(hits, actual).mean()),
-                "f1": float(_ratio(2 * hits, predicted + actual).mean()),
+                "precision": float(ratio(hits, predicted).mean()),
+                "recall": float(ratio(hits, actual).mean()),
+                "f1": float(ratio(2 * hits, predicted + actual).mean()),
                 "mA": float(output_accuracy[columns].mean()),
             }
         )
@@ -203,11 +203,11 @@ def vtf_scores(probabilities: ArrayLike, labels: ArrayLike, groups: Groups, thre
     Raises DataError for arrays (N, A) that do not fit, UserError for a threshold outside 0 to 1.
     """
     p, truth = check_inputs(probabilities, labels, groups)
-    _check_threshold(threshold)
+    check_threshold(threshold)
     return _vtf(p > p.dtype.type(threshold), truth, groups, threshold)
 
 
-def _classes(values: NDArray[Any], threshold: float) -> tuple[NDArray[np.intp], int]:
+def classes(values: NDArray[Any], threshold: float) -> tuple[NDArray[np.intp], int]:
     """(N, K) of one group -> the class of each tracklet (N,), the first of equals, and how many there are."""
     if values.shape[1] == 1:
         return (values[:, 0] > values.dtype.type(threshold)).astype(np.intp), 2
@@ -226,15 +226,15 @@ def videopar_scores(
     for a threshold outside 0 to 1.
     """
     p, truth = check_inputs(probabilities, labels, groups, one_class=True)
-    _check_threshold(threshold)
+    check_threshold(threshold)
     scores: dict[str, Mapping[str, float]] = {}
     for name, columns in groups:
-        predicted, num_classes = _classes(p[:, columns], threshold)
-        actual, _ = _classes(truth[:, columns].astype(np.float64), VIDEOPAR_THRESHOLD)
+        predicted, num_classes = classes(p[:, columns], threshold)
+        actual, _ = classes(truth[:, columns].astype(np.float64), VIDEOPAR_THRESHOLD)
         counts = np.bincount(actual * num_classes + predicted, minlength=num_classes**2)
         confusion = counts.reshape(num_classes, num_classes)  # (true class, predicted class)
         hits = confusion.diagonal()
-        f1 = _ratio(2 * hits, confusion.sum(axis=0) + confusion.sum(axis=1))
+        f1 = ratio(2 * hits, confusion.sum(axis=0) + confusion.sum(axis=1))
         scores[name] = {"f1": float(f1.mean()), "accuracy": float(hits.sum() / len(p))}
     return ProtocolScores("videopar", float(threshold), scores, _mean_over_groups(scores))
 
@@ -251,7 +251,7 @@ def best_threshold(
     if not thresholds:
         raise UserError("0 candidate thresholds: there must be at least one; give a grid from 0 to 1")
     for threshold in thresholds:
-        _check_threshold(threshold)
+        check_threshold(threshold)
     f1 = [_vtf(p > p.dtype.type(t), truth, groups, t).average["f1"] for t in thresholds]
     return float(thresholds[int(np.argmax(f1))])
 

@@ -7,30 +7,20 @@ published rows appear beside runs on the paper's test split alone.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib import resources
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vpar_cache.metrics import VTF_THRESHOLD, ProtocolScores
+from vpar_cache.html_page import Part
+from vpar_cache.metrics import ProtocolScores
+from vpar_cache.published import published_scores
+from vpar_cache.report_details import Named, all_details, report_details
+from vpar_cache.report_tables import Section, System
 from vpar_cache.run_scores import SELECTED, THRESHOLDS, RunScores, find_runs, read_run
-from vpar_cache.tables import PROTOCOL_NOTES, Block, Notes, Table, long_rows, percent, percents
+from vpar_cache.sheets import Details
+from vpar_cache.tables import PROTOCOL_NOTES, Block, Notes, long_rows, percents
 
-_METRICS = {"Precision": "precision", "Recall": "recall", "F1": "f1"}  # published.csv to ours
-_TABLE_1 = {
-    "vtf P": ("vtf", "precision"),
-    "vtf R": ("vtf", "recall"),
-    "vtf F1": ("vtf", "f1"),
-    "videopar F1": ("videopar", "f1"),
-    "videopar acc": ("videopar", "accuracy"),
-}
-_TABLE_2 = {
-    "vtf": f"vtf, probability > {VTF_THRESHOLD}",
-    "videopar": "videopar",
-    SELECTED: "vtf at a threshold chosen on validation people",
-}
 _PUBLISHED_NOTE = (
     "published: copied from the paper, not re-run here; 3DCNN, CNN-RNN and VideoPAR are videopar, the others "
     "vtf. The paper's Table 2 sets F1 of both side by side; here they never share a column. Its Improvements "
@@ -43,87 +33,10 @@ _MARS_CAVEAT = (
     "MARS: under vtf the prior of the whole train split already scores top length 97.00, bottom type 93.35 "
     "and motion 89.69; read the paper's 97.26, 97.21 and 93.50 against that."
 )
+_INTERVAL_NOTE = (
+    "95 %: percentile bootstrap over the test people with all their tracklets; other training seeds are not in it."
+)
 _RANDOM_CAVEAT = "random weights: the encoder was not trained, so these numbers say nothing about the method."
-
-
-@dataclass(frozen=True)
-class System:
-    """One row of Table 1: a published method, a prior or a run, with its scores by protocol."""
-
-    name: str
-    source: str
-    """published, prior or run."""
-    scores: Mapping[str, ProtocolScores]
-    weights: str = ""
-    random_weights: bool = False
-
-    def label(self, protocol: str) -> str:
-        """The name with what must be known beside each of its numbers under `protocol`."""
-        details = ["random weights"] if self.random_weights else []
-        if protocol == SELECTED:
-            chosen = " chosen on validation people" if self.source == "run" else ""
-            details.append(f"threshold {self.scores[SELECTED].threshold:g}{chosen}")
-        return f"{self.name} ({', '.join(details)})" if details else self.name
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON, scores in percent by protocol."""
-        scores = {protocol: percents(block) for protocol, block in self.scores.items()}
-        fixed = {"system": self.name, "source": self.source, "weights": self.weights}
-        return {**fixed, "random_weights": self.random_weights, "scores": scores}
-
-
-@dataclass(frozen=True)
-class Section:
-    """Systems on one split of one dataset with one schema: all that may be compared."""
-
-    dataset: str
-    groups: tuple[str, ...]
-    systems: tuple[System, ...]
-    remarks: tuple[str, ...] = ()
-
-    def blocks(self) -> list[Block]:
-        """Table 1, a Table 2 per protocol, and the remarks."""
-        blocks: list[Block] = [self._table_1(), *filter(None, map(self._table_2, _TABLE_2))]
-        return [*blocks, Notes(self.remarks)] if self.remarks else blocks
-
-    def _table_1(self) -> Table:
-        rows, sources = [], []
-        for selected in (False, True):
-            for system in self.systems:
-                # A selected threshold changes the vtf numbers only, and never shares a row with 0.45.
-                scores = {"vtf": system.scores.get(SELECTED)} if selected else system.scores
-                if any(scores.get(protocol) for protocol in THRESHOLDS):
-                    cells = (_average(scores.get(p), metric) for p, metric in _TABLE_1.values())
-                    rows.append((system.label(SELECTED if selected else "vtf"), system.source, *cells))
-                    sources.append((selected, system.source))
-        rules = frozenset(i for i in range(len(rows) - 1) if sources[i] != sources[i + 1])
-        title = f"Table 1. {self.dataset}: averages over {len(self.groups)} groups, in percent"
-        if not self.groups:
-            title = f"Table 1. {self.dataset}: averages over groups, in percent"
-        return Table(title, ("System", "Source", *_TABLE_1), tuple(rows), num_labels=2, rules=rules)
-
-    def _table_2(self, protocol: str) -> Table | None:
-        """Groups as rows, systems as columns; None where no system has scores of groups."""
-        columns = [s for s in self.systems if protocol in s.scores and s.scores[protocol].groups]
-        if not columns:
-            return None
-        header = (_header(system, protocol) for system in columns)
-        rows = [
-            (group, *(percent(s.scores[protocol].groups.get(group, {}).get("f1")) for s in columns))
-            for group in self.groups
-        ]
-        rows.append(("average", *(_average(s.scores[protocol], "f1") for s in columns)))
-        title = f"Table 2. {self.dataset}: F1 of each group under {_TABLE_2[protocol]}, in percent"
-        return Table(title, ("Group", *header), tuple(rows), rules=frozenset({len(self.groups) - 1}))
-
-
-def _average(scores: ProtocolScores | None, metric: str) -> str:
-    return percent(scores.average.get(metric) if scores else None)
-
-
-def _header(system: System, protocol: str) -> str:
-    label = system.label(protocol)
-    return f"{label}, published" if system.source == "published" else label
 
 
 @dataclass(frozen=True)
@@ -134,19 +47,37 @@ class Report:
     footnotes: tuple[str, ...]
     notes: tuple[str, ...]
     """For the user and not part of the tables: print them to stderr."""
+    details: tuple[Details, ...] = ()
+    """Where they were asked for: of single runs, then of differences between runs."""
+    runs: tuple[Named, ...] = ()
 
     def blocks(self) -> list[Block]:
-        """Tables of each section, then the footnotes."""
-        return [block for section in self.sections for block in section.blocks()] + [Notes(self.footnotes)]
+        """Tables of each section, then the details, then the footnotes."""
+        blocks = [block for section in self.sections for block in section.blocks()]
+        return [*blocks, *(block for one in self.details for block in one.blocks()), Notes(self.footnotes)]
+
+    def parts(self) -> list[Part]:
+        """The same blocks, under the headings of a page."""
+        parts = [Part(section.dataset, section.blocks()) for section in self.sections]
+        for details in self.details:
+            title = details.system if details.source == "comparison" else f"Details of {details.system}"
+            parts.append(Part(title, details.blocks()))
+        return [*parts, Part("How to read the numbers", [Notes(self.footnotes)])]
+
+    def with_all_details(self) -> Report:
+        """What a page shows: it has room for everything. What is left out is in the notes."""
+        details, left_out = all_details(self.runs)
+        return replace(self, details=details, notes=(*self.notes, *left_out))
 
     def long_rows(self) -> list[dict[str, str]]:
         """One row per number (tables.LONG_COLUMNS)."""
-        return [
+        rows = [
             row
             for section in self.sections
             for s in section.systems
-            for row in long_rows(section.dataset, s.name, s.source, s.weights, s.scores)
+            for row in long_rows(section.dataset, s.name, s.source, s.weights, s.scores, s.intervals)
         ]
+        return rows + [row for details in self.details for row in details.long_rows()]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -158,14 +89,18 @@ class Report:
             }
             for section in self.sections
         ]
-        return {"unit": "percent", "sections": sections, "footnotes": list(self.footnotes)}
+        details = {"details": [one.to_dict() for one in self.details]} if self.details else {}
+        return {"unit": "percent", "sections": sections, **details, "footnotes": list(self.footnotes)}
 
 
-def build_report(run_folders: Sequence[Path], runs_root: Path) -> Report:
+def build_report(
+    run_folders: Sequence[Path], runs_root: Path, details: bool = False, compare: bool = False
+) -> Report:
     """The tables of these runs, each a folder or the name of one under `runs_root`.
 
     No run given: all finished ones under `runs_root`, by dataset and name; the unfinished are in the notes.
-    None there either: the published rows alone. Raises CacheError for a folder that is no finished run.
+    None there either: the published rows alone. `details` of each run and `compare` of each later run with the
+    first read single tracklets. Raises CacheError for a folder that is no finished run, or of other tracklets.
     """
     notes: list[str] = []
     if run_folders:
@@ -184,7 +119,11 @@ def build_report(run_folders: Sequence[Path], runs_root: Path) -> Report:
             "'vpar demo'"
         )
     sections = _sections(runs) if runs else _published_sections()
-    return Report(tuple(sections), tuple(_footnotes(sections, runs)), tuple(notes))
+    named = tuple(
+        (run, name, _system(run, name).label("vtf")) for run, name in zip(runs, _unique_names(runs), strict=True)
+    )
+    more = report_details(named, details, compare)
+    return Report(tuple(sections), tuple(_footnotes(sections, runs)), tuple(notes), more, named)
 
 
 def _footnotes(sections: Sequence[Section], runs: Sequence[RunScores]) -> list[str]:
@@ -197,6 +136,8 @@ def _footnotes(sections: Sequence[Section], runs: Sequence[RunScores]) -> list[s
         footnotes.append(_PRIOR_NOTE)
     if not runs or any(run.is_on_paper_split and run.dataset == "mars" for run in runs):
         footnotes.append(_MARS_CAVEAT)
+    if any(system.interval for section in sections for system in section.systems):
+        footnotes.append(_INTERVAL_NOTE)
     if any(run.random_weights for run in runs):
         footnotes.append(_RANDOM_CAVEAT)
     return footnotes
@@ -204,17 +145,10 @@ def _footnotes(sections: Sequence[Section], runs: Sequence[RunScores]) -> list[s
 
 def _published() -> dict[str, list[System]]:
     """The paper's rows by dataset (MARS, DUKE), in its order."""
-    values: dict[tuple[str, str, str], dict[str, dict[str, float]]] = {}
-    text = (resources.files("vpar_cache") / "published.csv").read_text("utf-8")
-    for row in csv.DictReader(text.splitlines()):
-        groups = values.setdefault((row["dataset"], row["method"], row["protocol"]), {})
-        groups.setdefault(row["group"], {})[_METRICS[row["metric"]]] = float(row["value"]) / 100
-    systems: dict[str, list[System]] = {}
-    for (dataset, method, protocol), groups in values.items():
-        average = groups.pop("average")
-        scores = ProtocolScores(protocol, THRESHOLDS[protocol], groups, average)
-        systems.setdefault(dataset, []).append(System(method, "published", {protocol: scores}))
-    return systems
+    return {
+        dataset: [System(method, "published", {scores.protocol: scores}) for method, scores in rows]
+        for dataset, rows in published_scores().items()
+    }
 
 
 def _published_sections() -> list[Section]:
@@ -254,7 +188,8 @@ def _unique_names(runs: Sequence[RunScores]) -> list[str]:
 
 
 def _system(run: RunScores, name: str) -> System:
-    return System(name, "run", run.scores, run.weights, run.random_weights)
+    kind = tuple(filter(None, (run.title, run.protocol)))
+    return System(name, "run", run.scores, run.weights, run.random_weights, kind, run.intervals)
 
 
 def _priors(runs: Sequence[RunScores], names: Sequence[str]) -> list[System]:

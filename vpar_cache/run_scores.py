@@ -17,7 +17,9 @@ from typing import Any
 from vpar_cache.errors import CacheError, VparError, nearest
 from vpar_cache.files import read_plain
 from vpar_cache.metrics import VIDEOPAR_THRESHOLD, VTF_THRESHOLD, ProtocolScores
+from vpar_cache.run_intervals import Intervals, read_intervals
 from vpar_cache.schema import SCHEMAS, Schema
+from vpar_cache.systems import system_title
 
 THRESHOLDS = {"vtf": VTF_THRESHOLD, "videopar": VIDEOPAR_THRESHOLD}
 """What every run is scored at, by protocol."""
@@ -57,6 +59,22 @@ class RunScores:
     prior: Mapping[str, ProtocolScores]
     cost: str | None
     """What an end-to-end epoch would have cost, as a sentence; None where it was not measured."""
+    model: str = ""
+    """What --model named; empty where run.json does not say."""
+    backbone: str = ""
+    protocol: str = ""
+    """strict, paper or reference: how epoch and threshold were chosen."""
+    recipe: str = ""
+    """Canonical JSON of everything that decides the run but its seed: runs of one recipe may be averaged."""
+    intervals: Intervals | None = None
+    """None for a run from before there were any."""
+    prior_rates: tuple[float, ...] | None = None
+    """Each output's frequency among all train labels: what the prior predicts."""
+
+    @property
+    def title(self) -> str:
+        """The paper's name on the paper's backbone, else the model's; empty where it is not known."""
+        return system_title(self.model, self.backbone) if self.model else ""
 
     @property
     def outputs(self) -> Outputs:
@@ -125,7 +143,20 @@ def read_run(folder: Path) -> RunScores:
         scores=_scores(metrics, "scores", schema),
         prior=_scores(metrics, "prior", schema),
         cost=_cost(run),
+        model=run.text("model"),
+        backbone=run.text("backbone"),
+        protocol=run.text("protocol"),
+        recipe=_recipe(run),
+        intervals=_intervals(metrics, schema),
+        prior_rates=_prior_rates(metrics, schema),
     )
+
+
+def read_run_record(folder: Path) -> dict[str, Any]:
+    """run.json as it stands. Raises CacheError like read_run, which also checks it."""
+    read_run(folder)
+    record: dict[str, Any] = _Fields(folder / "run.json").data
+    return record
 
 
 class _Fields:
@@ -147,6 +178,11 @@ class _Fields:
         if type(value) is not kind or (isinstance(value, str) and not value.strip()):
             raise CacheError(f"{self.path}: {key!r} is {short_repr(value)}, but must be {kind.__name__}; {_MEND}")
         return value
+
+    def text(self, key: str) -> str:
+        """Empty where it is absent or no text."""
+        value = self.data.get(key)
+        return value if isinstance(value, str) else ""
 
     def seconds(self, key: str) -> float | None:
         """A measured time; None where it is absent or no positive number."""
@@ -180,6 +216,35 @@ def _scores(metrics: _Fields, key: str, schema: Schema) -> dict[str, ProtocolSco
             raise CacheError(f"{where}: groups {found} are not the schema's {', '.join(names)}; {_MEND}")
         scores[protocol] = block
     return scores
+
+
+def _intervals(metrics: _Fields, schema: Schema) -> Intervals | None:
+    try:
+        return read_intervals(metrics.data.get("intervals"), [group.name for group in schema.groups])
+    except VparError as error:
+        raise CacheError(f"{metrics.path}: 'intervals': {error}") from error
+
+
+def _prior_rates(metrics: _Fields, schema: Schema) -> tuple[float, ...] | None:
+    if metrics.data.get("prior_rates") is None:
+        return None
+    rates = metrics.take("prior_rates", list)
+    wrong = [rate for rate in rates if type(rate) not in (int, float) or not 0 <= rate <= 1]
+    if wrong or len(rates) != schema.num_outputs:
+        found = short_repr(wrong[0]) if wrong else f"{len(rates)} numbers"
+        raise CacheError(
+            f"{metrics.path}: 'prior_rates' holds {found}, but must be a fraction for each of the schema's "
+            f"{schema.num_outputs} outputs; {_MEND}"
+        )
+    return tuple(map(float, rates))
+
+
+def _recipe(run: _Fields) -> str:
+    """What it was trained with and on; the cache's name and the machine do not matter."""
+    settings = run.data.get("settings")
+    kept = {k: v for k, v in settings.items() if k != "seed"} if isinstance(settings, dict) else {}
+    sources = {key: run.text(key) for key in ("dataset", "visual_fingerprint", "text_fingerprint")}
+    return json.dumps({**kept, **sources}, sort_keys=True)
 
 
 def _cost(run: _Fields) -> str | None:

@@ -4,17 +4,18 @@ cache/runs/NAME/
     run.json             command, settings, fingerprints, seed, versions, device, random weights or not
     model.safetensors    weights; settings and output names in its metadata
     history.parquet      one row an epoch
-    predictions.parquet  tracklet_id, split, probabilities, labels: what `vpar score` takes
-    metrics.json         both protocols, every group, and the prior's scores on the same split
+    predictions.parquet  probabilities and labels, what `vpar score` takes, and of whom, where, how long
+    metrics.json         both protocols, every group, 95 % intervals, and the prior's scores on the same split
+    card.md              the model card
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,11 @@ from torch import Tensor
 
 from vpar_cache.config import canonical_json
 from vpar_cache.errors import CacheError
-from vpar_cache.files import PARTIAL_SUFFIX, fsync_file, fsync_folder, plain_failures
+from vpar_cache.files import fsync_file, fsync_folder, partial_path, plain_failures, remove_leftovers
 
 MODEL_METADATA = "vpar"
 """The metadata entry of model.safetensors that holds everything."""
-RUN_FILES = ("run.json", "model.safetensors", "history.parquet", "predictions.parquet", "metrics.json")
+RUN_FILES = ("run.json", "model.safetensors", "history.parquet", "predictions.parquet", "metrics.json", "card.md")
 
 
 def refuse_finished(folder: Path, overwrite: bool) -> None:
@@ -51,10 +52,14 @@ def refuse_finished(folder: Path, overwrite: bool) -> None:
 
 @contextmanager
 def new_run_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder`, renamed to it when the block succeeds and removed otherwise."""
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    """A temporary folder beside `folder`, renamed to it when the block succeeds and removed otherwise.
+
+    What killed processes left of the same run goes too.
+    """
+    partial = partial_path(folder)
     with plain_failures(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
         partial.mkdir()
         try:
             yield partial
@@ -99,20 +104,39 @@ _HISTORY = pa.schema(
 )
 
 
-def write_predictions(
-    path: Path,
-    tracklet_ids: Sequence[str],
-    splits: Sequence[str],
-    probabilities: NDArray[np.float32],
-    labels: NDArray[np.uint8],
-) -> None:
-    """(n, A) probabilities and labels, lists in the schema's output order."""
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """n tracklets of a run, in the order of its cache."""
+
+    tracklet_ids: Sequence[str]
+    splits: Sequence[str]
+    """validation or test"""
+    person_ids: NDArray[np.int32]
+    """(n,)"""
+    camera_ids: NDArray[np.int32]
+    """(n,)"""
+    num_frames: NDArray[np.int32]
+    """(n,)"""
+    quality: NDArray[np.uint8]
+    """(n, Q) the dataset's own flags"""
+    probabilities: NDArray[np.float32]
+    """(n, A)"""
+    labels: NDArray[np.uint8]
+    """(n, A)"""
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """One row a tracklet; lists in the schema's order of outputs and flags."""
     table = pa.table(
         {
-            "tracklet_id": pa.array(tracklet_ids, pa.string()),
-            "split": pa.array(splits, pa.string()),
-            "probabilities": _lists(probabilities, pa.float32()),
-            "labels": _lists(labels, pa.uint8()),
+            "tracklet_id": pa.array(predictions.tracklet_ids, pa.string()),
+            "split": pa.array(predictions.splits, pa.string()),
+            "person_id": pa.array(predictions.person_ids, pa.int32()),
+            "camera_id": pa.array(predictions.camera_ids, pa.int32()),
+            "num_frames": pa.array(predictions.num_frames, pa.int32()),
+            "quality": _lists(predictions.quality, pa.uint8()),
+            "probabilities": _lists(predictions.probabilities, pa.float32()),
+            "labels": _lists(predictions.labels, pa.uint8()),
         }
     )
     pq.write_table(table, path, write_page_checksum=True)

@@ -12,20 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from vpar_cache.errors import DataError
 from vpar_cache.metrics import ProtocolScores, check_inputs, score_block
+from vpar_cache.prediction_file import matrix, read_columns, texts, tracklet_ids
 from vpar_cache.schema import Schema
 from vpar_cache.tables import PROTOCOL_NOTES, Block, Notes, Table, long_rows, percent, percents
 
 COLUMNS = ("tracklet_id", "probabilities", "labels")
-MAX_ROWS = 1_000_000
-"""Of a predictions file; the whole MARS test split has 8,062."""
 
 _TITLES = {
     "vtf P": ("vtf", "precision"),
@@ -92,9 +87,14 @@ def score_predictions(path: Path, schema: Schema) -> ScoreResult:
     """
     try:
         table, notes = _test_rows(_read(path))
-        names = _tracklet_ids(table)
-        probabilities = _matrix(table, "probabilities", names, schema)
-        labels = _matrix(table, "labels", names, schema)
+        names = tracklet_ids(table)
+        rule = (
+            f"schema {schema.name} has {schema.num_outputs} outputs; write one for each, or give the schema "
+            "with --schema"
+        )
+        probabilities, labels = (
+            matrix(table, column, names, schema.num_outputs, rule) for column in ("probabilities", "labels")
+        )
         groups = [(group.name, columns) for group, columns in schema.slices()]
         check_inputs(probabilities, labels, groups, one_class=True, names=names)
     except DataError as error:
@@ -109,29 +109,14 @@ def _read(path: Path) -> Any:
     needs = f"give a parquet file with the columns {', '.join(COLUMNS)}"
     if not path.is_file():
         raise DataError(f"no such file; {needs}")
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            present = file.schema_arrow.names
-            missing = [column for column in COLUMNS if column not in present]
-            if missing:
-                raise DataError(f"no column {missing[0]!r} among {', '.join(present) or 'none'}; {needs}")
-            if file.metadata.num_rows > MAX_ROWS:  # few bytes can stand for any number of equal rows
-                raise DataError(f"{file.metadata.num_rows} rows, but {MAX_ROWS} are the most; score it in parts")
-            table = file.read(columns=[*COLUMNS, *(["split"] if "split" in present else [])])
-            table.validate(full=True)  # text that is no UTF-8 is found here, not row by row
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"unreadable as parquet ({reason}); {needs}") from error
-    if table.num_rows == 0:
-        raise DataError("0 rows, but scores need at least one tracklet; write the predictions again")
-    return table
+    return read_columns(path, COLUMNS, ["split"], needs)
 
 
 def _test_rows(table: Any) -> tuple[Any, list[str]]:
     """The rows to score, and what to say about them."""
     if "split" not in table.column_names:
         return table, []
-    split = _texts(table, "split")
+    split = texts(table, "split")
     counts = Counter(split)
     found = ", ".join(f"{count} {name}" for name, count in counts.items())
     if len(counts) == 1:
@@ -139,41 +124,3 @@ def _test_rows(table: Any) -> tuple[Any, list[str]]:
     if "test" not in counts:
         raise DataError(f"split holds {found} rows, but of several splits only 'test' is scored; name it so")
     return table.filter(pa.array([name == "test" for name in split])), [f"only test rows scored, of {found}"]
-
-
-def _texts(table: Any, column: str) -> list[str]:
-    kind = table[column].type
-    value_kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if not (pa.types.is_string(value_kind) or pa.types.is_large_string(value_kind)):
-        raise DataError(f"column {column!r} is {kind}, but must be string; convert it")
-    texts: list[str | None] = table[column].to_pylist()
-    if None in texts:
-        raise DataError(f"row {texts.index(None)}: {column} is empty, but every row must have one; fill it in")
-    return [text for text in texts if text is not None]
-
-
-def _tracklet_ids(table: Any) -> list[str]:
-    names = _texts(table, "tracklet_id")
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise DataError(f"tracklet {name!r} stands there {count} times, but must once; keep one row of it")
-    return names
-
-
-def _matrix(table: Any, column: str, names: Sequence[str], schema: Schema) -> NDArray[np.float64]:
-    """A column of lists -> (N, A); an empty element becomes NaN, which check_inputs refuses."""
-    values = table[column].combine_chunks()
-    kind = values.type
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    numeric = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
-    if not is_list or not any(check(kind.value_type) for check in numeric):
-        raise DataError(f"column {column!r} is {kind}, but must be a list of numbers; convert it")
-    lengths = pc.list_value_length(values).fill_null(0).to_numpy()  # (N,)
-    wrong = np.flatnonzero(lengths != schema.num_outputs)
-    if len(wrong):
-        raise DataError(
-            f"tracklet {names[wrong[0]]!r} has {lengths[wrong[0]]} {column}, but schema {schema.name} has "
-            f"{schema.num_outputs} outputs; write one for each, or give the schema with --schema"
-        )
-    flat = values.flatten().cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)  # (N * A,)
-    return np.asarray(flat, np.float64).reshape(len(names), schema.num_outputs)

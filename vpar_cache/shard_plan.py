@@ -27,7 +27,7 @@ SHARD_BYTES = 52 << 20
 
 @dataclass(frozen=True)
 class Draw:
-    """T frames of a tracklet, and how they are jittered; the plain draw is not."""
+    """T frames of a tracklet, or all, and how they are jittered; the plain draw is not."""
 
     frames: tuple[str, ...]
     jitter: Jitter | None = None
@@ -71,6 +71,8 @@ def plan_shards(tracklets: Sequence[Tracklet], config: ExtractConfig, row_bytes:
 
 def _draws(tracklet: Tracklet, config: ExtractConfig) -> tuple[Draw, ...]:
     def pick(sampling: str, view: int) -> tuple[str, ...]:
+        if config.frames is None:
+            return tracklet.frames
         chosen = choose_frames(
             len(tracklet.frames), config.frames, sampling, config.seed, tracklet.tracklet_id, view
         )
@@ -97,14 +99,17 @@ def digest_shard(source_digests: Sequence[str]) -> str:
 
 
 def file_signature(task: ShardTask) -> str:
-    """blake3 over draws, sizes and times of a task's files: changes when a source was touched."""
+    """blake3 over draws, sizes and times of a task's files: changes when a source was touched or replaced.
+
+    Both times: archives and copies set a file's own time to what it was, the file system's cannot be set.
+    """
     hasher = blake3()
     for source in task.sources:
         hasher.update(f"{source.identity()}\n".encode())
         for name in source.files():
             try:
                 stat = (source.tracklet.folder / name).stat()
-                hasher.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+                hasher.update(f"{name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}\n".encode())
             except OSError as error:
                 hasher.update(f"{name} {error.errno}\n".encode())
     return hasher.hexdigest()

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from vpar_cache import cache_format as fmt
 from vpar_cache.config import ExtractConfig
 from vpar_cache.encoder import Encoder
-from vpar_cache.loading import LoadedTracklet
-from vpar_cache.shard_plan import ShardTask, digest_shard
+from vpar_cache.frames import apply_jitter
+from vpar_cache.loading import LoadedPiece, LoadedTracklet
+from vpar_cache.shard_plan import ShardTask, Source, digest_shard, digest_source
 from vpar_cache.shards import ShardContents
 
 Rows = dict[str, list[NDArray[np.float16]]]
@@ -22,13 +23,12 @@ Rows = dict[str, list[NDArray[np.float16]]]
 def row_shapes(config: ExtractConfig, encoder: Encoder) -> dict[str, tuple[int, ...]]:
     """The shape of one row of each big array that these settings store."""
     token_shape = (encoder.num_tokens, encoder.dim)  # (N, D)
-    shapes: dict[str, tuple[int, ...]] = {
-        fmt.VISUAL: token_shape,
-        fmt.FRAME_EMBEDDINGS: (config.frames, encoder.dim),
-    }
+    shapes: dict[str, tuple[int, ...]] = {fmt.VISUAL: token_shape}
+    if config.frames is not None:  # else each tracklet has its own number, which no array can hold
+        shapes[fmt.FRAME_EMBEDDINGS] = (config.frames, encoder.dim)
     if config.views:
         shapes[fmt.AUGMENTED] = (config.views, *token_shape)
-    if config.keep_frames:
+    if config.frames is not None and config.keep_frames:
         shapes[fmt.FRAME_TOKENS] = (config.frames, *token_shape)
     return shapes
 
@@ -46,9 +46,9 @@ def compute_shard(
     A batch never crosses a shard, so that a shard's bytes do not depend on its neighbours. `header` holds
     the fields of ShardContents that are the same for all shards; `done` gets the tracklets of each batch.
     """
-    per_batch = max(1, encoder.batch_frames(config.batch_size) // config.frames)  # tracklets
-    shapes = row_shapes(config, encoder)
-    rows: Rows = {name: [] for name in shapes}
+    frames = len(task.sources[0].draws[0].frames)  # T, the same for all
+    per_batch = max(1, encoder.batch_frames(config.batch_size) // frames)  # tracklets
+    rows: Rows = {name: [] for name in row_shapes(config, encoder)}
     ids: list[str] = []
     skipped: list[tuple[str, str, str]] = []
     digests: list[str] = []
@@ -63,13 +63,20 @@ def compute_shard(
                 ids.append(tracklet.tracklet_id)
         _encode_batch([item.draws for item in batch if item.draws is not None], encoder, config, rows)
         done(len(batch))
-    arrays = {
-        name: np.concatenate(parts) if (parts := rows[name]) else np.empty((0, *shape), np.float16)
-        for name, shape in shapes.items()
-    }
     return ShardContents(
-        arrays=arrays, tracklet_ids=ids, skipped=skipped, source_digest=digest_shard(digests), **header
+        arrays=_joined(rows, config, encoder),
+        tracklet_ids=ids,
+        skipped=skipped,
+        source_digest=digest_shard(digests),
+        **header,
     )
+
+
+def _joined(rows: Rows, config: ExtractConfig, encoder: Encoder) -> dict[str, NDArray[np.float16]]:
+    return {
+        name: np.concatenate(parts) if (parts := rows[name]) else np.empty((0, *shape), np.float16)
+        for name, shape in row_shapes(config, encoder).items()
+    }
 
 
 def _encode_batch(draws: list[NDArray[np.uint8]], encoder: Encoder, config: ExtractConfig, rows: Rows) -> None:
@@ -88,3 +95,67 @@ def _encode_batch(draws: list[NDArray[np.uint8]], encoder: Encoder, config: Extr
             for view in range(1, config.views + 1)
         ]
         rows[fmt.AUGMENTED].append(np.stack(views, axis=1))  # (B_train, K, N, D)
+
+
+def compute_whole_shard(
+    task: ShardTask,
+    loaded: Iterator[LoadedPiece],
+    encoder: Encoder,
+    config: ExtractConfig,
+    header: Mapping[str, Any],
+    done: Callable[[int], object],
+) -> ShardContents:
+    """As compute_shard, for `--frames all`: tracklets come in pieces, and only sums over their frames are held."""
+    rows: Rows = {name: [] for name in row_shapes(config, encoder)}
+    ids: list[str] = []
+    skipped: list[tuple[str, str, str]] = []
+    digests: list[str] = []
+    for source in task.sources:
+        tracklet = source.tracklet
+        digest, means, reason = _whole_tracklet(source, loaded, encoder, encoder.batch_frames(config.batch_size))
+        digests.append(digest)
+        if reason:
+            skipped.append((tracklet.tracklet_id, tracklet.split, reason))
+        else:
+            ids.append(tracklet.tracklet_id)
+            rows[fmt.VISUAL].append(means[:1])  # (1, N, D)
+            if len(means) > 1:
+                rows[fmt.AUGMENTED].append(means[None, 1:])  # (1, K, N, D)
+        done(1)
+    return ShardContents(
+        arrays=_joined(rows, config, encoder),
+        tracklet_ids=ids,
+        skipped=skipped,
+        source_digest=digest_shard(digests),
+        **header,
+    )
+
+
+def _whole_tracklet(
+    source: Source, loaded: Iterator[LoadedPiece], encoder: Encoder, batch: int
+) -> tuple[str, NDArray[np.float16], str]:
+    """Digest, (1 + K, N, D) means over all frames of the plain draw and of each view, reason to leave it out."""
+    totals: list[Any] = [0] * len(source.draws)  # each (N, width), on the device
+    waiting: list[NDArray[np.uint8]] = []
+    hashes: list[str] = []
+    count, reason = 0, ""
+    for item in loaded:
+        hashes.extend(item.hashes)
+        reason = reason or item.reason
+        if item.frames is not None and not reason:
+            waiting.append(item.frames)
+            held = sum(map(len, waiting))
+            if item.piece.last or held + len(item.piece.names) > batch:
+                frames = np.concatenate(waiting)  # (F, S, S, 3)
+                waiting.clear()
+                count += held
+                for number, draw in enumerate(source.draws):
+                    jitter = draw.jitter
+                    seen = frames if jitter is None else np.stack([apply_jitter(f, jitter) for f in frames])
+                    totals[number] = totals[number] + encoder.sum_tokens(seen)
+        if item.piece.last:
+            break
+    digest = digest_source(source, hashes)
+    if reason:
+        return digest, np.empty(0, np.float16), reason
+    return digest, np.stack([encoder.mean_of(total, count) for total in totals]), ""

@@ -6,9 +6,10 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -23,7 +24,15 @@ from vpar_cache.errors import CacheError, UserError, VparError
 from vpar_cache.features import read_index
 from vpar_cache.files import PARTIAL_SUFFIX
 from vpar_cache.frames import preprocessing_identity
-from vpar_cache.loading import LoadedTracklet, hash_tracklet, load_tracklet, map_ahead
+from vpar_cache.loading import (
+    PIECE_FRAMES,
+    Item,
+    cut,
+    hash_tracklet,
+    load_piece,
+    load_tracklet,
+    map_ahead,
+)
 from vpar_cache.shard_headers import ShardHeader, read_shard_header
 from vpar_cache.shard_plan import (
     ShardTask,
@@ -33,7 +42,7 @@ from vpar_cache.shard_plan import (
     file_signature,
     plan_shards,
 )
-from vpar_cache.shard_rows import compute_shard, row_shapes
+from vpar_cache.shard_rows import compute_shard, compute_whole_shard, row_shapes
 from vpar_cache.shards import write_shard
 from vpar_cache.timing import save_timing
 from vpar_cache.tracklets.tracklet import Dataset
@@ -48,15 +57,16 @@ class _Stopped(Exception):  # noqa: N818, it is no error
     """Another writer failed, or the user interrupted: the shard in hand is given up."""
 
 
-def make_encoder(config: ExtractConfig, device: str) -> Encoder:
-    """The frozen encoder of these settings on one device."""
+def make_encoder(config: ExtractConfig, device: str, precision: str | None = None) -> Encoder:
+    """The frozen encoder of these settings on one device; `precision`: what the settings came to elsewhere."""
     return Encoder(
         config.backbone,
         config.weights,
         device=resolve_device(device),
-        precision=config.precision,
+        precision=precision or config.precision,
         normalize=config.normalize,
         offline=config.offline,
+        text=config.text,
     )
 
 
@@ -186,7 +196,7 @@ class ShardRun:
         """A writer. What nobody foresaw becomes one line too: a long run should say how to go on."""
         try:
             first = device == self._config.devices[0]
-            encoder = self._encoder if first else make_encoder(self._config, device)
+            encoder = self._encoder if first else self._another_encoder(device)
             self._compute(todo, encoder, pool, bar)
         except (VparError, OSError, _Stopped):
             raise
@@ -195,6 +205,16 @@ class ShardRun:
                 f"{self._folder}: the writer on {device} failed ({type(error).__name__}: {str(error)[:300]}); "
                 "finished shards are kept: run the same command again to go on, with --debug for the traceback"
             ) from error
+
+    def _another_encoder(self, device: str) -> Encoder:
+        """The same on one more device: what `auto` came to on the first holds for all, as the fingerprint says."""
+        encoder = make_encoder(self._config, device, self._encoder.precision)
+        if encoder.visual_identity() != self._encoder.visual_identity():
+            raise CacheError(
+                f"--weights {encoder.weights_name} have changed while they were read for {device}; run the same "
+                "command again"
+            )
+        return encoder
 
     def _compute(
         self,
@@ -215,21 +235,18 @@ class ShardRun:
                 taken.put((task, file_signature(task)))  # before reading: a later touch must show
                 yield from task.sources
 
-        def load(source: Source) -> LoadedTracklet:
-            return load_tracklet(source, encoder.image_size, self._config.resize)
-
         header = {
             "visual_config": self.visual_config,
             "visual_fingerprint": self.visual_fingerprint,
             "weights": encoder.weights_name,
             "environment": encoder.environment(),
         }
-        ahead = 2 * encoder.batch_frames(self._config.batch_size) // self._config.frames + 2
-        with closing(map_ahead(pool, load, sources(), ahead)) as decoded:  # closed: nothing more is decoded
+        compute = compute_whole_shard if self._config.frames is None else compute_shard
+        with closing(self._decoded(sources(), encoder, pool)) as decoded:  # closed: nothing more is decoded
             loaded = self._until_stopped(decoded)
             for first in loaded:
                 task, signature = taken.get()
-                contents = compute_shard(task, chain([first], loaded), encoder, self._config, header, bar.update)
+                contents = compute(task, chain([first], loaded), encoder, self._config, header, bar.update)
                 path = self._folder / task.file
                 write_shard(path, contents)
                 self._headers[task.number] = read_shard_header(path)
@@ -237,13 +254,27 @@ class ShardRun:
                 for skip in contents.skipped:
                     self._say_left_out(*skip)
 
+    def _decoded(
+        self, sources: Iterator[Source], encoder: Encoder, pool: ThreadPoolExecutor
+    ) -> Generator[Any, None, None]:
+        """A LoadedTracklet a source, or with --frames all its LoadedPieces; about two batches ahead."""
+        frames, batch = self._config.frames, encoder.batch_frames(self._config.batch_size)
+        size, resize = encoder.image_size, self._config.resize
+        if frames is not None:
+            return map_ahead(
+                pool, partial(load_tracklet, size=size, resize=resize), sources, 2 * batch // frames + 2
+            )
+        length = min(PIECE_FRAMES, batch)
+        pieces = chain.from_iterable(cut(source, length) for source in sources)
+        return map_ahead(pool, partial(load_piece, size=size, resize=resize), pieces, 2 * batch // length + 2)
+
     def _say_left_out(self, tracklet_id: str, split: str, reason: str) -> None:
         """The first few as they are met; all of them are listed at the end."""
         self._num_left_out += 1
         if self._num_left_out <= SHOWN_LEFT_OUT:
             self._say(f"left out: {tracklet_id} ({split}): {reason}")
 
-    def _until_stopped(self, loaded: Iterator[LoadedTracklet]) -> Iterator[LoadedTracklet]:
+    def _until_stopped(self, loaded: Iterator[Item]) -> Iterator[Item]:
         """The same, but raises when the run is to stop: an end would look like a shorter shard."""
         for item in loaded:
             self._check()

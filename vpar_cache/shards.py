@@ -74,8 +74,11 @@ class IndexContents:
     quality: NDArray[np.uint8]
     """(N, Q)"""
     text_embeddings: NDArray[np.float32]
-    """(A, D)"""
+    """(A, Dt): Dt is the width of the text encoder, which need not be that of the tokens."""
+    negative_embeddings: NDArray[np.float32]
+    """(A, Dt): what says that the label is 0; zeros for outputs of a choice."""
     prompts: Sequence[str]
+    negative_prompts: Sequence[str]
     schema: Schema
     dataset: str
     visual_config: Mapping[str, Any]
@@ -123,8 +126,10 @@ def write_index(path: Path, contents: IndexContents) -> None:
             file[name] = np.asarray(values, dtype="<i4")  # (N,)
         _write_texts(file, "tracklet_id", contents.tracklet_ids)
         _write_texts(file, "split", contents.splits)
-        file["text/embeddings"] = contents.text_embeddings.astype("<f4")  # (A, D)
+        file["text/embeddings"] = contents.text_embeddings.astype("<f4")  # (A, Dt)
+        file["text/negative"] = contents.negative_embeddings.astype("<f4")  # (A, Dt)
         _write_texts(file, "text/prompt", contents.prompts)
+        _write_texts(file, "text/negative_prompt", contents.negative_prompts)
         _write_texts(file, "text/output", [output.name for output in contents.schema.outputs])
         _write_texts(file, "text/group", contents.schema.output_groups())
         _write_text(file, "meta/visual_config", canonical_json(contents.visual_config))

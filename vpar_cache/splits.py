@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vpar_cache.errors import DataError
 from vpar_cache.features import Features
+from vpar_cache.systems import SYSTEMS
 from vpar_cache.train_config import TrainConfig
 
 MIN_PEOPLE = 5
@@ -30,7 +31,7 @@ class Rows:
 
 
 def choose_rows(features: Features, config: TrainConfig, say: Callable[[str], None]) -> Rows:
-    """strict: an identity-disjoint part of the train people is held out; paper: all of them train.
+    """strict: an identity-disjoint part of the train people is held out; paper, reference: all of them train.
 
     The part depends on --seed and --val-fraction alone. DataError when a split is empty.
     """
@@ -40,7 +41,9 @@ def choose_rows(features: Features, config: TrainConfig, say: Callable[[str], No
             raise DataError(f"{features.path} has no {name} tracklet; extract it again from data with both splits")
     people = np.unique(features.person_ids[train])
     nobody = np.empty(0, dtype=np.int64)
-    if config.protocol == "paper" or config.model == "prior":
+    if config.protocol != "strict":
+        return Rows(train, nobody, test, config.protocol)
+    if not SYSTEMS[config.model].is_trained:
         return Rows(train, nobody, test, "paper")
     if len(people) < MIN_PEOPLE:
         say(

@@ -1,33 +1,23 @@
-"""Tables as data, and their four renderings, shared by every verb that prints scores.
+"""What every verb that prints scores hands over: tables, charts and remarks as data, and rows of the long form.
 
-A verb builds blocks (tables and paragraphs) and rows of the long form; nothing here knows where they came
-from. Names come from files of anybody's making, so every rendering escapes what would act in its medium:
-rich markup and control characters, Markdown syntax, spreadsheet formulas.
+Nothing here knows where the numbers came from, nor how they are drawn (rendering.py).
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from vpar_cache.errors import UserError, nearest, printable
 from vpar_cache.metrics import VIDEOPAR_THRESHOLD, VTF_THRESHOLD, ProtocolScores
-
-if TYPE_CHECKING:  # rich is imported by rich_blocks alone, so that the other formats do not pay for it
-    from rich.console import RenderableType
-    from rich.table import Table as RichTable
-
-FORMATS = ("rich", "markdown", "csv", "json")
+from vpar_cache.run_intervals import Intervals
 
 LONG_COLUMNS = (
-    "table", "dataset", "system", "source", "weights", "protocol", "threshold", "group", "metric", "value",
+    "table", "dataset", "system", "source", "weights", "protocol", "threshold", "group", "item", "metric", "value",
+    "n",
 )  # fmt: skip
+"""`item` is what a number is about below the group: an output, a slice, a bin, a pair of classes; `n` the
+tracklets behind the number, where the table says them. Both are empty in Tables 1 and 2."""
 
 PROTOCOL_NOTES = (
     f"vtf: probability > {VTF_THRESHOLD}; one output: P, R and F1 of the positive class; several: P, R and "
@@ -38,10 +28,8 @@ PROTOCOL_NOTES = (
 )
 """What the names of the protocols mean, for the foot of every table that has both."""
 
-_MISSING = "–"
-_GAP = 2  # between columns of a rich table
-_MIN_HEADER, _MAX_HEADER = 8, 12  # characters of a number column's title in a terminal
-_MIN_LABEL = 16  # characters of the first column in a terminal, before numbers move to a further table
+MISSING = "–"
+"""The cell of a number that nobody has."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +51,19 @@ class Notes:
     lines: tuple[str, ...]
 
 
-Block = Table | Notes
+@dataclass(frozen=True)
+class Chart:
+    """Lines over a common axis, each a name and its points; drawn on the HTML page, a table elsewhere."""
+
+    title: str
+    x_label: str
+    y_label: str
+    lines: tuple[tuple[str, tuple[tuple[float, float], ...]], ...]
+    is_repeated: bool = False
+    """Its points stand in a table beside it, so that it is left out where it cannot be drawn."""
+
+
+Block = Table | Notes | Chart
 
 
 class Document(Protocol):
@@ -76,7 +76,22 @@ class Document(Protocol):
 
 def percent(fraction: float | None) -> str:
     """0.8194 -> "81.94"; a number that nobody has is a dash."""
-    return _MISSING if fraction is None else f"{100 * fraction:.2f}"
+    return MISSING if fraction is None else f"{100 * fraction:.2f}"
+
+
+def signed_percent(difference: float | None) -> str:
+    """0.0123 -> "+1.23"; -0.2 -> "-20.00"."""
+    return MISSING if difference is None else f"{100 * difference:+.2f}"
+
+
+def chart_table(chart: Chart) -> Table:
+    """A row for every x that any line has, a column for every line."""
+    columns = [dict(points) for _, points in chart.lines]
+    rows = tuple(
+        (f"{x:.6g}", *(f"{column[x]:.6g}" if x in column else MISSING for column in columns))
+        for x in sorted({x for column in columns for x in column})
+    )
+    return Table(f"{chart.title}: {chart.y_label}", (chart.x_label, *(name for name, _ in chart.lines)), rows)
 
 
 def percents(scores: ProtocolScores) -> dict[str, Any]:
@@ -94,9 +109,15 @@ def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def long_rows(
-    dataset: str, system: str, source: str, weights: str, scores: Mapping[str, ProtocolScores]
+    dataset: str,
+    system: str,
+    source: str,
+    weights: str,
+    scores: Mapping[str, ProtocolScores],
+    intervals: Intervals | None = None,
 ) -> Iterator[dict[str, str]]:
-    """Every number of a system, one row each; table 1 holds averages, table 2 groups.
+    """Every number of a system, one row each; table 1 holds averages, table 2 groups. An interval gives two: f1
+    has f1_95_low and f1_95_high beside it.
 
     `protocol` is the key of `scores`, so that vtf_selected stays apart from vtf even at an equal threshold.
     """
@@ -104,7 +125,12 @@ def long_rows(
     for protocol, block in scores.items():
         averages, groups = [("1", "average", block.average)], [("2", *item) for item in block.groups.items()]
         for table, group, metrics in [*averages, *groups]:
-            for metric, value in metrics.items():
+            numbers = dict(metrics)
+            for metric in metrics:
+                # vtf_selected has none: its key is not among those of the intervals.
+                if intervals and (found := intervals.of(protocol, None if table == "1" else group, metric)):
+                    numbers[f"{metric}_95_low"], numbers[f"{metric}_95_high"] = found
+            for metric, value in numbers.items():
                 yield {
                     **fixed,
                     "table": table,
@@ -114,156 +140,3 @@ def long_rows(
                     "metric": metric,
                     "value": percent(value),
                 }
-
-
-def check_format(name: str) -> None:
-    """Raises UserError for a format that is none of FORMATS."""
-    if name not in FORMATS:
-        raise UserError(f"format {name!r} is unknown; {nearest(name, FORMATS)}")
-
-
-def render(document: Document, format: str) -> str:
-    """`markdown`, `csv` or `json` as one text that ends in a newline; for `rich` see rich_blocks."""
-    check_format(format)
-    if format == "csv":
-        return _csv(document.long_rows())
-    if format == "json":
-        return json.dumps(document.to_dict(), indent=2, allow_nan=False) + "\n"
-    if format == "markdown":
-        return "\n".join(_markdown(block) for block in document.blocks())
-    raise UserError("format 'rich' is drawn on a console, not as text; use rich_blocks, or 'markdown'")
-
-
-def _csv(rows: Iterable[Mapping[str, str]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, LONG_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({column: csv_cell(value) for column, value in row.items()})
-    return text.getvalue()
-
-
-def csv_cell(text: str) -> str:
-    """No number of ours is negative: a leading sign can only be a spreadsheet formula, and is quoted."""
-    text = printable(text)
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
-
-
-def _markdown_text(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|~&$#])", r"\\\1", printable(text))
-
-
-def _markdown(block: Block) -> str:
-    if isinstance(block, Notes):
-        return "".join(f"- {_markdown_text(line)}\n" for line in block.lines)
-    aligned = [":--" if i < block.num_labels else "--:" for i in range(len(block.header))]
-    lines = [[_markdown_text(cell) for cell in row] for row in (block.header, *block.rows)]
-    lines.insert(1, aligned)
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"### {_markdown_text(block.title)}\n\n{table}"
-
-
-def rich_blocks(blocks: Sequence[Block], width: int | None) -> list[RenderableType]:
-    """Renderables to print one after the other.
-
-    `width` is that of a terminal: names then wrap, and columns that do not fit go to a further table. With
-    None (not a terminal) everything keeps its natural width; print on a console that is wide enough.
-    """
-    from rich.text import Text
-
-    drawn: list[RenderableType] = []
-    for block in blocks:
-        if isinstance(block, Notes):
-            lines = (line for note in block.lines for line in _bullet(printable(note), width))
-            drawn += [Text(line, style="dim") for line in lines]
-            drawn.append(Text())
-            continue
-        table = _printable_table(block)
-        drawn.append(Text(table.title if width is None else _wrap(table.title, width), style="bold"))
-        for page in [table] if width is None else _pages(table, width):
-            drawn += [_rich_table(page), Text()]
-    return drawn
-
-
-def _rich_table(table: Table) -> RichTable:
-    """Cells are Text, never markup: a name such as "[red]" prints as it is."""
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for i, title in enumerate(table.header):
-        justify: Any = "left" if i < table.num_labels else "right"
-        drawn.add_column(Text(title), justify=justify, overflow="fold")
-    for i, row in enumerate(table.rows):
-        drawn.add_row(*(Text(cell) for cell in row), end_section=i in table.rules)
-    return drawn
-
-
-def _printable_table(table: Table) -> Table:
-    return replace(
-        table,
-        title=printable(table.title),
-        header=tuple(printable(title) for title in table.header),
-        rows=tuple(tuple(printable(cell) for cell in row) for row in table.rows),
-    )
-
-
-def _pages(table: Table, width: int) -> list[Table]:
-    """The table with names wrapped, its number columns dealt out to as many tables as the width asks for."""
-    from rich.cells import cell_len
-
-    numbers = range(table.num_labels, len(table.header))
-    header = [_narrow(title) if i in numbers else title for i, title in enumerate(table.header)]
-
-    def measure(column: int) -> int:
-        cells = [header[column], *(row[column] for row in table.rows)]
-        return max(cell_len(line) for cell in cells for line in cell.split("\n")) + _GAP
-
-    room = width - sum(measure(i) for i in range(1, table.num_labels))
-    label = min(measure(0), max(_MIN_LABEL, room - sum(measure(i) for i in numbers)))
-    starts, left = [table.num_labels], room - label
-    for i in numbers:
-        left -= measure(i)
-        if left < 0 and i > starts[-1]:
-            starts.append(i)
-            left = room - label - measure(i)
-    header[0] = _wrap(header[0], label - _GAP)
-    rows = [(_wrap(row[0], label - _GAP), *row[1:]) for row in table.rows]
-    kept = slice(table.num_labels)
-    return [
-        replace(
-            table,
-            header=(*header[kept], *header[start:stop]),
-            rows=tuple((*row[kept], *row[start:stop]) for row in rows),
-        )
-        for start, stop in pairwise([*starts, len(header)])
-    ]
-
-
-def _narrow(title: str) -> str:
-    """The title of a number column on several lines, so that it takes little more room than its numbers."""
-    longest = max(len(word) for word in title.split(" "))
-    return _wrap(title, max(_MIN_HEADER, min(longest, _MAX_HEADER)))
-
-
-def _wrap(text: str, width: int) -> str:
-    """Lines of at most `width`, broken at spaces; a longer word breaks after - / or _, or anywhere."""
-    lines = [""]
-    for word in text.split(" "):
-        if len(lines[-1]) + 1 + len(word) <= width and lines[-1]:
-            lines[-1] += f" {word}"
-            continue
-        pieces = [word] if len(word) <= width else re.findall(rf"[^-/_]{{1,{width}}}[-/_]?|[-/_]", word)
-        lines.append("")
-        for piece in pieces:
-            if len(lines[-1]) + len(piece) > width:
-                lines.append("")
-            lines[-1] += piece
-    return "\n".join(line for line in lines if line)
-
-
-def _bullet(line: str, width: int | None) -> list[str]:
-    wrapped = line if width is None else _wrap(line, max(width - 2, _MIN_LABEL))
-    first, *rest = wrapped.split("\n")
-    return [f"- {first}", *(f"  {text}" for text in rest)]

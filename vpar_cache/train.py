@@ -23,10 +23,14 @@ from vpar_cache import __version__
 from vpar_cache.checkpoints import CheckpointFile
 from vpar_cache.config import fingerprint
 from vpar_cache.devices import resolve_device
-from vpar_cache.features import Features, open_features
+from vpar_cache.features import Features, open_features, read_index
+from vpar_cache.interrupts import no_lost_interrupts
+from vpar_cache.intervals import interval_block
 from vpar_cache.metrics import score_block
+from vpar_cache.model_card import model_card
 from vpar_cache.models.prior import Prior
 from vpar_cache.runs import (
+    Predictions,
     new_run_folder,
     refuse_finished,
     write_history,
@@ -35,11 +39,15 @@ from vpar_cache.runs import (
     write_predictions,
 )
 from vpar_cache.splits import Rows, choose_rows
+from vpar_cache.systems import SYSTEMS
 from vpar_cache.timing import load_encode_seconds
 from vpar_cache.train_config import TrainConfig
 from vpar_cache.trainer import Trainer
 
 Say = Callable[[str], None]
+
+_EXTRACTION = ("frames", "sampling", "seed", "views", "resize", "normalize", "precision")
+"""Of the cache's settings, what a reader of the run asks for."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +70,30 @@ def train_model(config: TrainConfig, command: str = "", say: Say = lambda messag
     bit for bit on a CPU. Raises UserError, DataError or CacheError; an interrupted run leaves no folder, but a
     checkpoint for --resume.
     """
+    with no_lost_interrupts() as check:
+        return _train(config, command, say, check)
+
+
+def _train(config: TrainConfig, command: str, say: Say, check: Callable[[], None]) -> TrainResult:
     started = time.monotonic()
     features = _open(config)
-    folder = config.runs / (config.name or _default_name(config, features))
+    folder = config.runs / (config.name or _default_name(config, features.dataset, features.seal))
     refuse_finished(folder, config.overwrite)
     rows = choose_rows(features, config, say)
     if features.random_weights:
         say(f"{config.features} holds features of random weights ({features.weights}): no score has a meaning")
+    if config.protocol == "reference" and features.visual_config.get("normalize") != "half":
+        say(
+            f"{config.features} was normalised with the backbone's own mean and deviation, not with 0.5 as by the "
+            "authors' code; `vpar extract --preset reference` makes features as theirs"
+        )
     trainer = Trainer(config, features, rows)
-    checkpoints = CheckpointFile(config.runs, folder.name, _run_fingerprint(config, features))
+    checkpoints = CheckpointFile(config.runs, folder.name, _run_fingerprint(config, features.seal))
     if not config.resume:
         checkpoints.remove()
     elif not checkpoints.path.exists():
         say(f"there is no {checkpoints.path} to resume from: starting anew")
-    history, epoch = trainer.fit(checkpoints, config.resume)
+    history, epoch = trainer.fit(checkpoints, config.resume, check)
     threshold = trainer.select_threshold()
     probabilities = trainer.predict(rows.test)  # (n_test, A)
     metrics = _score(features, rows, probabilities, threshold)
@@ -97,10 +115,11 @@ def train_model(config: TrainConfig, command: str = "", say: Say = lambda messag
     }
     with new_run_folder(folder) as partial:
         _write_model(partial, config, features, trainer)
-        _write_predictions(partial, features, rows, trainer.predict(rows.validation), probabilities)
+        write_predictions(partial / "predictions.parquet", _predictions(features, rows, trainer, probabilities))
         write_history(partial / "history.parquet", history)
         write_json(partial / "metrics.json", metrics)
         write_json(partial / "run.json", record)
+        (partial / "card.md").write_text(model_card(record, metrics), "utf-8")
     checkpoints.remove()
     return TrainResult(
         folder, features.dataset, config.model, features.random_weights, rows.protocol, metrics, seconds
@@ -120,6 +139,8 @@ def _score(
         "num_tracklets": len(rows.test),
         "num_people": len(set(features.person_ids[rows.test].tolist())),
         "scores": score_block(probabilities, labels, groups, threshold),
+        "intervals": interval_block(probabilities, labels, groups, features.person_ids[rows.test]),
+        "prior_rates": prior.rate.tolist(),
         "prior": score_block(constant, labels, groups, threshold),
     }
 
@@ -133,11 +154,13 @@ def _provenance(config: TrainConfig, features: Features) -> dict[str, Any]:
         "model": config.model,
         "settings": config.settings(),
         "seed": config.seed,
-        "features": config.features.name,
+        "features": config.features.as_posix(),
         "features_seal": features.seal,
         "visual_fingerprint": features.visual_fingerprint,
         "text_fingerprint": features.text_fingerprint,
         "backbone": features.visual_config.get("backbone"),
+        "text_encoder": features.text_config.get("encoder"),
+        "extraction": {key: features.visual_config.get(key) for key in _EXTRACTION},
         "weights": features.weights,
         "random_weights": features.random_weights,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
@@ -148,7 +171,8 @@ def _write_model(folder: Path, config: TrainConfig, features: Features, trainer:
     metadata = {
         "model": config.model,
         "settings": config.settings(),
-        "token_dim": features.visual.shape[2],
+        "row_shape": features.arrays[SYSTEMS[config.model].reads].shape[1:],
+        "text_dim": features.text.shape[1],
         "outputs": [output.name for output in features.schema.outputs],
         "schema": features.schema.to_dict(),
         "random_weights": features.random_weights,
@@ -156,20 +180,18 @@ def _write_model(folder: Path, config: TrainConfig, features: Features, trainer:
     write_model(folder / "model.safetensors", trainer.model.state_dict(), metadata)
 
 
-def _write_predictions(
-    folder: Path,
-    features: Features,
-    rows: Rows,
-    validation: NDArray[np.float32],
-    test: NDArray[np.float32],
-) -> None:
+def _predictions(features: Features, rows: Rows, trainer: Trainer, test: NDArray[np.float32]) -> Predictions:
+    """Validation rows, then test rows with their probabilities (n_test, A)."""
     kept = np.concatenate([rows.validation, rows.test])
-    write_predictions(
-        folder / "predictions.parquet",
-        [features.tracklet_ids[row] for row in kept],
-        ["validation"] * len(rows.validation) + ["test"] * len(rows.test),
-        np.concatenate([validation, test]),
-        features.labels[kept],
+    return Predictions(
+        tracklet_ids=[features.tracklet_ids[row] for row in kept],
+        splits=["validation"] * len(rows.validation) + ["test"] * len(rows.test),
+        person_ids=features.person_ids[kept],
+        camera_ids=features.camera_ids[kept],
+        num_frames=features.num_frames[kept],
+        quality=features.quality[kept],
+        probabilities=np.concatenate([trainer.predict(rows.validation), test]),
+        labels=features.labels[kept],
     )
 
 
@@ -178,10 +200,16 @@ def _open(config: TrainConfig) -> Features:
         return open_features(config.features, bar.update)
 
 
-def _run_fingerprint(config: TrainConfig, features: Features) -> str:
+def _run_fingerprint(config: TrainConfig, seal: str) -> str:
     """Of the settings and of every byte of the cache."""
-    return fingerprint({**config.settings(), "features": features.seal})
+    return fingerprint({**config.settings(), "features": seal})
 
 
-def _default_name(config: TrainConfig, features: Features) -> str:
-    return f"{features.dataset}-{config.model}-{config.seed}-{_run_fingerprint(config, features)[:6]}"
+def default_run_name(config: TrainConfig) -> str:
+    """DATASET-MODEL-SEED-xxxxxx, six hex digits of the settings and of every byte of the cache."""
+    fields = read_index(config.features).fields
+    return _default_name(config, fields["dataset"], fields["seal"])
+
+
+def _default_name(config: TrainConfig, dataset: str, seal: str) -> str:
+    return f"{dataset}-{config.model}-{config.seed}-{_run_fingerprint(config, seal)[:6]}"

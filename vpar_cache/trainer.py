@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
+from vpar_cache.cache_format import VISUAL
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile, optimizer_tensors, restore_optimizer
 from vpar_cache.devices import resolve_device
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.features import Features
 from vpar_cache.metrics import VTF_THRESHOLD, best_threshold, vtf_scores
 from vpar_cache.models.build import build_model
+from vpar_cache.models.objective import Objective
+from vpar_cache.saved_models import model_inputs
+from vpar_cache.schedule import lr_factor
 from vpar_cache.splits import Rows
+from vpar_cache.systems import SYSTEMS
 from vpar_cache.train_config import TrainConfig
 
 EVALUATION_BATCH = 64
@@ -37,20 +42,27 @@ class Trainer:
         self._device = resolve_device(config.device)
         self._order = np.random.Generator(np.random.PCG64(config.seed))
         labels = torch.from_numpy(features.labels[rows.train])  # (n, A)
+        self._groups = [(group.name, columns) for group, columns in features.schema.slices()]
+        inputs = model_inputs(config.model, features, labels)
+        block = _imagenet_block(config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.model = build_model(config, features.visual.shape[2], labels).to(self._device)
-        self._text = torch.from_numpy(features.text).to(self._device)  # (A, D)
-        self._weights = _positive_negative_weights(config.loss, labels).to(self._device)  # (2, A)
-        self._groups = [(group.name, columns) for group, columns in features.schema.slices()]
+            self.model = build_model(config, inputs, block).to(self._device)
+        self.objective = Objective(config.loss, inputs.groups, labels, self._device)
+        self._has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules())
+        self._text = inputs.text.to(self._device)  # (A, Dt)
         self._num_views = _chosen_views(config, features)
-        self._drawable = features.with_views()
+        self._rows_read = features.arrays[SYSTEMS[config.model].reads]
+        self._drawable = features.with_views() if self._num_views else self._rows_read
         self._all_train = features.rows_of("train")
 
-    def fit(self, checkpoints: CheckpointFile, resume: bool) -> tuple[list[dict[str, Any]], int | None]:
+    def fit(
+        self, checkpoints: CheckpointFile, resume: bool, check: Callable[[], None] = lambda: None
+    ) -> tuple[list[dict[str, Any]], int | None]:
         """Train; leave the model at the chosen epoch. The history, and that epoch (None: nothing to train).
 
-        With `resume`, go on after the last checkpoint where there is one.
+        With `resume`, go on after the last checkpoint where there is one. `check` is called at every step; what it
+        raises ends the training.
         """
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         if not parameters:
@@ -65,7 +77,8 @@ class Trainer:
         ) as bar:
             for epoch in bar:
                 started = time.monotonic()
-                loss = self._train_epoch(optimizer, epoch)
+                _set_lr(optimizer, self._config, epoch)
+                loss = self._train_epoch(optimizer, epoch, check)
                 seconds = time.monotonic() - started
                 validation_loss, f1 = self._validate()
                 state.history.append(
@@ -98,18 +111,19 @@ class Trainer:
             reason = str(error).partition("\n")[0]
             raise CacheError(f"the checkpoint does not fit this run ({reason}); leave --resume out") from error
 
-    def _train_epoch(self, optimizer: torch.optim.Optimizer, epoch: int) -> float:
+    def _train_epoch(self, optimizer: torch.optim.Optimizer, epoch: int, check: Callable[[], None]) -> float:
         """One pass over the train rows in a new order; the mean loss per tracklet."""
         self.model.train()
         order = self._order.permutation(self._rows.train)
         size = self._config.batch_size
-        if self._config.logit_norm and len(order) % size == 1:
+        if self._has_batch_norm and len(order) % size == 1:
             order = order[:-1]  # one row alone has no batch statistics; another order leaves out another row
         total = 0.0
         batches = self._drawable.batches(self._draw(order), size)
         for start, batch in zip(range(0, len(order), size), batches, strict=True):
+            check()
             labels = self._labels(order[start : start + size])  # (B, A)
-            loss = self._loss(self.model(self._tokens(batch), self._text), labels)
+            loss = self.objective.loss(self.model(self._tokens(batch), self._text), labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -136,25 +150,19 @@ class Trainer:
     def _labels(self, rows: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(self._features.labels[rows]).to(self._device, torch.float32)  # (B, A)
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Binary cross-entropy (paper, Optimization), summed over outputs, averaged over tracklets."""
-        weights = torch.where(labels > 0, self._weights[0], self._weights[1])  # (B, A)
-        losses = F.binary_cross_entropy_with_logits(logits, labels, weights, reduction="none")  # (B, A)
-        return losses.sum(dim=1).mean()
-
     @torch.inference_mode()
     def _logits(self, rows: NDArray[np.int64]) -> Tensor:
         """(n, A) on the CPU, in evaluation mode."""
         self.model.eval()
         parts = [
             self.model(self._tokens(batch), self._text).float().cpu()
-            for batch in self._features.visual.batches(rows, EVALUATION_BATCH)
+            for batch in self._rows_read.batches(rows, EVALUATION_BATCH)
         ]
         return torch.cat(parts) if parts else torch.empty((0, self._features.schema.num_outputs))
 
     def predict(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, A) probabilities."""
-        return self._logits(rows).sigmoid().numpy()
+        return self.objective.probabilities(self._logits(rows)).numpy()
 
     def _validate(self) -> tuple[float | None, float | None]:
         """Loss, and vtf F1 at the paper's threshold, on the validation people; None without any."""
@@ -162,8 +170,9 @@ class Trainer:
         if not len(rows):
             return None, None
         logits = self._logits(rows)  # (n, A)
-        loss = float(self._loss(logits.to(self._device), self._labels(rows)))
-        scores = vtf_scores(logits.sigmoid().numpy(), self._features.labels[rows], self._groups, VTF_THRESHOLD)
+        loss = float(self.objective.loss(logits.to(self._device), self._labels(rows)))
+        probabilities = self.objective.probabilities(logits).numpy()  # (n, A)
+        scores = vtf_scores(probabilities, self._features.labels[rows], self._groups, VTF_THRESHOLD)
         return loss, scores.average["f1"]
 
     def select_threshold(self) -> float | None:
@@ -180,6 +189,20 @@ class Trainer:
         return float(np.median([row["seconds"] for row in history])) / len(self._rows.train)
 
 
+def _set_lr(optimizer: torch.optim.Optimizer, config: TrainConfig, epoch: int) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = config.lr * lr_factor(config.schedule, epoch, config.epochs)
+
+
+def _imagenet_block(config: TrainConfig) -> dict[str, Tensor] | None:
+    if config.block_init is None:
+        return None
+    from vpar_cache.backbones.timm_model import last_block_state  # timm takes seconds to import
+
+    state: dict[str, Tensor] = last_block_state(config.block_init, config.offline)
+    return state
+
+
 def _chosen_views(config: TrainConfig, features: Features) -> int:
     """How many of the stored views take part. UserError for more than there are."""
     if config.views is not None and config.views > features.num_views:
@@ -187,12 +210,6 @@ def _chosen_views(config: TrainConfig, features: Features) -> int:
             f"--views is {config.views}, but {features.path} stores {features.num_views}; extract it with "
             f"--views {config.views} and another --out, or use fewer"
         )
+    if SYSTEMS[config.model].reads != VISUAL:
+        return 0  # views are of the mean tokens alone
     return features.num_views if config.views is None else config.views
-
-
-def _positive_negative_weights(loss: str, labels: Tensor) -> Tensor:
-    """(2, A): the weight of a positive and of a negative element. weighted: exp(1 - r) and exp(r)."""
-    rate = labels.float().mean(dim=0)  # (A,)
-    if loss == "weighted":
-        return torch.stack([torch.exp(1 - rate), torch.exp(rate)])
-    return torch.ones((2, len(rate)))

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from vpar_cache.errors import UserError
 
+DAMAGED = (SafetensorError, UnpicklingError, EOFError, zipfile.BadZipFile)
+"""What the libraries raise that load weights from the hub's cache, where a file is cut short or a program."""
 _MALFORMED = (
     SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError,
     AssertionError, MemoryError, OverflowError, zipfile.BadZipFile,
@@ -25,16 +27,38 @@ _MALFORMED = (
 """What the two readers raise on bytes that are no tensors; torch's meets garbage with nearly anything."""
 
 
-def load_weights(model: nn.Module, path: Path, backbone: str) -> None:
-    """Load a state dict whole or not at all: UserError for any missing, extra or misshapen tensor."""
-    state = _read_state(path)
+def is_weights_file(weights: str) -> bool:
+    """True when --weights names a file, there or not."""
+    return Path(weights).suffix in (".safetensors", ".pt", ".pth", ".bin", ".ckpt") or Path(weights).is_file()
+
+
+def random_seed_of(weights: str) -> int | None:
+    """random:SEED -> SEED; None for real weights. A malformed seed is a UserError."""
+    if not weights.startswith("random:"):
+        return None
+    seed = weights.removeprefix("random:")
+    if not seed.isdecimal() or len(seed) > 18:
+        raise UserError(f"--weights {weights!r}: the seed must be a whole number, as in random:0")
+    return int(seed)
+
+
+def load_weights(model: nn.Module, path: Path, backbone: str, unused: tuple[str, ...] = ()) -> None:
+    """Load a state dict whole or not at all: UserError for any missing, extra or misshapen tensor.
+
+    `unused`: what the names of tensors start with that the file may hold and the model lacks: a classifier.
+    """
     expected = model.state_dict()
-    missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    found = _read_state(path).items()
+    state = {name: tensor for name, tensor in found if name in expected or not name.startswith(unused)}
+    # Batch norms count batches while they train; files of tensors alone often leave the count out.
+    counters = {name for name in expected if name.endswith("num_batches_tracked")}
+    needed = expected.keys() - counters
+    missing, extra = sorted(needed - state.keys()), sorted(state.keys() - expected.keys())
     if missing or extra:
         raise UserError(
             f"--weights {path} do not fit --backbone {backbone}: {len(missing)} tensors missing "
             f"(first: {missing[:1]}), {len(extra)} unknown (first: {extra[:1]}); "
-            "it must be an open_clip state dict of this architecture"
+            "it must be a state dict of this architecture, with the names of its library"
         )
     for name, tensor in state.items():
         plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
@@ -48,7 +72,7 @@ def load_weights(model: nn.Module, path: Path, backbone: str) -> None:
                 f"--weights {path} do not fit --backbone {backbone}: {name} is {tuple(tensor.shape)}, "
                 f"but must be {tuple(expected[name].shape)}; use the architecture that they were trained with"
             )
-    model.load_state_dict(state)
+    model.load_state_dict({**{name: expected[name] for name in counters}, **state})
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:

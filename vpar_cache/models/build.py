@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
+from vpar_cache.models.cnn3d import Cnn3d
+from vpar_cache.models.cnn_rnn import CnnRnn
 from vpar_cache.models.fusion import FusionTransformer
+from vpar_cache.models.inputs import ModelInputs
 from vpar_cache.models.linear import LinearHeads
 from vpar_cache.models.prior import Prior
+from vpar_cache.models.videopar import VideoPar, VideoParImage
+from vpar_cache.models.vtb import Vtb
+from vpar_cache.models.zero_shot import ZeroShot
 from vpar_cache.train_config import TrainConfig
 
 
-def build_model(config: TrainConfig, token_dim: int, train_labels: Tensor) -> nn.Module:
-    """A fresh model that maps tokens (B, N, D) and text (A, D) to logits (B, A).
+def build_model(
+    config: TrainConfig, inputs: ModelInputs, block_state: Mapping[str, Tensor] | None = None
+) -> nn.Module:
+    """A fresh model that maps rows (B, *row_shape) and text (A, Dt) to logits (B, A).
 
-    `train_labels`: (n, A); how many outputs there are, and all that `prior` learns from.
+    `block_state`: the last block of an ImageNet ViT-B/16 to start from. UserError where the features lack what the
+    model needs.
     """
-    num_outputs = train_labels.shape[1]
-    builders: dict[str, Callable[[], nn.Module]] = {
-        "vtf": lambda: FusionTransformer(
-            num_outputs,
-            token_dim,
+
+    def fusion(kind: type[FusionTransformer]) -> nn.Module:
+        model = kind(
+            inputs.num_outputs,
+            inputs.token_dim,
+            inputs.text_dim,
             dim=config.dim,
             layers=config.layers,
             heads=config.heads,
             logit_norm=config.logit_norm,
-        ),
-        "linear": lambda: LinearHeads(num_outputs, token_dim),
-        "prior": lambda: Prior(train_labels),
+        )
+        if block_state is not None:
+            model.load_last_block(block_state)
+        return model
+
+    builders: dict[str, Callable[[], nn.Module]] = {
+        "vtf": lambda: fusion(FusionTransformer),
+        "linear": lambda: LinearHeads(inputs.num_outputs, inputs.token_dim),
+        "vtb": lambda: fusion(Vtb),
+        "videopar-image": lambda: VideoParImage(inputs.num_outputs, inputs.token_dim, config.dim),
+        "videopar": lambda: VideoPar(inputs.groups, inputs.token_dim, config.dim),
+        "cnn-rnn": lambda: CnnRnn(inputs.num_outputs, inputs.token_dim, config.dim),
+        "3dcnn": lambda: Cnn3d(inputs, config.dim),
+        "zero-shot": lambda: ZeroShot(inputs),
+        "prior": lambda: Prior(inputs.train_labels),
     }
     return builders[config.model]()

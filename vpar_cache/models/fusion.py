@@ -8,6 +8,8 @@ and text tokens, equal for every tracklet until the first block has mixed them, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -53,6 +55,17 @@ class FusionBlock(nn.Module):
             visual = visual + self.mlp(self.norm_mlp(visual))  # (B, N, W)
         return text, visual
 
+    def attention(self, text: Tensor, visual: Tensor) -> Tensor:
+        """(B or 1, A, W), (B, N, W) -> (B, A, N): how much of its attention each text token gives to each visual
+        token, averaged over heads. What is missing to 1 goes to text tokens."""
+        batch, num_text = visual.shape[0], text.shape[1]
+        query, text_k, _ = self._split_heads(self.qkv(self.norm_attention(text)), 3)  # each (B or 1, H, A, W/H)
+        _, visual_k, _ = self._split_heads(self.qkv(self.norm_attention(visual)), 3)  # (B, H, N, W/H)
+        key = torch.cat([text_k.expand(batch, -1, -1, -1), visual_k], dim=2)  # (B, H, A+N, W/H)
+        scores = query @ key.transpose(2, 3) * query.shape[3] ** -0.5  # (B, H, A, A+N)
+        given: Tensor = scores.softmax(dim=3)[..., num_text:].mean(dim=1)  # (B, A, N)
+        return given
+
     def _split_heads(self, packed: Tensor, parts: int) -> tuple[Tensor, ...]:
         """(B, L, parts * W) -> parts of (B, H, L, W/H)"""
         separate: Tensor = packed.unflatten(2, (parts, self.heads, -1))  # (B, L, parts, H, W/H)
@@ -60,15 +73,23 @@ class FusionBlock(nn.Module):
 
 
 class FusionTransformer(nn.Module):
-    """`vtf`: visual tokens (B, N, D) and text embeddings (A, D) -> logits (B, A)."""
+    """`vtf`: visual tokens (B, N, D) and text embeddings (A, Dt) -> logits (B, A)."""
 
     def __init__(
-        self, num_outputs: int, token_dim: int, *, dim: int, layers: int, heads: int, logit_norm: bool
+        self,
+        num_outputs: int,
+        token_dim: int,
+        text_dim: int,
+        *,
+        dim: int,
+        layers: int,
+        heads: int,
+        logit_norm: bool,
     ) -> None:
         """`dim`: width W of the blocks; `logit_norm`: BatchNorm over the logits, as the authors' code has."""
         super().__init__()
         self.visual_in = nn.Linear(token_dim, dim)
-        self.text_in = nn.Linear(token_dim, dim)
+        self.text_in = nn.Linear(text_dim, dim)
         self.blocks = nn.ModuleList(FusionBlock(dim, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
         self.head_weight = nn.Parameter(torch.empty(num_outputs, dim))  # (A, W): A heads W -> 1
@@ -76,9 +97,12 @@ class FusionTransformer(nn.Module):
         nn.init.trunc_normal_(self.head_weight, std=0.02)
         self.logit_norm = nn.BatchNorm1d(num_outputs) if logit_norm else nn.Identity()
 
+    def embed(self, visual: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N, D), (A, Dt) -> text tokens (1, A, W), equal for every tracklet, and visual tokens (B, N, W)"""
+        return self.text_in(text).unsqueeze(0), self.visual_in(visual)
+
     def forward(self, visual: Tensor, text: Tensor) -> Tensor:
-        text_tokens = self.text_in(text).unsqueeze(0)  # (1, A, W)
-        visual_tokens = self.visual_in(visual)  # (B, N, W)
+        text_tokens, visual_tokens = self.embed(visual, text)  # (1, A, W), (B, N, W)
         last = len(self.blocks) - 1
         for number, block in enumerate(self.blocks):
             text_tokens, visual_tokens = block(text_tokens, visual_tokens, read_text_only=number == last)
@@ -86,3 +110,21 @@ class FusionTransformer(nn.Module):
         logits = torch.einsum("baw,aw->ba", read, self.head_weight) + self.head_bias  # (B, A)
         normed: Tensor = self.logit_norm(logits)
         return normed
+
+    def attention(self, visual: Tensor, text: Tensor) -> Tensor:
+        """(B, N, D), (A, Dt) -> (B, A, N): the attention of the last block, see FusionBlock.attention."""
+        text_tokens, visual_tokens = self.embed(visual, text)  # (1, A, W), (B, N, W)
+        for block in self.blocks[:-1]:
+            text_tokens, visual_tokens = block(text_tokens, visual_tokens, read_text_only=False)
+        last = self.blocks[-1]
+        assert isinstance(last, FusionBlock)
+        return last.attention(text_tokens, visual_tokens)
+
+    def load_last_block(self, state: Mapping[str, Tensor]) -> None:
+        """Start the last block and the norm after it from those of a ViT (timm's names), as the authors' code."""
+        block = self.blocks[-1]
+        assert isinstance(block, FusionBlock)
+        linears = {"attn.qkv": block.qkv, "attn.proj": block.out, "mlp.fc1": block.mlp[0], "mlp.fc2": block.mlp[2]}
+        norms = {"norm1": block.norm_attention, "norm2": block.norm_mlp, "norm": self.norm}
+        for name, module in {**linears, **norms}.items():
+            module.load_state_dict({part: state[f"{name}.{part}"] for part in ("weight", "bias")})

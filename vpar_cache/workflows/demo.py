@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-
 from vpar_cache.config import ExtractConfig
 from vpar_cache.extract import extract_features
-from vpar_cache.figures import Case, draw_cases
-from vpar_cache.frames import decode_image
-from vpar_cache.metrics import VTF_THRESHOLD
+from vpar_cache.illustrate import FigureConfig, draw_figure
 from vpar_cache.report import Report, build_report
-from vpar_cache.tracklets.loaders import load_dataset
-from vpar_cache.tracklets.tracklet import Tracklet
 from vpar_cache.train import TrainResult, train_model
 from vpar_cache.train_config import TrainConfig
-
-NUM_PICTURED = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,33 +70,5 @@ def run_demo(config: DemoConfig, say: Callable[[str], None] = lambda message: No
     )
     picture = config.out / "predictions.png"
     say(f"4/4 picture: {picture}")
-    _draw(config, root, run, picture)
+    draw_figure(FigureConfig(run=run.folder, runs=runs, dataset="demo", root=root, out=picture, seed=config.seed))
     return DemoResult(index, run, build_report([run.folder], runs), picture)
-
-
-def _draw(config: DemoConfig, root: Path, run: TrainResult, picture: Path) -> None:
-    """Some test tracklets, evenly spread, with what the run says of them."""
-    dataset = load_dataset("demo", root, None, "mars", config.seed)
-    tracklets = {t.tracklet_id: t for t in dataset.tracklets}
-    table = pq.read_table(run.folder / "predictions.parquet").to_pylist()
-    test = [row for row in table if row["split"] == "test"]
-    chosen = [test[(2 * i + 1) * len(test) // (2 * NUM_PICTURED)] for i in range(NUM_PICTURED)]
-    cases = [
-        Case(
-            row["tracklet_id"],
-            _frames(tracklets[row["tracklet_id"]]),
-            np.array(row["probabilities"], np.float32),
-            np.array(row["labels"], np.uint8),
-        )
-        for row in chosen
-    ]
-    title = "Procedural test tracklets: prediction, and the truth where it is wrong"
-    if run.random_weights:
-        title += " (random CLIP weights)"
-    draw_cases(cases, dataset.schema, VTF_THRESHOLD, title, picture)
-
-
-def _frames(tracklet: Tracklet) -> Sequence[NDArray[np.uint8]]:
-    """Three frames, evenly spread, each (H, W, 3)."""
-    names = [tracklet.frames[(2 * i + 1) * len(tracklet.frames) // 6] for i in range(3)]
-    return [np.asarray(decode_image((tracklet.folder / name).read_bytes())) for name in names]

@@ -1,0 +1,67 @@
+"""`vpar benchmark`: every system of the paper's tables on one dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vpar_cache.errors import UserError
+
+from .console import print_document, say
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(benchmark)
+
+
+def benchmark(
+    dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
+    root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
+    out: Annotated[Path, typer.Option(help="Where caches and runs go.")] = Path("cache"),
+    models: Annotated[str | None, typer.Option(help="Systems, as in vtf,linear. Default: all.")] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each trained system.")] = 3,
+    weights: Annotated[
+        str | None, typer.Option(help="Of all backbones, as in random:0. Default: their own.")
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Frames per tracklet; 1 makes an image benchmark.")] = 6,
+    views: Annotated[int, typer.Option(help="Augmented draws stored per train tracklet.")] = 0,
+    protocol: Annotated[str, typer.Option(help="strict or paper.")] = "strict",
+    epochs: Annotated[int, typer.Option(help="Passes over the train tracklets.")] = 20,
+    lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
+    limit: Annotated[int | None, typer.Option(help="Use only so many tracklets, spread evenly.")] = None,
+    max_bad: Annotated[int, typer.Option(help="Unusable tracklets that may be left out.")] = 0,
+    device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
+    offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
+    format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
+) -> None:
+    """Extract what is missing, train every system with several seeds, print means and deviations. Resumable."""
+    if protocol == "reference":
+        raise UserError("--protocol reference is the authors' training of vtf alone; use strict or paper")
+    from vpar_cache.rendering import check_format
+    from vpar_cache.workflows.benchmark import BACKBONES, ROWS, BenchmarkConfig, run_benchmark
+
+    check_format(format)  # before hours of work
+    config = BenchmarkConfig(
+        dataset=dataset,
+        root=root or Path("data") / dataset,
+        out=out,
+        models=tuple(ROWS) if models is None else tuple(name.strip() for name in models.split(",")),
+        seeds=seeds,
+        extract={
+            "weights": weights,
+            "frames": frames,
+            "views": views,
+            "limit": limit,
+            "max_bad": max_bad,
+            "devices": (device,),
+            "offline": offline,
+        },
+        train={"protocol": protocol, "epochs": epochs, "lr": lr, "device": device, "offline": offline},
+        backbones=BACKBONES,
+    )
+    result = run_benchmark(config, say)
+    print_document(result, format)
+    say(f"runs: {config.runs}; more of them: vpar report --runs {config.runs} --details")

@@ -1,0 +1,51 @@
+"""`vpar figure`: pictures of predictions and of attention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import print_text
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(figure)
+
+
+def figure(
+    run: Annotated[Path, typer.Argument(help="A run folder, or its name.")],
+    dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
+    out: Annotated[Path, typer.Option(help="The PNG to write.")],
+    root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
+    tracklet: Annotated[
+        list[str] | None, typer.Option(help="A test tracklet; repeat it. Default: four, evenly spread.")
+    ] = None,
+    attention: Annotated[
+        list[str] | None, typer.Option(help="An output, as in backpack; repeat it: draw where it looks.")
+    ] = None,
+    features: Annotated[Path | None, typer.Option(help="attention: the cache of the run.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="folder: CSV of labels. Default: ROOT/labels.csv.")] = None,
+    schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file of your attributes.")] = "mars",
+    seed: Annotated[int, typer.Option(help="demo: of its drawings.")] = 0,
+    runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("cache/runs"),
+) -> None:
+    """Draw tracklets with prediction against truth, or where an attribute looks. The pictures show people."""
+    from vpar_cache.illustrate import FigureConfig, draw_figure
+
+    config = FigureConfig(
+        run=run,
+        runs=runs,
+        dataset=dataset,
+        root=root or Path("data") / dataset,
+        out=out,
+        labels=labels,
+        schema=schema,
+        seed=seed,
+        tracklets=tuple(tracklet or ()),
+        attention=tuple(attention or ()),
+        features=features,
+    )
+    print_text(f"{draw_figure(config)}\n")

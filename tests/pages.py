@@ -1,0 +1,76 @@
+"""Blocks for the tests of the HTML page, with names that want to be more than names."""
+
+from __future__ import annotations
+
+from vpar_cache.html_page import Part
+from vpar_cache.tables import Chart, Notes, Table
+
+HOSTILE = (
+    "<script>window.pwned = 1</script>",
+    '"onmouseover="window.pwned = 1',
+    "'><img src=x onerror=window.pwned=1>",
+    "</style><script>window.pwned = 1</script>",
+    "</title></desc></svg><svg onload=window.pwned=1>",
+    "<!--",
+    "]]>",
+    "{{ 7 * 7 }}{% raw %}",
+    "&lt;b&gt;",
+    "javascript:window.pwned=1",
+    "https://example.org/x.png",
+    "a\x00\x1b[31m\r\nb",
+    "\u202egnp.exe\u2066",
+    "\ud800",
+    "\u2028 ",
+    "",
+)
+
+SCORES = Table(
+    "Table 1. demo: averages",
+    ("System", "Source", "F1", "acc"),
+    (
+        ("run 10", "run", "9.50", "70.00"),
+        ("run 9", "run", "–", "70.00"),
+        ("prior", "prior", "100.00", "–"),
+        ("B", "published", "-3.25", "70.00"),
+        ("a (random weights)", "run", "81.94 [80.1, 83.2]", "1,234.5"),
+    ),
+    num_labels=2,
+    rules=frozenset({1, 2}),
+)
+GROUPS = Table(
+    "Table 2. demo: groups",
+    ("Group", "prior", "run 9"),
+    (("hat", "3.00", "1.00"), ("pose", "2.00", "5.00"), ("average", "2.50", "3.00")),
+    rules=frozenset({1}),
+)
+CURVE = Table("Curve", ("Threshold", "F1"), tuple((x, "1.00") for x in ("0.05", "0.1", "0.45 to 0.5", "0.2")))
+CHART = Chart(
+    "F1 by epoch",
+    "epoch",
+    "F1",
+    (
+        ("run 9", ((1.0, 0.25), (2.0, 0.5), (3.0, 0.75))),
+        ("run 10", ((1.0, 0.3), (2.0, float("nan")), (3.0, 0.6), (4.0, 0.61))),
+    ),
+)
+NOTES = Notes(("vtf: probability > 0.45", "a plain remark"))
+
+
+def parts(*names: str) -> list[Part]:
+    """A page of every kind of block; each name stands wherever a name can."""
+    named = [
+        block
+        for name in names
+        for block in (
+            Table(name, (name, name), ((name, name), ("average", name)), rules=frozenset({0})),
+            Chart(name, name, name, ((name, ((0.0, 1.0), (1.0, 2.0))),)),
+            Notes((name, f"{name}: {name}")),
+        )
+    ]
+    return [Part("demo", [SCORES, GROUPS, CHART, NOTES]), *(Part(name, named) for name in names[:1])]
+
+
+def wide(columns: int, rows: int) -> Table:
+    """More than fits on any screen."""
+    header = ("Group", *(f"a-run-of-some-length-{i}" for i in range(columns)))
+    return Table("Wide", header, tuple((f"group {i}", *("50.00",) * columns) for i in range(rows)))

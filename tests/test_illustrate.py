@@ -1,0 +1,84 @@
+"""Pictures of predictions and of attention, from a run and the dataset's own frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vpar_cache.errors import CacheError, UserError
+from vpar_cache.illustrate import FigureConfig, draw_figure
+from vpar_cache.train import train_model
+from vpar_cache.train_config import TrainConfig
+
+
+@pytest.fixture(scope="module")
+def runs(tiny_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of vtf and one of linear on the small cache."""
+    root = tmp_path_factory.mktemp("runs")
+    for model in ("vtf", "linear"):
+        settings: dict[str, Any] = {"dim": 32, "heads": 2, "epochs": 1, "device": "cpu", "protocol": "paper"}
+        train_model(TrainConfig(features=tiny_cache, runs=root, name=model, model=model, **settings))
+    return root
+
+
+def draw(runs: Path, root: Path, out: Path, **changes: Any) -> Path:
+    settings: dict[str, Any] = {"run": Path("vtf"), "runs": runs, "dataset": "mars", "root": root, "out": out}
+    return draw_figure(FigureConfig(**{**settings, **changes}))
+
+
+def size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+def test_a_picture_has_a_row_for_each_tracklet(runs: Path, demo_root: Path, tmp_path: Path) -> None:
+    four = draw(runs, demo_root, tmp_path / "four.png")
+    assert four.read_bytes() == draw(runs, demo_root, tmp_path / "again.png").read_bytes()
+    ids = sorted(p.name[:11] for p in (demo_root / "bbox_test").rglob("*.jpg") if p.name[:4] > "0000")
+    single = draw(runs, demo_root, tmp_path / "single.png", tracklets=(ids[0],))
+    assert size(single)[0] == size(four)[0]
+    assert size(single)[1] < size(four)[1] / 2
+
+
+def test_attention_is_drawn_for_each_output(runs: Path, demo_root: Path, tiny_cache: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"features": tiny_cache}
+    one = draw(runs, demo_root, tmp_path / "1.png", attention=("backpack",), **options)
+    two = draw(runs, demo_root, tmp_path / "2.png", attention=("backpack", "hat"), **options)
+    assert size(two)[0] > size(one)[0]
+    with Image.open(two) as image:
+        assert len(np.unique(np.asarray(image).reshape(-1, 3), axis=0)) > 100
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"out": Path("x.jpg")}, "--out 'x.jpg' must end in .png"),
+        ({"tracklets": ("0001C1T9999",)}, "'0001C1T9999' is no test tracklet"),
+        ({"attention": ("hat",)}, "--attention reads tokens; name the run's cache with --features"),
+        ({"attention": ("hut",), "features": True}, "--attention 'hut' is no output of mars; .*hat"),
+        ({"attention": ("hat",), "features": True, "run": Path("linear")}, "linear is linear"),
+        ({"attention": ("hat",) * 9, "features": True}, "9 outputs are too many for one picture; give 8 at most"),
+    ],
+)
+def test_a_wrong_request_is_one_line(
+    changes: dict[str, Any], message: str, runs: Path, demo_root: Path, tiny_cache: Path, tmp_path: Path
+) -> None:
+    if "features" in changes:
+        changes = {**changes, "features": tiny_cache}
+    with pytest.raises(UserError, match=message):
+        draw(runs, demo_root, **{"out": tmp_path / "x.png", **changes})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_attention_on_another_cache_is_refused(
+    runs: Path, demo_root: Path, extract_config: Any, tmp_path: Path
+) -> None:
+    from vpar_cache.extract import extract_features
+
+    other = extract_features(extract_config(tmp_path / "other.h5", frames=1)).index
+    with pytest.raises(CacheError, match=r"other\.h5 is not the cache that .*vtf was trained on"):
+        draw(runs, demo_root, tmp_path / "x.png", attention=("hat",), features=other)

@@ -1,0 +1,160 @@
+"""CLIP of open_clip: all projected tokens of its ViT, and its text encoder. The only importer of open_clip."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import open_clip
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpar_cache.backbones.backbone import Backbone, hub, quiet, seeded
+from vpar_cache.config import OPEN_CLIP
+from vpar_cache.errors import DataError, UserError, nearest
+from vpar_cache.weights import is_weights_file, load_weights, random_seed_of, tensor_digest
+
+DEFAULT_WEIGHTS = "openai"
+
+
+class OpenClipVit(Backbone):
+    """The visual tower: every token through the last LayerNorm and the projection."""
+
+    def __init__(self, model: Any, architecture: str, weights_name: str) -> None:
+        visual = model.visual
+        if not isinstance(visual, open_clip.transformer.VisionTransformer) or visual.attn_pool is not None:
+            raise UserError(
+                f"--backbone {architecture!r} is no plain ViT with a class token; use ViT-B-16-quickgelu"
+            )
+        self._architecture = architecture
+        self._visual: Any = visual
+        self.name, self.weights_name = f"{OPEN_CLIP}:{architecture}", weights_name
+        self.image_size = int(visual.image_size[0])
+        self.grid = (int(visual.grid_size[0]), int(visual.grid_size[1]))
+        self.prefix_tokens, self.has_class_token = 1, True
+        self.dim = int(visual.output_dim)
+        self.mean, self.std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+        self.digest = tensor_digest(visual)
+
+    def place(self, device: torch.device, dtype: torch.dtype) -> None:
+        self._visual = self._visual.to(device, dtype)
+
+    def tokens(self, images: Tensor) -> Tensor:
+        output = self._visual.forward_intermediates(
+            images,
+            indices=1,
+            normalize_intermediates=True,  # ln_post on every token, not on the class token alone
+            intermediates_only=True,
+            output_fmt="NLC",
+            output_extra_tokens=True,
+        )
+        patches = output["image_intermediates"][0]  # (F, N-1, width)
+        classes = output["image_intermediates_prefix"][0]  # (F, 1, width)
+        return torch.cat([classes, patches], dim=1)  # (F, N, width)
+
+    def project(self, tokens: Tensor) -> Tensor:
+        return cast(Tensor, tokens @ self._visual.proj.float())  # (..., D)
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "backbone": self.name,
+            "architecture": open_clip.get_model_config(self._architecture)["vision_cfg"],
+            "activation": _activation(self._architecture),
+        }
+
+    def library(self) -> dict[str, str]:
+        return {"open_clip": open_clip.__version__}
+
+
+class ClipText:
+    """CLIP's own text encoder, whose space the projected visual tokens share."""
+
+    def __init__(self, model: Any, architecture: str) -> None:
+        self._model = model
+        self._architecture = architecture
+        self._tokenizer = open_clip.get_tokenizer(architecture)
+        self.name = f"{OPEN_CLIP}:{architecture}"
+        self.digest = tensor_digest(model, skip="visual.")
+        # Rounded: the last bits of an exponential are the processor's own, and this is fingerprinted.
+        self.logit_scale: float | None = round(math.exp(float(model.logit_scale)), 4)
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "encoder": self.name,
+            "architecture": open_clip.get_model_config(self._architecture)["text_cfg"],
+            "activation": _activation(self._architecture),
+            "weights_digest": self.digest,
+            "precision": "fp32",
+        }
+
+    def encode(self, prompts: tuple[str, ...]) -> NDArray[np.float32]:
+        """(A, D), not normalised."""
+        tokens = self._tokenizer(list(prompts))  # (A, context)
+        end = self._tokenizer.eot_token_id
+        full = self._tokenizer(list(prompts), context_length=4 * self._model.context_length)
+        for prompt, ids in zip(prompts, full, strict=True):
+            length = int((ids == end).nonzero()[0]) + 1
+            if length > self._model.context_length:
+                raise DataError(
+                    f"prompt {prompt[:60]!r}... has {length} tokens, but the text encoder reads "
+                    f"{self._model.context_length}; shorten it"
+                )
+        embeddings = self._model.encode_text(tokens)  # (A, D)
+        return cast(NDArray[np.float32], embeddings.float().numpy())
+
+
+def load_open_clip(architecture: str, weights: str | None, offline: bool) -> tuple[OpenClipVit, ClipText]:
+    """Both towers of one model.
+
+    `weights`: a hub tag of open_clip (openai, laion2b_s34b_b88k, ...), a local .safetensors or .pt file, or
+    random:SEED; None: openai. Raises UserError for an unknown architecture or tag, for an architecture whose
+    activation is not the one that the weights were trained with, and when weights are neither here nor reachable.
+    """
+    weights = weights or DEFAULT_WEIGHTS
+    if architecture not in open_clip.list_models():
+        plain = [name for name in open_clip.list_models() if name.startswith("ViT-")]
+        raise UserError(
+            f"--backbone {architecture[:80]!r} is unknown to open_clip; {nearest(architecture, plain)}"
+        )
+    name = weights
+    seed = random_seed_of(weights)
+    if seed is not None:
+        with seeded(seed):
+            model = _build(architecture)
+    elif is_weights_file(weights):
+        model, name = _build(architecture), Path(weights).name
+        load_weights(model, Path(weights), architecture)
+    else:
+        model = _load_tag(architecture, weights, offline)
+    model = model.eval().requires_grad_(False)
+    return OpenClipVit(model, architecture, name), ClipText(model, architecture)
+
+
+def _activation(architecture: str) -> str:
+    return "quick_gelu" if open_clip.get_model_config(architecture).get("quick_gelu") else "gelu"
+
+
+def _build(architecture: str) -> Any:
+    with quiet():
+        return open_clip.create_model(architecture, pretrained=None, pretrained_text=False)
+
+
+def _load_tag(architecture: str, tag: str, offline: bool) -> Any:
+    config = open_clip.get_pretrained_cfg(architecture, tag)
+    if not config:
+        tags = open_clip.list_pretrained_tags_by_model(architecture)
+        raise UserError(
+            f"--weights {tag[:80]!r} is no tag of {architecture}, no file and no random:SEED; {nearest(tag, tags)}"
+        )
+    trained = "quick_gelu" if config.get("quick_gelu") else "gelu"
+    if trained != _activation(architecture):
+        right = f"{architecture}-quickgelu" if trained == "quick_gelu" else architecture.removesuffix("-quickgelu")
+        raise UserError(
+            f"--weights {tag} were trained with {trained}, but --backbone {architecture} computes "
+            f"{_activation(architecture)}, which gives wrong features silently; use --backbone {right}"
+        )
+    with hub(tag, architecture, offline, on_hub=bool(config.get("hf_hub"))):
+        return open_clip.create_model(architecture, pretrained=tag, weights_only=True)

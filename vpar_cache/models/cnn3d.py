@@ -1,0 +1,38 @@
+"""3DCNN, the row of 3D convolutions in the paper's tables, on cached features.
+
+Difference from the original, which is a 3D ResNet on pixels (as the VideoPAR authors compare it, PRCV 2019): here
+3D convolutions read the frozen backbone's grid of tokens of each frame. So no backbone makes this the paper's row.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from vpar_cache.models.inputs import ModelInputs
+
+
+class Cnn3d(nn.Module):
+    """`3dcnn`: frame tokens (B, T, N, D) -> logits (B, A)."""
+
+    def __init__(self, inputs: ModelInputs, dim: int) -> None:
+        super().__init__()
+        self._prefix, self._grid = inputs.prefix_tokens, inputs.grid
+        channels = max(8, dim // 4)  # 27 times the weights of a fully connected layer each
+        self.norm = nn.LayerNorm(inputs.token_dim)
+        self.reduce = nn.Linear(inputs.token_dim, channels)  # a 1x1x1 convolution
+        self.body = nn.Sequential(_block(channels), nn.MaxPool3d((1, 2, 2), ceil_mode=True), _block(channels))
+        self.heads = nn.Linear(channels, inputs.num_outputs)
+
+    def forward(self, frames: Tensor, text: Tensor) -> Tensor:
+        patches = self.reduce(self.norm(frames[:, :, self._prefix :]))  # (B, T, rows * columns, C)
+        volume = patches.unflatten(2, self._grid).permute(0, 4, 1, 2, 3)  # (B, C, T, rows, columns)
+        pooled = self.body(volume).mean(dim=(2, 3, 4))  # (B, C)
+        logits: Tensor = self.heads(pooled)  # (B, A)
+        return logits
+
+
+def _block(channels: int) -> nn.Sequential:
+    """3x3x3 convolution, BatchNorm, ReLU; the shape stays."""
+    return nn.Sequential(
+        nn.Conv3d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm3d(channels), nn.ReLU()
+    )

@@ -1,0 +1,69 @@
+"""Runs that differ by their seed alone, averaged: one row a system, mean and standard deviation.
+
+The deviation (of the sample, n - 1) is that between seeds on one test split. How far a score depends on the choice
+of test people is another question: the intervals of a single run answer it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from vpar_cache.run_scores import RunScores
+
+MEASURES = (
+    ("vtf P", "vtf", "precision"), ("vtf R", "vtf", "recall"), ("vtf F1", "vtf", "f1"),
+    ("videopar F1", "videopar", "f1"), ("videopar acc", "videopar", "accuracy"),
+)  # fmt: skip
+"""Column, protocol and metric of each average over groups."""
+
+
+@dataclass(frozen=True)
+class SeedMean:
+    """Averages of the runs of one recipe."""
+
+    title: str
+    protocol: str
+    random_weights: bool
+    runs: tuple[str, ...]
+    """Their names."""
+    means: tuple[float, ...]
+    """A fraction for each of MEASURES."""
+    deviations: tuple[float, ...] | None
+    """None for a single run."""
+
+    @property
+    def label(self) -> str:
+        """The system, with what must be known beside its numbers."""
+        random = "random weights" + (": without meaning" if self.title.startswith("zero-shot") else "")
+        details = [self.protocol, *([random] if self.random_weights else [])]
+        return f"{self.title} ({', '.join(details)})"
+
+    def cells(self) -> tuple[str, ...]:
+        """Percent, two decimals: `40.12 ± 0.53`, or `40.12` for a single run."""
+        spreads = self.deviations or (None,) * len(self.means)
+        return tuple(
+            f"{100 * value:.2f}" + ("" if spread is None else f" ± {100 * spread:.2f}")
+            for value, spread in zip(self.means, spreads, strict=True)
+        )
+
+
+def seed_means(runs: Iterable[RunScores]) -> list[SeedMean]:
+    """Runs of one recipe, dataset and split together, in the order of their first run."""
+    recipes: dict[tuple[str, ...], list[RunScores]] = {}
+    for run in runs:
+        recipes.setdefault((run.place, run.title or run.name, run.protocol, run.recipe), []).append(run)
+    return [_mean(members) for members in recipes.values()]
+
+
+def _mean(runs: Sequence[RunScores]) -> SeedMean:
+    columns = [[run.scores[protocol].average[metric] for run in runs] for _, protocol, metric in MEASURES]
+    return SeedMean(
+        title=runs[0].title or runs[0].name,
+        protocol=runs[0].protocol,
+        random_weights=any(run.random_weights for run in runs),
+        runs=tuple(run.name for run in runs),
+        means=tuple(mean(values) for values in columns),
+        deviations=tuple(stdev(values) for values in columns) if len(runs) > 1 else None,
+    )

@@ -1,0 +1,92 @@
+"""`vpar train --from-run`: do a run again from its run.json, and compare the metrics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from reprlib import repr as short_repr
+from typing import Any
+
+from vpar_cache.errors import CacheError
+from vpar_cache.features import read_index
+from vpar_cache.run_scores import find_runs, read_run_record
+from vpar_cache.train import TrainResult, train_model
+from vpar_cache.train_config import TrainConfig
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """The new run, and which numbers of metrics.json differ from the old one's, as `where: old -> new`."""
+
+    run: TrainResult
+    differences: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """One line."""
+        if not self.differences:
+            return "metrics identical"
+        return f"{len(self.differences)} values of metrics.json differ ({'; '.join(self.differences[:_SHOWN])})"
+
+
+def repeat_run(
+    run: Path,
+    *,
+    features: Path | None = None,
+    name: str | None = None,
+    runs: Path = Path("cache/runs"),
+    overwrite: bool = False,
+    device: str = "auto",
+    command: str = "",
+    say: Callable[[str], None] = lambda message: None,
+) -> Repetition:
+    """Train again with the settings of `run` on the same features, into NAME-repeat.
+
+    `features`: where the cache is now; None: where it was. CacheError for other features, or a run.json that does
+    not say what it must.
+    """
+    (folder,) = find_runs([run], runs)
+    record = read_run_record(folder)
+    index = features or Path(_text(record, "features", folder))
+    seal = read_index(index).fields["seal"]
+    if seal != _text(record, "features_seal", folder):
+        raise CacheError(
+            f"{index} is not the cache that {folder} was trained on (its seal is {seal[:12]}..., not "
+            f"{_text(record, 'features_seal', folder)[:12]}...); give that one with --features"
+        )
+    config = _config(record, folder, features=index, runs=runs, name=name or f"{folder.name}-repeat",
+                     overwrite=overwrite, device=device)  # fmt: skip
+    result = train_model(config, command, say)
+    old, new = (json.loads((path / "metrics.json").read_text("utf-8")) for path in (folder, result.folder))
+    return Repetition(result, tuple(_differences(old, new, "")))
+
+
+def _text(record: dict[str, Any], key: str, folder: Path) -> str:
+    value = record.get(key)
+    if not isinstance(value, str):
+        raise CacheError(f"{folder}/run.json: {key!r} is {short_repr(value)}, but must be a text; train it anew")
+    return value
+
+
+def _config(record: dict[str, Any], folder: Path, **places: Any) -> TrainConfig:
+    settings = record.get("settings")
+    known = {field.name for field in fields(TrainConfig)} - places.keys()
+    if not isinstance(settings, dict) or not settings.keys() <= known:
+        raise CacheError(f"{folder}/run.json: 'settings' do not fit this version of vpar-cache; train it anew")
+    try:
+        return TrainConfig(**settings, **places)
+    except TypeError as error:
+        raise CacheError(f"{folder}/run.json: 'settings' do not fit ({error}); train it anew") from error
+
+
+def _differences(old: Any, new: Any, where: str) -> Iterator[str]:
+    """Leaves of two JSON trees that are not equal."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            yield from _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+    elif old != new:
+        yield f"{where}: {short_repr(old)} -> {short_repr(new)}"
