@@ -87,13 +87,13 @@ def _train(config: TrainConfig, command: str, say: Say, check: Callable[[], None
             f"{config.features} was normalised with the backbone's own mean and deviation, not with 0.5 as by the "
             "authors' code; `vpar extract --preset reference` makes features as theirs"
         )
-    trainer = Trainer(config, features, rows)
+    trainer = Trainer(config, features, rows, check)
     checkpoints = CheckpointFile(config.runs, folder.name, _run_fingerprint(config, features.seal))
     if not config.resume:
         checkpoints.remove()
     elif not checkpoints.path.exists():
         say(f"there is no {checkpoints.path} to resume from: starting anew")
-    history, epoch = trainer.fit(checkpoints, config.resume, check)
+    history, epoch = trainer.fit(checkpoints, config.resume)
     threshold = trainer.select_threshold()
     probabilities = trainer.predict(rows.test)  # (n_test, A)
     metrics = _score(features, rows, probabilities, threshold)

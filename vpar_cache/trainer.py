@@ -35,7 +35,11 @@ THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 class Trainer:
     """A model, its data and its optimiser."""
 
-    def __init__(self, config: TrainConfig, features: Features, rows: Rows) -> None:
+    def __init__(
+        self, config: TrainConfig, features: Features, rows: Rows, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """`check` is called at every step; what it raises ends the training."""
+        self._check = check
         self._config = config
         self._features = features
         self._rows = rows
@@ -56,13 +60,10 @@ class Trainer:
         self._drawable = features.with_views() if self._num_views else self._rows_read
         self._all_train = features.rows_of("train")
 
-    def fit(
-        self, checkpoints: CheckpointFile, resume: bool, check: Callable[[], None] = lambda: None
-    ) -> tuple[list[dict[str, Any]], int | None]:
+    def fit(self, checkpoints: CheckpointFile, resume: bool) -> tuple[list[dict[str, Any]], int | None]:
         """Train; leave the model at the chosen epoch. The history, and that epoch (None: nothing to train).
 
-        With `resume`, go on after the last checkpoint where there is one. `check` is called at every step; what it
-        raises ends the training.
+        With `resume`, go on after the last checkpoint where there is one.
         """
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         if not parameters:
@@ -78,7 +79,7 @@ class Trainer:
             for epoch in bar:
                 started = time.monotonic()
                 _set_lr(optimizer, self._config, epoch)
-                loss = self._train_epoch(optimizer, epoch, check)
+                loss = self._train_epoch(optimizer, epoch)
                 seconds = time.monotonic() - started
                 validation_loss, f1 = self._validate()
                 state.history.append(
@@ -111,7 +112,7 @@ class Trainer:
             reason = str(error).partition("\n")[0]
             raise CacheError(f"the checkpoint does not fit this run ({reason}); leave --resume out") from error
 
-    def _train_epoch(self, optimizer: torch.optim.Optimizer, epoch: int, check: Callable[[], None]) -> float:
+    def _train_epoch(self, optimizer: torch.optim.Optimizer, epoch: int) -> float:
         """One pass over the train rows in a new order; the mean loss per tracklet."""
         self.model.train()
         order = self._order.permutation(self._rows.train)
@@ -121,7 +122,7 @@ class Trainer:
         total = 0.0
         batches = self._drawable.batches(self._draw(order), size)
         for start, batch in zip(range(0, len(order), size), batches, strict=True):
-            check()
+            self._check()
             labels = self._labels(order[start : start + size])  # (B, A)
             loss = self.objective.loss(self.model(self._tokens(batch), self._text), labels)
             optimizer.zero_grad(set_to_none=True)
