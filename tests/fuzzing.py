@@ -24,7 +24,7 @@ from vpar_cache.checkpoints import Checkpoint, CheckpointFile
 from vpar_cache.features import open_features
 from vpar_cache.frames import decode_frame
 from vpar_cache.prompts import build_prompts
-from vpar_cache.run_scores import read_run
+from vpar_cache.reporting.run_scores import read_run
 from vpar_cache.schema import MARS, load_schema
 from vpar_cache.score import score_predictions
 from vpar_cache.shard_headers import read_shard_header

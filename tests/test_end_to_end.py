@@ -11,8 +11,8 @@ import pytest
 
 from vpar_cache.config import ExtractConfig
 from vpar_cache.extract import extract_features
-from vpar_cache.rendering import render
 from vpar_cache.report import build_report
+from vpar_cache.reporting.rendering import render
 from vpar_cache.schema import Schema
 from vpar_cache.score import score_predictions
 from vpar_cache.tracklets.synthetic import DemoSize, write_demo

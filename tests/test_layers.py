@@ -33,27 +33,8 @@ BOXES = {
     "writing": {"shards"},
     "reading": {"features", "hdf5_reading", "shard_headers", "shard_table", "damage", "row_array"},
     "models": {"models"},
-    "metrics": {
-        "metrics",
-        "output_metrics",
-        "intervals",
-        "tables",
-        "sheets",
-        "rendering",
-        "html_chart",
-        "html_page",
-        "published",
-        "prediction_file",
-        "run_intervals",
-        "run_scores",
-        "run_predictions",
-        "run_details",
-        "run_comparison",
-        "slices",
-        "report_details",
-        "report_tables",
-        "seed_means",
-    },
+    "metrics": {"metrics", "output_metrics", "intervals"},
+    "reporting": {"reporting"},
     "runs": {"runs", "checkpoints"},
     "figures": {"figures"},
 }
@@ -63,8 +44,8 @@ VERBS = {"extract", "train", "illustrate", "report", "score", "verify", "info"}
 LEVELS = [BASE, set().union(*BOXES.values()), BETWEEN, VERBS, {"workflows"}]
 """From the ground up: a module imports from its own level or below."""
 
-NEIGHBOURS = {("frames", "tracklets")}
-"""Boxes that build on another: choosing frames needs to know what a tracklet is."""
+NEIGHBOURS = {("frames", "tracklets"), ("reporting", "metrics")}
+"""Boxes that build on another: choosing frames needs to know what a tracklet is, a table what a score is."""
 
 
 def unit(path: Path) -> str:

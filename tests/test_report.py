@@ -12,10 +12,10 @@ from fake_runs import SMALL, make_mars_run, make_run, predictions, write
 from rich.console import Console
 
 from vpar_cache.errors import CacheError
-from vpar_cache.rendering import render, rich_blocks
 from vpar_cache.report import Report, build_report
+from vpar_cache.reporting.rendering import render, rich_blocks
+from vpar_cache.reporting.tables import Table
 from vpar_cache.schema import DUKE, MARS
-from vpar_cache.tables import Table
 
 
 def tables(report: Report) -> dict[str, Table]:

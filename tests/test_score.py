@@ -14,10 +14,10 @@ from fake_runs import SMALL, groups_of, predictions
 
 from vpar_cache.errors import DataError
 from vpar_cache.metrics import score_block
-from vpar_cache.rendering import render
+from vpar_cache.reporting.rendering import render
+from vpar_cache.reporting.tables import Table
 from vpar_cache.schema import MARS
 from vpar_cache.score import score_predictions
-from vpar_cache.tables import Table
 
 N = 12
 IDS = [f"{i:04d}C1T0001" for i in range(N)]

@@ -29,7 +29,7 @@ from vpar_cache.files import plain_failures, remove_leftovers, write_text
 from vpar_cache.interrupts import no_lost_interrupts
 from vpar_cache.lock import sole_writer
 from vpar_cache.prompts import build_negative_prompts, build_prompts
-from vpar_cache.rendering import csv_cell
+from vpar_cache.reporting.rendering import csv_cell
 from vpar_cache.shard_headers import ShardHeader
 from vpar_cache.shard_run import SHOWN_LEFT_OUT, Say, ShardRun, make_encoder
 from vpar_cache.shards import IndexContents, ShardEntry, write_index

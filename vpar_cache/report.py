@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vpar_cache.html_page import Part
 from vpar_cache.metrics import ProtocolScores
-from vpar_cache.published import published_scores
-from vpar_cache.report_details import Named, all_details, report_details
-from vpar_cache.report_tables import Section, System
-from vpar_cache.run_scores import SELECTED, THRESHOLDS, RunScores, find_runs, read_run
-from vpar_cache.sheets import Details
-from vpar_cache.tables import PROTOCOL_NOTES, Block, Notes, long_rows, percents
+from vpar_cache.reporting.html_page import Part
+from vpar_cache.reporting.published import published_scores
+from vpar_cache.reporting.report_details import Named, all_details, report_details
+from vpar_cache.reporting.report_tables import Section, System
+from vpar_cache.reporting.run_scores import SELECTED, THRESHOLDS, RunScores, find_runs, read_run
+from vpar_cache.reporting.sheets import Details
+from vpar_cache.reporting.tables import PROTOCOL_NOTES, Block, Notes, long_rows, percents
 
 _PUBLISHED_NOTE = (
     "published: copied from the paper, not re-run here; 3DCNN, CNN-RNN and VideoPAR are videopar, the others "
