@@ -111,8 +111,8 @@ def test_an_interrupt_stops_several_writers_within_a_batch(
     with pytest.raises(KeyboardInterrupt):
         extract_features(config)
     thread.join()
-    assert time.monotonic() - interrupted[0] < 5
-    assert len(slow_batches) < 8
+    assert len(slow_batches) < 8, "it went on: three had begun, and each writer may begin another"
+    assert time.monotonic() - interrupted[0] < 5  # 0.2 on a quiet machine: it does not hang
     assert published(config.out) == [], "half a shard was published"
     assert leftovers(config.out) == []
 
@@ -156,7 +156,7 @@ def test_a_writer_that_fails_stops_the_others_and_is_what_the_error_says(
         patch.setattr(Encoder, "encode_frames", failing)
         with pytest.raises(CacheError, match=r"the writer on cpu failed \(RuntimeError: CUDA error") as stopped:
             extract_features(config)
-    assert time.monotonic() - failures[0] < 5
+    assert time.monotonic() - failures[0] < 5  # 0.2 on a quiet machine; that the other stopped is counted below
     assert str(tmp_path / "tiny") in str(stopped.value)
     assert "run the same command again" in str(stopped.value)
     assert len(slow_batches) < 9, "the other went on"
