@@ -1,0 +1,96 @@
+"""Sealed caches of random features in the real shape: what benchmarks of stage 2 read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from vpar_cache import cache_format as fmt
+from vpar_cache.config import canonical_json, fingerprint
+from vpar_cache.schema import MARS
+from vpar_cache.shard_headers import read_shard_header
+from vpar_cache.shards import IndexContents, ShardContents, ShardEntry, write_index, write_shard
+
+TOKENS, DIM, FRAMES = 197, 512, 6
+ROWS_PER_SHARD = 256
+"""What `vpar extract` puts into a shard of 197 x 512 tokens."""
+_CONFIG = {"backbone": "random content", "frames": FRAMES, "grid": [14, 14], "prefix_tokens": 1}
+
+
+def write_cache(index: Path, tracklets: int, rows_per_shard: int = ROWS_PER_SHARD) -> Path:
+    """A sealed cache of random features, four train tracklets to one of test; one person each."""
+    random = np.random.default_rng(0)
+    ids = [f"{i // 1000:04d}C1T{i % 1000:04d}" for i in range(tracklets)]
+    entries = list(_write_shards(index, ids, rows_per_shard, random))
+    values = random.integers(0, 2, (tracklets, len(MARS.groups)))
+    num_train = tracklets * 4 // 5
+    write_index(
+        index,
+        IndexContents(
+            shards=entries,
+            tracklet_ids=ids,
+            splits=["train"] * num_train + ["test"] * (tracklets - num_train),
+            person_ids=list(range(tracklets)),
+            camera_ids=[1] * tracklets,
+            num_frames=[FRAMES] * tracklets,
+            labels=np.stack(
+                [
+                    MARS.encode({group.name: int(v) for group, v in zip(MARS.groups, row, strict=True)})
+                    for row in values
+                ]
+            ),
+            quality=np.zeros((tracklets, len(MARS.quality)), np.uint8),
+            text_embeddings=random.standard_normal((MARS.num_outputs, DIM)).astype(np.float32),
+            negative_embeddings=np.zeros((MARS.num_outputs, DIM), np.float32),
+            prompts=[output.phrase for output in MARS.outputs],
+            negative_prompts=[""] * MARS.num_outputs,
+            schema=MARS,
+            dataset="random",
+            visual_config=_CONFIG,
+            visual_fingerprint=fingerprint(_CONFIG),
+            text_config=_CONFIG,
+            text_fingerprint=fingerprint(_CONFIG),
+            weights="random:0",
+            environments=[canonical_json({})],
+        ),
+    )
+    return index
+
+
+def _write_shards(
+    index: Path, ids: list[str], rows_per_shard: int, random: np.random.Generator
+) -> Iterator[ShardEntry]:
+    for number, start in enumerate(range(0, len(ids), rows_per_shard)):
+        names = ids[start : start + rows_per_shard]
+        rows = len(names)
+        path = fmt.shard_folder(index) / fmt.shard_name(number)
+        arrays = {
+            fmt.VISUAL: random.standard_normal((rows, TOKENS, DIM), np.float32).astype(np.float16),
+            fmt.FRAME_EMBEDDINGS: random.standard_normal((rows, FRAMES, DIM), np.float32).astype(np.float16),
+        }
+        write_shard(
+            path,
+            ShardContents(
+                arrays=arrays,
+                tracklet_ids=names,
+                skipped=[],
+                visual_config=_CONFIG,
+                visual_fingerprint=fingerprint(_CONFIG),
+                source_digest=f"{number:064x}",
+                weights="random:0",
+                environment={},
+            ),
+        )
+        header = read_shard_header(path)
+        yield ShardEntry(
+            file=path.name,
+            rows=rows,
+            bytes=path.stat().st_size,
+            seal=header.seal,
+            source_digest=header.source_digest,
+            shapes=header.shapes,
+            offsets=header.offsets,
+            row_digests=header.row_digests,
+        )
