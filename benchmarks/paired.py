@@ -1,4 +1,4 @@
-"""What the benchmarks share: two sides in turn, the median of their ratios, and the verdict as a last line of JSON."""
+"""What the benchmarks share: two sides in turn, the median of their ratios, the verdict as a last line of JSON."""
 
 from __future__ import annotations
 

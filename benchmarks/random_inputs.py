@@ -22,14 +22,29 @@ _CONFIG = {"backbone": "random content", "frames": FRAMES, "grid": [14, 14], "pr
 def write_cache(index: Path, tracklets: int, rows_per_shard: int = ROWS_PER_SHARD) -> Path:
     """A sealed cache of random features, four train tracklets to one of test; one person each."""
     random = np.random.default_rng(0)
-    ids = [f"{i // 1000:04d}C1T{i % 1000:04d}" for i in range(tracklets)]
-    entries = list(_write_shards(index, ids, rows_per_shard, random))
+    ids = _tracklet_ids(tracklets)
+    return _write_index(index, ids, list(_write_shards(index, ids, rows_per_shard, random)), random)
+
+
+def write_index_alone(index: Path, tracklets: int, rows_per_shard: int = ROWS_PER_SHARD) -> Path:
+    """The index of such a cache, as long as a real one; the shards that it lists are not there."""
+    random = np.random.default_rng(0)
+    ids = _tracklet_ids(tracklets)
+    return _write_index(index, ids, list(_invent_shards(tracklets, rows_per_shard, random)), random)
+
+
+def _tracklet_ids(tracklets: int) -> list[str]:
+    return [f"{i // 1000:04d}C1T{i % 1000:04d}" for i in range(tracklets)]
+
+
+def _write_index(index: Path, ids: list[str], shards: list[ShardEntry], random: np.random.Generator) -> Path:
+    tracklets = len(ids)
     values = random.integers(0, 2, (tracklets, len(MARS.groups)))
     num_train = tracklets * 4 // 5
     write_index(
         index,
         IndexContents(
-            shards=entries,
+            shards=shards,
             tracklet_ids=ids,
             splits=["train"] * num_train + ["test"] * (tracklets - num_train),
             person_ids=list(range(tracklets)),
@@ -93,4 +108,21 @@ def _write_shards(
             shapes=header.shapes,
             offsets=header.offsets,
             row_digests=header.row_digests,
+        )
+
+
+def _invent_shards(tracklets: int, rows_per_shard: int, random: np.random.Generator) -> Iterator[ShardEntry]:
+    for number, start in enumerate(range(0, tracklets, rows_per_shard)):
+        rows = min(rows_per_shard, tracklets - start)
+        shapes = {fmt.VISUAL: (rows, TOKENS, DIM), fmt.FRAME_EMBEDDINGS: (rows, FRAMES, DIM)}
+        after_visual = fmt.FIRST_ARRAY_BYTES + 2 * rows * TOKENS * DIM
+        yield ShardEntry(
+            file=fmt.shard_name(number),
+            rows=rows,
+            bytes=after_visual + 2 * rows * FRAMES * DIM,
+            seal=random.bytes(32).hex(),
+            source_digest=random.bytes(32).hex(),
+            shapes=shapes,
+            offsets={fmt.VISUAL: fmt.FIRST_ARRAY_BYTES, fmt.FRAME_EMBEDDINGS: after_visual},
+            row_digests={name: random.integers(0, 256, (rows, fmt.DIGEST_BYTES), np.uint8) for name in shapes},
         )

@@ -54,7 +54,9 @@ def extract(
     shard_size: Annotated[int | None, typer.Option(help="Tracklets per shard. Default: about 52 MB.")] = None,
     limit: Annotated[int | None, typer.Option(help="Use only so many tracklets, spread evenly.")] = None,
     max_bad: Annotated[int, typer.Option(help="Unusable tracklets that may be left out.")] = 0,
-    recheck: Annotated[bool, typer.Option("--recheck", help="Read sources again, whatever their times.")] = False,
+    recheck: Annotated[
+        bool, typer.Option("--recheck", help="Read sources and weights again, whatever their times.")
+    ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
 ) -> None:
     """Stage 1: encode every tracklet once with a frozen backbone, into sealed HDF5 shards.
@@ -95,7 +97,7 @@ def extract(
         offline=offline,
         **with_preset(preset, chosen),
     )
-    from vpar_cache.extract import extract_features  # after the settings are checked: it imports torch
+    from vpar_cache.extract import extract_features  # after the settings are checked: it imports numpy and HDF5
 
     result = extract_features(config, say)
     say(

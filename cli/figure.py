@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from .console import print_text
+from .plain_values import PlainCommand
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command()(figure)
+    app.command(cls=PlainCommand)(figure)
 
 
 def figure(

@@ -14,11 +14,13 @@ from vpar_cache import __version__
 from vpar_cache.errors import VparError, printable
 
 from . import benchmark, demo, extract, figure, info, report, score, train, verify
+from .plain_values import PlainGroup
 
 USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 
 app = typer.Typer(
     name="vpar",
+    cls=PlainGroup,
     help="Video-based pedestrian attribute recognition on cached CLIP features.",
     no_args_is_help=True,
     add_completion=False,

@@ -62,6 +62,9 @@ def train(
         int | None, typer.Option(help="Stored views to draw from. Default: all of the cache.")
     ] = None,
     val_fraction: Annotated[float, typer.Option(help="strict: share of train people held out.")] = 0.1,
+    precision: Annotated[
+        str | None, typer.Option(help="auto (bf16 where native), bf16 or fp32. Default: auto; reference: fp32.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of initial weights, order and held-out people.")] = 0,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
     name: Annotated[str | None, typer.Option(help="Run folder. Default: dataset-model-seed-xxxxxx.")] = None,
@@ -101,6 +104,7 @@ def train(
         block_init=block_init,
         views=views,
         val_fraction=val_fraction,
+        precision=precision,
         seed=seed,
         device=device,
         offline=offline,

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from .console import print_text, say
+from .plain_values import PlainCommand
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command()(verify)
+    app.command(cls=PlainCommand)(verify)
 
 
 def verify(

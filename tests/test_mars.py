@@ -131,6 +131,12 @@ def test_frames_come_in_time_order_whatever_the_list_says(root: Path) -> None:
     assert load_mars(root).tracklets[0].frames == tuple(lines[:3])
 
 
+def test_frame_1000_comes_after_frame_999(root: Path) -> None:
+    write_tracks(root, "train", TRAIN[:1], frames=1001)
+    frames = load_mars(root).tracklets[0].frames
+    assert [int(name[12:-4]) for name in frames] == list(range(1, 1002))
+
+
 def test_missing_frames_leave_the_tracklet_out(root: Path) -> None:
     for name in ("0001C1T0001F002.jpg", "0001C1T0001F003.jpg"):
         (root / "bbox_train" / "0001" / name).unlink()
@@ -219,6 +225,19 @@ def test_a_name_that_is_no_frame_name_is_refused(root: Path, name: str) -> None:
         DataError, match=r"train_name\.txt line 2: '.*' is no frame name such as 0001C1T0001F001\.jpg"
     ):
         load_mars(root)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\x0b"])
+def test_a_wrong_name_is_found_on_every_line_whatever_ends_them(root: Path, end: str) -> None:
+    path = root / "info" / "train_name.txt"
+    lines = path.read_text().split()
+    path.write_text(end.join(lines), newline="")
+    assert mars._read_names(path) == lines
+    for number in range(len(lines)):
+        wrong = [*lines[:number], lines[number].replace("jpg", "jpeg"), *lines[number + 1 :]]
+        path.write_text(end.join(wrong), newline="")
+        with pytest.raises(DataError, match=rf"train_name\.txt line {number + 1}: '.*jpeg' is no frame name"):
+            load_mars(root)
 
 
 def test_bytes_that_are_no_text_and_empty_lists_are_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

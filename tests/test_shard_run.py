@@ -13,12 +13,13 @@ import torch
 
 from vpar_cache import cache_format as fmt
 from vpar_cache import encoder as encoder_module
-from vpar_cache import shard_run
+from vpar_cache import lazy_encoder, shard_run
 from vpar_cache.backbones import open_clip_vit
 from vpar_cache.config import ExtractConfig
 from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError, DataError
-from vpar_cache.shard_run import ShardRun, make_encoder
+from vpar_cache.lazy_encoder import LazyEncoder, make_encoder
+from vpar_cache.shard_run import ShardRun
 from vpar_cache.tracklets.mars import load_mars
 from vpar_cache.tracklets.tracklet import Dataset
 
@@ -38,7 +39,7 @@ def encoder(extract_config: Make) -> Encoder:
 def run_of(
     config: ExtractConfig, dataset: Dataset, encoder: Encoder, say: Callable[[str], None] = lambda message: None
 ) -> ShardRun:
-    return ShardRun(config, dataset, encoder, say)
+    return ShardRun(config, dataset, LazyEncoder(lambda: encoder), say)
 
 
 def published(config: ExtractConfig) -> list[str]:
@@ -227,7 +228,7 @@ def test_shards_that_no_task_has_are_removed_and_nothing_else(
 @pytest.fixture
 def two_devices(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Two names, so that each has an encoder of its own."""
-    monkeypatch.setattr(shard_run, "resolve_device", lambda name: torch.device("cpu"))
+    monkeypatch.setattr(lazy_encoder, "resolve_device", lambda name: torch.device("cpu"))
     return ("cuda:0", "cuda:1")
 
 

@@ -26,7 +26,8 @@ from vpar_cache.config import ExtractConfig
 from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError
 from vpar_cache.extract import extract_features
-from vpar_cache.shard_run import ShardRun, make_encoder
+from vpar_cache.lazy_encoder import encoder_for
+from vpar_cache.shard_run import ShardRun
 from vpar_cache.tracklets.mars import load_mars
 from vpar_cache.tracklets.tracklet import Dataset
 
@@ -91,7 +92,7 @@ def base(extract_config: Make, tmp_path: Path) -> ExtractConfig:
 
 
 def run_of(config: ExtractConfig, dataset: Dataset) -> ShardRun:
-    return ShardRun(config, dataset, make_encoder(config, config.devices[0]), lambda message: None)
+    return ShardRun(config, dataset, encoder_for(config, None), lambda message: None)
 
 
 def changed(base: ExtractConfig, name: str) -> ExtractConfig:

@@ -14,13 +14,17 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from vpar_cache.cache_format import FRAME_TOKENS
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile
 from vpar_cache.config import ExtractConfig
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extract import extract_features
 from vpar_cache.features import open_features
 from vpar_cache.metrics import score_block
+from vpar_cache.models.objective import Objective
+from vpar_cache.saved_models import load_model
 from vpar_cache.splits import choose_rows
+from vpar_cache.systems import SYSTEMS
 from vpar_cache.train import TrainResult, train_model
 from vpar_cache.train_config import TrainConfig
 from vpar_cache.trainer import Trainer
@@ -306,3 +310,63 @@ def test_without_views_a_cache_that_stores_them_trains_as_one_that_does_not(run:
 def test_more_views_than_the_cache_stores_are_refused(run: Any) -> None:
     with pytest.raises(UserError, match=r"--views is 3, but .* stores 0"):
         run(views=3)
+
+
+def test_training_in_bf16_gives_the_gradients_of_fp32_but_for_rounding(tiny_cache: Path) -> None:
+    features = open_features(tiny_cache)
+    rows = choose_rows(features, TrainConfig(features=tiny_cache, protocol="paper"), lambda message: None)
+    gradients = {}
+    for precision in ("fp32", "bf16"):
+        config = TrainConfig(features=tiny_cache, device="cpu", dim=64, heads=2, precision=precision)
+        trainer = Trainer(config, features, rows)
+        (batch,) = trainer._inputs.batches(rows.train, len(rows.train))
+        logits = trainer._forward(batch, lower=precision == "bf16")
+        trainer.objective.loss(logits, trainer._labels(rows.train)).backward()
+        gradients[precision] = {name: p.grad.flatten() for name, p in trainer.model.named_parameters()}
+        assert all(p.dtype == g.dtype == torch.float32 for p, g in
+                   zip(trainer.model.parameters(), gradients[precision].values(), strict=True))  # fmt: skip
+    whole = [torch.cat(list(gradients[precision].values())) for precision in ("fp32", "bf16")]
+    assert torch.cosine_similarity(*whole, dim=0) > 0.999
+    assert not torch.equal(*whole), "bf16 was not used"
+
+
+@pytest.mark.parametrize("model", ["vtf", "linear", "videopar"])
+def test_predictions_are_those_of_fp32_however_the_model_was_trained(
+    run: Any, tiny_cache: Path, model: str
+) -> None:
+    """Computed anew from the written model, in fp32 and without the trainer."""
+    result = run(model=model, precision="bf16")
+    features = open_features(tiny_cache)
+    config, module = load_model(result.folder, features)
+    assert config.precision == "bf16"
+    table = pq.read_table(result.folder / "predictions.parquet").to_pydict()
+    written = dict(zip(table["tracklet_id"], table["probabilities"], strict=True))
+    array = features.arrays[SYSTEMS[model].reads]
+    test = features.rows_of("test")
+    inputs = torch.from_numpy(array.gather(test)).float()
+    with torch.inference_mode():
+        logits = module(inputs, torch.from_numpy(features.text))
+    groups = [columns for _, columns in features.schema.slices()]
+    objective = Objective(SYSTEMS[model].loss, groups, torch.from_numpy(features.labels), torch.device("cpu"))
+    expected = objective.probabilities(logits).numpy()
+    actual = np.array([written[features.tracklet_ids[row]] for row in test])
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+def test_auto_precision_is_settled_before_settings_are_written(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
+    without = run()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    native = run()
+    assert [read(r, "run.json")["settings"]["precision"] for r in (without, native)] == ["fp32", "bf16"]
+    assert without.folder != native.folder, "another precision is another run"
+
+
+TRAINED = [model for model, system in SYSTEMS.items() if system.is_trained and system.reads != FRAME_TOKENS]
+"""Of those that the small cache has features for."""
+
+
+@pytest.mark.parametrize("model", TRAINED)
+def test_every_model_learns_in_bf16(run: Any, model: str) -> None:
+    losses = pq.read_table(run(model=model, precision="bf16", epochs=8).folder / "history.parquet")["train_loss"]
+    assert losses[7].as_py() < losses[0].as_py()

@@ -126,7 +126,7 @@ class ExtractConfig:
     precision: str = "auto"
     """Of the visual encoder. auto: bf16 where the processor or GPU computes it natively, else fp32."""
     batch_size: int | None = None
-    """Frames per forward pass; None: 48 on a CPU, 512 on a GPU."""
+    """Frames per forward pass; None: 8 on a CPU, 512 on a GPU."""
     workers: int | None = None
     """Threads that decode images; None: the number of cores."""
     shard_size: int | None = None
@@ -136,7 +136,7 @@ class ExtractConfig:
     max_bad: int = 0
     """Tracklets that may be left out because their frames are missing or unreadable."""
     recheck: bool = False
-    """Read the sources' contents again instead of trusting their sizes and times."""
+    """Read the contents of sources and weights again instead of trusting their sizes and times."""
     offline: bool = False
     """Never call a model hub: weights come from a file, the hub's local cache, or a seed."""
 

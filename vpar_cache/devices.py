@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 import re
-
-import torch
+from typing import TYPE_CHECKING
 
 from vpar_cache.errors import UserError
+
+if TYPE_CHECKING:  # imported where a device is looked up: who only checks a name does not pay for it
+    import torch
+
+_GPU = re.compile(r"cuda:(\d{1,3})")
+
+
+def check_device_name(name: str) -> None:
+    """UserError for what names no device on any machine. Needs no torch."""
+    if name not in ("auto", "cpu") and _GPU.fullmatch(name) is None:
+        raise UserError(f"device {name[:80]!r} is unknown; use --device cpu, or --gpu 0")
 
 
 def resolve_device(name: str) -> torch.device:
     """`auto` (the first GPU, else the CPU), `cpu`, or `cuda:N`. UserError when this machine has no such device."""
+    import torch
+
+    check_device_name(name)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return torch.device("cuda:0" if count else "cpu")
-    if name == "cpu":
-        return torch.device("cpu")
-    match = re.fullmatch(r"cuda:(\d{1,3})", name)
+    match = _GPU.fullmatch(name)
     if match is None:
-        raise UserError(f"device {name[:80]!r} is unknown; use --device cpu, or --gpu 0")
+        return torch.device("cpu")
     if int(match[1]) >= count:
         raise UserError(f"GPU {match[1]} is not here: torch sees {count} GPUs; use --device cpu, or another --gpu")
     return torch.device(name)
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """auto -> bf16 where the device computes it natively, else fp32 (emulated bf16 is slower than fp32)."""
+    import torch
+
+    if device.type == "cpu":
+        if precision == "fp16":
+            raise UserError("--precision fp16 needs a GPU; use bf16 or fp32 on a CPU")
+        capabilities = torch.cpu.get_capabilities()
+        native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    else:
+        native = torch.cuda.get_device_capability(device) >= (8, 0)
+    if precision == "auto":
+        return "bf16" if native else "fp32"
+    return precision

@@ -21,17 +21,17 @@ from numpy.typing import NDArray
 
 from vpar_cache import cache_format as fmt
 from vpar_cache.config import ExtractConfig, fingerprint
-from vpar_cache.devices import resolve_device
-from vpar_cache.encoder import Encoder
+from vpar_cache.encoder_memory import EncoderMemory
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.features import read_index
 from vpar_cache.files import plain_failures, remove_leftovers, write_text
 from vpar_cache.interrupts import no_lost_interrupts
+from vpar_cache.lazy_encoder import LazyEncoder, OtherEncoderError, encoder_for
 from vpar_cache.lock import sole_writer
 from vpar_cache.prompts import build_negative_prompts, build_prompts
 from vpar_cache.reporting.rendering import csv_cell
 from vpar_cache.shard_headers import ShardHeader
-from vpar_cache.shard_run import SHOWN_LEFT_OUT, Say, ShardRun, make_encoder
+from vpar_cache.shard_run import SHOWN_LEFT_OUT, Say, ShardRun
 from vpar_cache.shards import IndexContents, ShardEntry, write_index
 from vpar_cache.tracklets.loaders import load_dataset
 from vpar_cache.tracklets.tracklet import SPLITS, Dataset, LeftOut
@@ -62,19 +62,29 @@ def extract_features(config: ExtractConfig, say: Say = lambda message: None) -> 
     was published before stays, and the next run goes on from there.
     """
     started = time.monotonic()
-    for device in config.devices:
-        resolve_device(device)  # before the dataset is read: a wrong one should show at once
+    memory = EncoderMemory(config)
+    encoder = encoder_for(config, None if config.recheck else memory.recall())
     dataset = _limited(_opened(config, say), config.limit)
     with sole_writer(config.out, say), plain_failures(config.out), no_lost_interrupts() as check:
-        return _extract(config, dataset, say, check, started)
+        remove_leftovers(config.out)
+        try:
+            result = _extract(config, dataset, encoder, say, check, started)
+        except OtherEncoderError:  # from the start, as the encoder says that it is; it is made now
+            result = _extract(config, dataset, encoder, say, check, started)
+        if encoder.is_made:
+            memory.remember(encoder.identity)
+        return result
 
 
 def _extract(
-    config: ExtractConfig, dataset: Dataset, say: Say, check: Callable[[], None], started: float
+    config: ExtractConfig,
+    dataset: Dataset,
+    encoder: LazyEncoder,
+    say: Say,
+    check: Callable[[], None],
+    started: float,
 ) -> ExtractResult:
     """All that writes into the cache, under its lock."""
-    remove_leftovers(config.out)
-    encoder = make_encoder(config, config.devices[0])
     run = ShardRun(config, dataset, encoder, say, check)
     run.refuse_other_fingerprint()
     text = _text_fields(config, dataset, encoder)  # before the long work: a wrong prompt should show at once
@@ -92,8 +102,8 @@ def _extract(
         shards_kept=run.kept,
         shards_computed=len(headers) - run.kept,
         skipped=skipped,
-        precision=encoder.precision,
-        random_weights=encoder.weights_name.startswith("random:"),
+        precision=encoder.identity.precision,
+        random_weights=encoder.identity.weights_name.startswith("random:"),
         seconds=time.monotonic() - started,
     )
 
@@ -151,7 +161,7 @@ def _account_for_skipped(
 def _write_index(
     config: ExtractConfig,
     dataset: Dataset,
-    encoder: Encoder,
+    encoder: LazyEncoder,
     run: ShardRun,
     headers: Sequence[ShardHeader],
     text: Mapping[str, Any],
@@ -192,19 +202,19 @@ def _write_index(
         dataset=dataset.name,
         visual_config=run.visual_config,
         visual_fingerprint=run.visual_fingerprint,
-        weights=encoder.weights_name,
+        weights=encoder.identity.weights_name,
         environments=[header.environment for header in headers],
         **text,
     )
     write_index(config.out, contents)
 
 
-def _text_fields(config: ExtractConfig, dataset: Dataset, encoder: Encoder) -> dict[str, Any]:
+def _text_fields(config: ExtractConfig, dataset: Dataset, encoder: LazyEncoder) -> dict[str, Any]:
     """The fields of IndexContents about text. Embeddings are computed only when their fingerprint changed."""
     prompts = build_prompts(dataset.schema, config.prompts)
     negatives = build_negative_prompts(dataset.schema, config.prompts)
     text_config: dict[str, Any] = {
-        **encoder.text_identity(),
+        **encoder.identity.text,
         "prompts": list(prompts),
         "negative_prompts": list(negatives),
     }
@@ -222,10 +232,10 @@ def _text_fields(config: ExtractConfig, dataset: Dataset, encoder: Encoder) -> d
     }
 
 
-def _embedded(encoder: Encoder, prompts: Sequence[str], negatives: Sequence[str]) -> Embeddings:
+def _embedded(encoder: LazyEncoder, prompts: Sequence[str], negatives: Sequence[str]) -> Embeddings:
     """(A, Dt) twice: the prompts, and their negatives with zeros where there is none."""
     present = [row for row, negative in enumerate(negatives) if negative]
-    both = encoder.encode_text((*prompts, *(negatives[row] for row in present)))
+    both = encoder.load().encode_text((*prompts, *(negatives[row] for row in present)))
     embeddings = both[: len(prompts)]
     negative_embeddings = np.zeros_like(embeddings)
     negative_embeddings[present] = both[len(prompts) :]

@@ -20,7 +20,7 @@ def describe_cache(path: Path) -> dict[str, Any]:
     return {
         "dataset": f["dataset"],
         "tracklets": {s: int(np.count_nonzero(splits == s)) for s in ("train", "test")},
-        "people": {s: len(np.unique(people[splits == s])) for s in ("train", "test")},
+        "people": {s: len(set(people[splits == s].tolist())) for s in ("train", "test")},
         "outputs": f["schema"].num_outputs,
         "groups": len(f["schema"].groups),
         "arrays": {name: list(shape) for name, shape in index.big_shapes.items()},

@@ -109,18 +109,18 @@ class Schema:
 
     def encode(self, values: Mapping[str, int]) -> NDArray[np.uint8]:
         """Label values by group name -> (A,) of 0 and 1. A value out of range is a DataError."""
-        vector = np.zeros(self.num_outputs, dtype=np.uint8)  # (A,)
-        for group, columns in self.slices():
+        vector: list[int] = []
+        for group in self.groups:
             value = values[group.name]
             if not 0 <= value < group.num_values:
                 raise DataError(
                     f"{group.name} is {value}, but {self.name} allows {describe_values(group.value_names())}"
                 )
             if group.is_choice:
-                vector[columns.start + value] = 1
+                vector += [int(value == number) for number in range(group.num_values)]
             else:
-                vector[columns.start] = value
-        return vector
+                vector.append(value)
+        return np.array(vector, dtype=np.uint8)  # (A,)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and strings, for canonical JSON."""

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache import cache_format as fmt
 from vpar_cache.config import ExtractConfig
-from vpar_cache.encoder import Encoder
 from vpar_cache.frames import apply_jitter
 from vpar_cache.loading import LoadedPiece, LoadedTracklet
 from vpar_cache.shard_plan import ShardTask, Source, digest_shard, digest_source
 from vpar_cache.shards import ShardContents
 
+if TYPE_CHECKING:  # it imports torch, which a run that computes nothing does not need
+    from vpar_cache.encoder import Encoder
+    from vpar_cache.encoder_memory import EncoderIdentity
+
 Rows = dict[str, list[NDArray[np.float16]]]
 
 
-def row_shapes(config: ExtractConfig, encoder: Encoder) -> dict[str, tuple[int, ...]]:
+def row_shapes(config: ExtractConfig, encoder: Encoder | EncoderIdentity) -> dict[str, tuple[int, ...]]:
     """The shape of one row of each big array that these settings store."""
     token_shape = (encoder.num_tokens, encoder.dim)  # (N, D)
     shapes: dict[str, tuple[int, ...]] = {fmt.VISUAL: token_shape}

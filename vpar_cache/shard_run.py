@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import threading
@@ -11,19 +12,17 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tqdm import tqdm
 
 from vpar_cache import cache_format as fmt
 from vpar_cache.config import ExtractConfig, differing_fields, fingerprint
-from vpar_cache.devices import resolve_device
-from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError, UserError, VparError
 from vpar_cache.features import read_index
 from vpar_cache.files import PARTIAL_SUFFIX
 from vpar_cache.frames import preprocessing_identity
+from vpar_cache.lazy_encoder import LazyEncoder, make_encoder
 from vpar_cache.loading import (
     PIECE_FRAMES,
     Item,
@@ -47,6 +46,9 @@ from vpar_cache.shards import write_shard
 from vpar_cache.timing import save_timing
 from vpar_cache.tracklets.tracklet import Dataset
 
+if TYPE_CHECKING:
+    from vpar_cache.encoder import Encoder
+
 Say = Callable[[str], None]
 
 SHOWN_LEFT_OUT = 5
@@ -57,19 +59,6 @@ class _Stopped(Exception):  # noqa: N818, it is no error
     """Another writer failed, or the user interrupted: the shard in hand is given up."""
 
 
-def make_encoder(config: ExtractConfig, device: str, precision: str | None = None) -> Encoder:
-    """The frozen encoder of these settings on one device; `precision`: what the settings came to elsewhere."""
-    return Encoder(
-        config.backbone,
-        config.weights,
-        device=resolve_device(device),
-        precision=precision or config.precision,
-        normalize=config.normalize,
-        offline=config.offline,
-        text=config.text,
-    )
-
-
 class ShardRun:
     """The shard tasks of one extraction and what became of them."""
 
@@ -77,7 +66,7 @@ class ShardRun:
         self,
         config: ExtractConfig,
         dataset: Dataset,
-        encoder: Encoder,
+        encoder: LazyEncoder,
         say: Say,
         check: Callable[[], None] = lambda: None,
     ) -> None:
@@ -87,11 +76,11 @@ class ShardRun:
         self._check = check
         self._encoder = encoder
         self._folder = fmt.shard_folder(config.out)
-        row_bytes = 2 * sum(int(np.prod(shape)) for shape in row_shapes(config, encoder).values())
+        row_bytes = 2 * sum(map(math.prod, row_shapes(config, encoder.identity).values()))
         self.tasks = plan_shards(dataset.tracklets, config, row_bytes)
         self.visual_config: dict[str, Any] = {
             **config.visual_settings(),
-            **encoder.visual_identity(),
+            **encoder.identity.visual,
             **preprocessing_identity(),
         }
         self.visual_fingerprint = fingerprint(self.visual_config)
@@ -114,6 +103,7 @@ class ShardRun:
             except (CacheError, UserError):
                 continue  # absent or damaged: it will be made anew, and says nothing of the settings
         if found is not None and fingerprint(found) != self.visual_fingerprint:
+            self._encoder.load()  # what is recalled of an encoder refuses nothing: it may be wrong
             fields = "; ".join(differing_fields(self.visual_config, found))
             raise CacheError(
                 f"{self._config.out} holds features of other settings ({fields}); "
@@ -173,6 +163,7 @@ class ShardRun:
 
     def _compute_all(self, todo: queue.SimpleQueue[ShardTask], pool: ThreadPoolExecutor, bar: tqdm[Any]) -> None:
         """One writer a device; all take from the same list."""
+        first = self._encoder.load()  # before anything is computed: it may not be what was recalled
         missing = sum(len(task.sources) for task in self.tasks if task.number not in self._headers)
         started = time.monotonic()
         devices = self._config.devices
@@ -188,7 +179,7 @@ class ShardRun:
             failures = [error for future in running if (error := future.exception()) is not None]
             for error in sorted(failures, key=lambda error: isinstance(error, _Stopped)):
                 raise error  # the cause, not those that it stopped
-        save_timing(self._config.out, time.monotonic() - started, missing, str(self._encoder.device))
+        save_timing(self._config.out, time.monotonic() - started, missing, str(first.device))
 
     def _compute_on(
         self, device: str, todo: queue.SimpleQueue[ShardTask], pool: ThreadPoolExecutor, bar: tqdm[Any]
@@ -196,7 +187,7 @@ class ShardRun:
         """A writer. What nobody foresaw becomes one line too: a long run should say how to go on."""
         try:
             first = device == self._config.devices[0]
-            encoder = self._encoder if first else self._another_encoder(device)
+            encoder = self._encoder.load() if first else self._another_encoder(device)
             self._compute(todo, encoder, pool, bar)
         except (VparError, OSError, _Stopped):
             raise
@@ -208,8 +199,9 @@ class ShardRun:
 
     def _another_encoder(self, device: str) -> Encoder:
         """The same on one more device: what `auto` came to on the first holds for all, as the fingerprint says."""
-        encoder = make_encoder(self._config, device, self._encoder.precision)
-        if encoder.visual_identity() != self._encoder.visual_identity():
+        known = self._encoder.identity
+        encoder = make_encoder(self._config, device, known.precision)
+        if encoder.visual_identity() != known.visual:
             raise CacheError(
                 f"--weights {encoder.weights_name} have changed while they were read for {device}; run the same "
                 "command again"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from tqdm import tqdm
 from vpar_cache import __version__
 from vpar_cache.checkpoints import CheckpointFile
 from vpar_cache.config import fingerprint
-from vpar_cache.devices import resolve_device
+from vpar_cache.devices import resolve_device, resolve_precision
 from vpar_cache.features import Features, open_features, read_index
 from vpar_cache.interrupts import no_lost_interrupts
 from vpar_cache.intervals import interval_block
@@ -71,7 +71,7 @@ def train_model(config: TrainConfig, command: str = "", say: Say = lambda messag
     checkpoint for --resume.
     """
     with no_lost_interrupts() as check:
-        return _train(config, command, say, check)
+        return _train(_with_precision(config), command, say, check)
 
 
 def _train(config: TrainConfig, command: str, say: Say, check: Callable[[], None]) -> TrainResult:
@@ -205,10 +205,15 @@ def _run_fingerprint(config: TrainConfig, seal: str) -> str:
     return fingerprint({**config.settings(), "features": seal})
 
 
+def _with_precision(config: TrainConfig) -> TrainConfig:
+    """What `auto` comes to on this device: settings say what was done."""
+    return replace(config, precision=resolve_precision(config.precision, resolve_device(config.device)))
+
+
 def default_run_name(config: TrainConfig) -> str:
     """DATASET-MODEL-SEED-xxxxxx, six hex digits of the settings and of every byte of the cache."""
     fields = read_index(config.features).fields
-    return _default_name(config, fields["dataset"], fields["seal"])
+    return _default_name(_with_precision(config), fields["dataset"], fields["seal"])
 
 
 def _default_name(config: TrainConfig, dataset: str, seal: str) -> str:

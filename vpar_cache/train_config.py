@@ -15,6 +15,7 @@ from vpar_cache.systems import MODELS, SYSTEMS
 PROTOCOLS = ("strict", "paper", "reference")
 LOSSES = ("auto", "bce", "weighted", "ce")
 SCHEDULES = ("constant", "warmup-cosine")
+TRAIN_PRECISIONS = ("auto", "fp32", "bf16")
 REFERENCE: dict[str, Any] = {
     "loss": "weighted",
     "schedule": "warmup-cosine",
@@ -22,6 +23,7 @@ REFERENCE: dict[str, Any] = {
     "heads": 12,
     "layers": 1,
     "logit_norm": True,
+    "precision": "fp32",
 }
 """What --protocol reference fixes: the choices of the authors' code that the paper does not mention."""
 
@@ -74,6 +76,9 @@ class TrainConfig:
     paper: all train people, last epoch, threshold 0.45; reference: as paper, with REFERENCE."""
     val_fraction: float = 0.1
     """strict: the share of train people held out for the choice."""
+    precision: str = "auto"
+    """Of the products of matrices in training: bf16 with weights, gradients' sums and Adam in fp32, or fp32.
+    auto: bf16 where the processor or GPU computes it natively. The final predictions are always fp32's."""
     seed: int = 0
     device: str = "auto"
     """auto (the first GPU, else the CPU), cpu or cuda:N."""
@@ -85,6 +90,7 @@ class TrainConfig:
         check_choice("--protocol", self.protocol, PROTOCOLS)
         check_choice("--loss", self.loss, LOSSES)
         check_choice("--schedule", self.schedule, SCHEDULES)
+        check_choice("--precision", self.precision, TRAIN_PRECISIONS)
         if self.loss == "auto":
             object.__setattr__(self, "loss", SYSTEMS[self.model].loss)  # settings say what was done
         for option, value, low in (

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from vpar_cache.cache_format import VISUAL
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile, optimizer_tensors, restore_optimizer
+from vpar_cache.device_rows import DeviceRows
 from vpar_cache.devices import resolve_device
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.features import Features
@@ -44,6 +45,7 @@ class Trainer:
         self._features = features
         self._rows = rows
         self._device = resolve_device(config.device)
+        self._lower = config.precision == "bf16"
         self._order = np.random.Generator(np.random.PCG64(config.seed))
         labels = torch.from_numpy(features.labels[rows.train])  # (n, A)
         self._groups = [(group.name, columns) for group, columns in features.schema.slices()]
@@ -56,8 +58,8 @@ class Trainer:
         self._has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules())
         self._text = inputs.text.to(self._device)  # (A, Dt)
         self._num_views = _chosen_views(config, features)
-        self._rows_read = features.arrays[SYSTEMS[config.model].reads]
-        self._drawable = features.with_views() if self._num_views else self._rows_read
+        array = features.with_views() if self._num_views else features.arrays[SYSTEMS[config.model].reads]
+        self._inputs = DeviceRows(array, self._device)  # views come after the plain rows, whose numbers stay
         self._all_train = features.rows_of("train")
 
     def fit(self, checkpoints: CheckpointFile, resume: bool) -> tuple[list[dict[str, Any]], int | None]:
@@ -68,7 +70,8 @@ class Trainer:
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         if not parameters:
             return [], None
-        optimizer = torch.optim.Adam(parameters, lr=self._config.lr, weight_decay=self._config.weight_decay)
+        config = self._config
+        optimizer = torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
         state = (checkpoints.load() if resume else None) or Checkpoint(best_epoch=self._config.epochs)
         if state.epoch:
             self._restore(state, optimizer)
@@ -119,22 +122,23 @@ class Trainer:
         size = self._config.batch_size
         if self._has_batch_norm and len(order) % size == 1:
             order = order[:-1]  # one row alone has no batch statistics; another order leaves out another row
-        total = 0.0
-        batches = self._drawable.batches(self._draw(order), size)
-        for start, batch in zip(range(0, len(order), size), batches, strict=True):
+        total = torch.zeros((), dtype=torch.float64, device=self._device)
+        batches = self._inputs.batches(self._draw(order), size)
+        labels = self._labels(order).split(size)  # each (B, A)
+        for batch, wanted in zip(batches, labels, strict=True):
             self._check()
-            labels = self._labels(order[start : start + size])  # (B, A)
-            loss = self.objective.loss(self.model(self._tokens(batch), self._text), labels)
+            loss = self.objective.loss(self._forward(batch, lower=self._lower), wanted)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-            value = loss.item()
-            if not np.isfinite(value):
-                raise DataError(
-                    f"the loss became {value} in epoch {epoch}; use a smaller --lr than {self._config.lr}"
-                )
-            total += value * len(batch)
-        return total / len(order)
+            total += loss.detach() * len(batch)  # stays on the device: asking for it would wait for each step
+        mean = float(total) / len(order)
+        sums = torch.stack([p.detach().sum() for p in self.model.parameters()])  # after the last step, too
+        if not np.isfinite(mean) or not sums.isfinite().all():
+            raise DataError(
+                f"training diverged in epoch {epoch} (loss {mean}); use a smaller --lr than {self._config.lr}"
+            )
+        return mean
 
     def _draw(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
         """For each train row the plain features or one of its K views, each as likely; see with_views."""
@@ -145,24 +149,24 @@ class Trainer:
         view_rows = len(self._features.visual) + np.searchsorted(self._all_train, order) * stored + drawn - 1
         return np.where(drawn == 0, order, view_rows)
 
-    def _tokens(self, batch: NDArray[np.float16]) -> Tensor:
-        return torch.from_numpy(batch).to(self._device, torch.float32)  # (B, N, D)
+    def _forward(self, batch: Tensor, *, lower: bool) -> Tensor:
+        """float16 (B, *row_shape) -> (B, A) in fp32; `lower`: products of matrices in bf16."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=lower):
+            logits: Tensor = self.model(batch.to(torch.bfloat16 if lower else torch.float32), self._text)
+        return logits.float()
 
     def _labels(self, rows: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(self._features.labels[rows]).to(self._device, torch.float32)  # (B, A)
 
     @torch.inference_mode()
-    def _logits(self, rows: NDArray[np.int64]) -> Tensor:
+    def _logits(self, rows: NDArray[np.int64], *, lower: bool = False) -> Tensor:
         """(n, A) on the CPU, in evaluation mode."""
         self.model.eval()
-        parts = [
-            self.model(self._tokens(batch), self._text).float().cpu()
-            for batch in self._rows_read.batches(rows, EVALUATION_BATCH)
-        ]
-        return torch.cat(parts) if parts else torch.empty((0, self._features.schema.num_outputs))
+        parts = [self._forward(batch, lower=lower) for batch in self._inputs.batches(rows, EVALUATION_BATCH)]
+        return torch.cat(parts).cpu() if parts else torch.empty((0, self._features.schema.num_outputs))
 
     def predict(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(n, A) probabilities."""
+        """(n, A) probabilities, computed in fp32 however it was trained."""
         return self.objective.probabilities(self._logits(rows)).numpy()
 
     def _validate(self) -> tuple[float | None, float | None]:
@@ -170,7 +174,7 @@ class Trainer:
         rows = self._rows.validation
         if not len(rows):
             return None, None
-        logits = self._logits(rows)  # (n, A)
+        logits = self._logits(rows, lower=self._lower)  # (n, A)
         loss = float(self.objective.loss(logits.to(self._device), self._labels(rows)))
         probabilities = self.objective.probabilities(logits).numpy()  # (n, A)
         scores = vtf_scores(probabilities, self._features.labels[rows], self._groups, VTF_THRESHOLD)

@@ -6,6 +6,7 @@ Difference from the original, which is a 3D ResNet on pixels (as the VideoPAR au
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from vpar_cache.models.inputs import ModelInputs
@@ -26,7 +27,9 @@ class Cnn3d(nn.Module):
     def forward(self, frames: Tensor, text: Tensor) -> Tensor:
         patches = self.reduce(self.norm(frames[:, :, self._prefix :]))  # (B, T, rows * columns, C)
         volume = patches.unflatten(2, self._grid).permute(0, 4, 1, 2, 3)  # (B, C, T, rows, columns)
-        pooled = self.body(volume).mean(dim=(2, 3, 4))  # (B, C)
+        # torch 2.15 on a CPU gives gradients that are not finite for 3D convolutions in bf16.
+        with torch.autocast(volume.device.type, enabled=False):
+            pooled = self.body(volume.float()).mean(dim=(2, 3, 4))  # (B, C)
         logits: Tensor = self.heads(pooled)  # (B, A)
         return logits
 

@@ -112,7 +112,8 @@ class _Columns:
     header: list[str]
     schema: Schema
     keys: dict[str, int]
-    groups: list[int]
+    groups: list[tuple[str, int, tuple[str, ...]]]
+    """Of each group its name, its column, and the meanings of the valid values."""
     flags: list[int | None]
 
     @classmethod
@@ -140,7 +141,7 @@ class _Columns:
             header,
             schema,
             {name: column for name, column in key_columns.items() if column is not None},
-            [need(*group.columns) for group in schema.groups],
+            [(group.name, need(*group.columns), group.value_names()) for group in schema.groups],
             [find(flag, *_FLAG_SPELLINGS.get(flag, ())) for flag in schema.quality],
         )
 
@@ -150,10 +151,7 @@ class _Columns:
                 f"{self.path} line {line} has {len(fields)} fields, but the header has {len(self.header)}; "
                 "give every row one field a column"
             )
-        values = {
-            group.name: self._value(line, column, fields, group.value_names())
-            for group, column in zip(self.schema.groups, self.groups, strict=True)
-        }
+        values = {name: self._value(line, column, fields, names) for name, column, names in self.groups}
         flags = [0 if c is None else self._value(line, c, fields, _FLAG_VALUES) for c in self.flags]
         keys = {name: fields[column].strip() for name, column in self.keys.items()}
         return LabelRow(self.path, line, keys, self.schema.encode(values), np.array(flags, dtype=np.uint8))

@@ -39,6 +39,7 @@ MAX_LIST_BYTES = 64_000_000
 """Of a name list. The longest real one has 14 MB."""
 
 _FRAME = re.compile(r"(?:[0-9]{4}|00-1)C[0-9]T[0-9]{4}F[0-9]{3,6}\.jpg")
+_FRAMES = re.compile(rf"(?:{_FRAME.pattern}\r?\n)*+{_FRAME.pattern}")
 _TRACK_LENGTH = len("0001C1T0001")
 _JUNK, _DISTRACTOR = -1, 0
 
@@ -100,15 +101,21 @@ def _read_names(path: Path) -> list[str]:
     if len(raw) > MAX_LIST_BYTES:
         raise DataError(f"{path} is over {MAX_LIST_BYTES} bytes; is this a name list?")
     # Bytes that are no text fail the pattern below, which names their line.
-    names = raw.decode("ascii", errors="replace").rstrip().splitlines()
+    text = raw.decode("ascii", errors="replace").rstrip()
+    names = text.splitlines()
     if not names:
         raise DataError(f"{path} is empty; {_GET_INFO}")
+    if _FRAMES.fullmatch(text) is None:  # one match for a million names; one each to say which is wrong
+        _check_each(path, names)
+    return names
+
+
+def _check_each(path: Path, names: list[str]) -> None:
     for line, name in enumerate(names, start=1):
         if not _FRAME.fullmatch(name):
             raise DataError(
                 f"{path} line {line}: {name[:60]!r} is no frame name such as 0001C1T0001F001.jpg; {_GET_INFO}"
             )
-    return names
 
 
 def _read_table(path: Path, split: Split, num_names: int) -> NDArray[np.int64]:
@@ -152,17 +159,14 @@ def _track(row: list[int], names: list[str], images: Path, split: Split, where: 
         raise DataError(
             f"{where} says person {person}, camera {camera}, but its first frame is {frames[0]}; {_GET_INFO}"
         )
-    stray = next((name for name in frames if not name.startswith(prefix)), None)
-    if stray is not None:
+    ordered = sorted(frames)
+    if not (ordered[0].startswith(prefix) and ordered[-1].startswith(prefix)):  # then all between them do
+        stray = next(name for name in frames if not name.startswith(prefix))
         raise DataError(f"{where}: frame {stray} is not of tracklet {prefix}; {_GET_INFO}")
     if len(set(frames)) < len(frames):
         raise DataError(f"{where}: a frame of {prefix} is listed twice; {_GET_INFO}")
-    return Track((person, camera, tracklet), split, images / folder, tuple(sorted(frames, key=_time)))
-
-
-def _time(frame: str) -> tuple[int, str]:
-    """Orders the frames of one tracklet, whose names differ in the frame number alone."""
-    return len(frame), frame
+    ordered.sort(key=len)  # in time: the names differ in the frame number alone, and F1000 comes after F999
+    return Track((person, camera, tracklet), split, images / folder, tuple(ordered))
 
 
 def _with_all_frames(tracklets: Iterable[Tracklet]) -> tuple[list[Tracklet], list[LeftOut]]:
@@ -175,8 +179,8 @@ def _with_all_frames(tracklets: Iterable[Tracklet]) -> tuple[list[Tracklet], lis
     for folder, in_folder in by_folder.items():
         on_disk = list_names(folder, "file")  # one listing a person, not a look-up a frame
         for tracklet in in_folder:
-            missing = [name for name in tracklet.frames if name not in on_disk]
-            if missing:
+            if not on_disk.issuperset(tracklet.frames):
+                missing = [name for name in tracklet.frames if name not in on_disk]
                 reason = f"{len(missing)} of {len(tracklet.frames)} frames are missing, first: {missing[0]}"
                 left_out.append(LeftOut(tracklet.tracklet_id, tracklet.split, reason))
             else:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.random import default_rng
-from scipy.io import savemat
 
 from vpar_cache.errors import UserError
 from vpar_cache.schema import MARS
@@ -145,6 +144,8 @@ def _queries(plans: Sequence[Plan]) -> list[int]:
 
 def _write_mat(path: Path, variable: str, rows: Sequence[Sequence[int]]) -> None:
     """A MATLAB 5 file. scipy writes the time and the platform into its first 116 bytes: overwrite them."""
+    from scipy.io import savemat  # here: who only reads datasets does not pay for it
+
     savemat(path, {variable: np.array(rows, dtype=np.int32)})
     with path.open("r+b") as file:
         file.write(b"MATLAB 5.0 MAT-file, written by vpar-cache".ljust(116))

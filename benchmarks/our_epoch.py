@@ -1,0 +1,25 @@
+"""Seconds per tracklet of a real epoch of `vpar train`, for the benchmarks that compare it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from vpar_cache.train import train_model
+from vpar_cache.train_config import TrainConfig
+
+EPOCHS = 3
+
+
+def our_seconds_per_tracklet(index: Path, runs: Path, **settings: Any) -> float:
+    """Of the last of a few epochs over all train rows, loading and all: the first also warms up the machine."""
+    config = TrainConfig(
+        features=index, runs=runs, protocol="paper", epochs=EPOCHS, name="benchmark", overwrite=True, **settings
+    )
+    folder = train_model(config).folder
+    history = pq.read_table(folder / "history.parquet").to_pylist()
+    num_train = json.loads((folder / "run.json").read_text("utf-8"))["num_train"]
+    return float(history[-1]["seconds"]) / int(num_train)

@@ -1,0 +1,55 @@
+"""Rows of a cache as tensors on the device that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vpar_cache.row_array import RowArray
+
+RESIDENT_SHARE = 0.6
+"""Of a GPU's free memory: rows that take no more stay there; the rest is for the model and its batches."""
+_CHUNK_ROWS = 256
+
+
+class DeviceRows:
+    """All rows of an array, in batches on a device.
+
+    On a GPU where they fit, all are copied there once, and a step moves none; else they come from the mapped
+    shards, the next batch gathered while the device computes.
+    """
+
+    def __init__(self, array: RowArray, device: torch.device, resident: bool | None = None) -> None:
+        """`resident`: None decides by the free memory of the device."""
+        self._array = array
+        self._device = device
+        self._all: Tensor | None = None
+        if _fits(array, device) if resident is None else resident:
+            self._all = torch.empty(array.shape, dtype=torch.float16, device=device)  # (N, *row_shape)
+            every = np.arange(len(array))
+            start = 0
+            for batch in array.batches(every, _CHUNK_ROWS):
+                self._all[start : start + len(batch)].copy_(torch.from_numpy(batch))
+                start += len(batch)
+
+    def batches(self, rows: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
+        """`rows` in their order, float16 (B, *row_shape). A batch is valid until the next is asked for."""
+        if self._all is not None:
+            numbers = torch.from_numpy(rows).to(self._device)
+            for start in range(0, len(rows), batch_size):
+                yield self._all.index_select(0, numbers[start : start + batch_size])
+            return
+        for batch in self._array.batches(rows, batch_size):
+            yield torch.from_numpy(batch).to(self._device)
+
+
+def _fits(array: RowArray, device: torch.device) -> bool:
+    """False on a CPU: its memory is where the mapped rows are already."""
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(np.prod(array.shape)) * array.dtype.itemsize <= RESIDENT_SHARE * free
