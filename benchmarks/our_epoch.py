@@ -1,8 +1,12 @@
-"""Seconds per tracklet of a real epoch of `vpar train`, for the benchmarks that compare it."""
+"""Seconds per tracklet of a real epoch of `vpar train`, for the benchmarks that compare it.
+
+As a process of its own: python benchmarks/our_epoch.py INDEX RUNS
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,3 +27,7 @@ def our_seconds_per_tracklet(index: Path, runs: Path, **settings: Any) -> float:
     history = pq.read_table(folder / "history.parquet").to_pylist()
     num_train = json.loads((folder / "run.json").read_text("utf-8"))["num_train"]
     return float(history[-1]["seconds"]) / int(num_train)
+
+
+if __name__ == "__main__":
+    print(our_seconds_per_tracklet(Path(sys.argv[1]), Path(sys.argv[2]), device="cpu"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from paired import alternate, median_ratio, median_seconds
@@ -35,3 +37,17 @@ def compare_processes(ours: list[str], theirs: list[str], repeats: int) -> float
     print(f"ours {seconds:.3f} s, beside it {beside:.3f} s")
     print(f"half of the ratios lie in {spread[0]:.3f}..{spread[2]:.3f}")
     return ratio
+
+
+def peak_bytes(command: list[str]) -> int:
+    """The largest resident set that a process ever had, as the kernel counts it. It must succeed."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            output.seek(0)
+            sys.exit(
+                f"{' '.join(command)} ended with status {process.returncode}: {output.read()[-2000:].decode()}"
+            )
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,38 +18,66 @@ from vpar_cache.shards import IndexContents, ShardContents, ShardEntry, write_in
 TOKENS, DIM, FRAMES = 197, 512, 6
 ROWS_PER_SHARD = 256
 """What `vpar extract` puts into a shard of 197 x 512 tokens."""
-_CONFIG = {"backbone": "random content", "frames": FRAMES, "grid": [14, 14], "prefix_tokens": 1}
 
 
-def write_cache(index: Path, tracklets: int, rows_per_shard: int = ROWS_PER_SHARD) -> Path:
-    """A sealed cache of random features, four train tracklets to one of test; one person each."""
+@dataclass(frozen=True)
+class Content:
+    """What is in a cache of random features. The default: rows of the real shape."""
+
+    side: int = 14
+    """Of the grid of patches; a class token comes before them."""
+    num_test: int | None = None
+    """The last so many tracklets are the test split. Default: one in five."""
+    people: int | None = None
+    """Default: as many as tracklets."""
+
+    @property
+    def num_tokens(self) -> int:
+        return 1 + self.side**2
+
+    def config(self) -> dict[str, Any]:
+        grid = [self.side, self.side]
+        return {"backbone": "random content", "frames": FRAMES, "grid": grid, "prefix_tokens": 1}
+
+
+_DEFAULT = Content()
+
+
+def write_cache(
+    index: Path, tracklets: int, rows_per_shard: int = ROWS_PER_SHARD, content: Content = _DEFAULT
+) -> Path:
+    """A sealed cache of random features."""
     random = np.random.default_rng(0)
     ids = _tracklet_ids(tracklets)
-    return _write_index(index, ids, list(_write_shards(index, ids, rows_per_shard, random)), random)
+    shards = list(_write_shards(index, ids, rows_per_shard, content, random))
+    return _write_index(index, ids, shards, content, random)
 
 
 def write_index_alone(index: Path, tracklets: int, rows_per_shard: int = ROWS_PER_SHARD) -> Path:
     """The index of such a cache, as long as a real one; the shards that it lists are not there."""
     random = np.random.default_rng(0)
     ids = _tracklet_ids(tracklets)
-    return _write_index(index, ids, list(_invent_shards(tracklets, rows_per_shard, random)), random)
+    return _write_index(index, ids, list(_invent_shards(tracklets, rows_per_shard, random)), _DEFAULT, random)
 
 
 def _tracklet_ids(tracklets: int) -> list[str]:
     return [f"{i // 1000:04d}C1T{i % 1000:04d}" for i in range(tracklets)]
 
 
-def _write_index(index: Path, ids: list[str], shards: list[ShardEntry], random: np.random.Generator) -> Path:
-    tracklets = len(ids)
+def _write_index(
+    index: Path, ids: list[str], shards: list[ShardEntry], content: Content, random: np.random.Generator
+) -> Path:
+    tracklets, config = len(ids), content.config()
+    people = content.people or tracklets
     values = random.integers(0, 2, (tracklets, len(MARS.groups)))
-    num_train = tracklets * 4 // 5
+    num_train = tracklets * 4 // 5 if content.num_test is None else tracklets - content.num_test
     write_index(
         index,
         IndexContents(
             shards=shards,
             tracklet_ids=ids,
             splits=["train"] * num_train + ["test"] * (tracklets - num_train),
-            person_ids=list(range(tracklets)),
+            person_ids=[i * people // tracklets for i in range(tracklets)],
             camera_ids=[1] * tracklets,
             num_frames=[FRAMES] * tracklets,
             labels=np.stack(
@@ -63,10 +93,10 @@ def _write_index(index: Path, ids: list[str], shards: list[ShardEntry], random: 
             negative_prompts=[""] * MARS.num_outputs,
             schema=MARS,
             dataset="random",
-            visual_config=_CONFIG,
-            visual_fingerprint=fingerprint(_CONFIG),
-            text_config=_CONFIG,
-            text_fingerprint=fingerprint(_CONFIG),
+            visual_config=config,
+            visual_fingerprint=fingerprint(config),
+            text_config=config,
+            text_fingerprint=fingerprint(config),
             weights="random:0",
             environments=[canonical_json({})],
         ),
@@ -75,14 +105,14 @@ def _write_index(index: Path, ids: list[str], shards: list[ShardEntry], random: 
 
 
 def _write_shards(
-    index: Path, ids: list[str], rows_per_shard: int, random: np.random.Generator
+    index: Path, ids: list[str], rows_per_shard: int, content: Content, random: np.random.Generator
 ) -> Iterator[ShardEntry]:
     for number, start in enumerate(range(0, len(ids), rows_per_shard)):
         names = ids[start : start + rows_per_shard]
         rows = len(names)
         path = fmt.shard_folder(index) / fmt.shard_name(number)
         arrays = {
-            fmt.VISUAL: random.standard_normal((rows, TOKENS, DIM), np.float32).astype(np.float16),
+            fmt.VISUAL: random.standard_normal((rows, content.num_tokens, DIM), np.float32).astype(np.float16),
             fmt.FRAME_EMBEDDINGS: random.standard_normal((rows, FRAMES, DIM), np.float32).astype(np.float16),
         }
         write_shard(
@@ -91,8 +121,8 @@ def _write_shards(
                 arrays=arrays,
                 tracklet_ids=names,
                 skipped=[],
-                visual_config=_CONFIG,
-                visual_fingerprint=fingerprint(_CONFIG),
+                visual_config=content.config(),
+                visual_fingerprint=fingerprint(content.config()),
                 source_digest=f"{number:064x}",
                 weights="random:0",
                 environment={},

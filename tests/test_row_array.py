@@ -1,7 +1,9 @@
-"""Rows come out of the maps exactly as brute force would pick them."""
+"""Rows come out of the files exactly as brute force would pick them."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vpar_cache.errors import CacheError
 from vpar_cache.row_array import Extent, RowArray
 
 LENGTHS = (3, 0, 1, 7, 0, 2)
@@ -47,7 +50,7 @@ def test_gathered_rows_are_those_asked_for_in_their_order(array: RowArray, rows:
     chosen = np.array(rows, dtype=np.int64)
     gathered = array.gather(chosen)
     np.testing.assert_array_equal(gathered, values()[chosen])
-    assert gathered.flags.writeable, "a copy, not the map"
+    assert gathered.flags.writeable
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -101,8 +104,49 @@ def test_no_rows_at_all_are_an_empty_array(tmp_path: Path) -> None:
     assert list(empty.batches(np.array([], dtype=np.int64), 4)) == []
 
 
-def test_the_files_cannot_be_written_through_it(array: RowArray) -> None:
-    assert all(not part.flags.writeable for part in array._maps)
+def test_a_file_cut_short_after_it_was_opened_is_an_error(tmp_path: Path) -> None:
+    extents = write_extents(tmp_path)
+    array = RowArray(extents, ROW)
+    with extents[3].path.open("r+b") as file:
+        file.truncate(60)
+    np.testing.assert_array_equal(array.gather(np.array([0, 12])), values()[[0, 12]])
+    with pytest.raises(CacheError, match=r"3\.bin is shorter than it was when it was opened; extract"):
+        array.gather(np.arange(13))
+
+
+def test_rows_are_those_of_the_file_that_was_opened(tmp_path: Path) -> None:
+    extents = write_extents(tmp_path)
+    array = RowArray(extents, ROW)
+    (tmp_path / "other").write_bytes(bytes(1000))
+    (tmp_path / "other").replace(extents[0].path)
+    np.testing.assert_array_equal(array.gather(np.arange(13)), values())
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CacheError, match=r"absent: No such file or directory$"):
+        RowArray([Extent(tmp_path / "absent", 0, 3)], ROW)
+
+
+MANY_FILES = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from vpar_cache.row_array import Extent, RowArray
+count, hard = 300, int(sys.argv[2])
+folder = Path(sys.argv[1])
+for number in range(count):
+    (folder / str(number)).write_bytes(np.full(4, number, "<f2").tobytes())
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+array = RowArray([Extent(folder / str(number), 0, 1) for number in range(count)], (4,))
+assert (array.gather(np.arange(count))[:, 0] == np.arange(count)).all()
+"""
+
+
+def test_more_files_than_the_usual_limit_can_be_open(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MANY_FILES, str(tmp_path)]
+    subprocess.run([*command, "1000"], check=True)
+    done = subprocess.run([*command, "200"], capture_output=True, text=True, check=False)
+    assert done.stderr.strip().endswith("Too many open files; raise the limit on open files (ulimit -n)")
 
 
 def test_views_follow_as_rows_of_their_own(array: RowArray, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 The public API, loaded on first use, so that importing the package stays cheap (no torch):
 
     extract_features(config)    stage 1: tracklets to a feature cache
-    open_features(path)         read a cache: verified, memory-mapped
+    open_features(path)         open a verified cache: its rows are read when they are asked for
     train_model(config)         stage 2: train and evaluate a model on a cache
     build_report(runs)          tables of runs beside the published rows
     score_predictions(path)     both metric protocols on anybody's predictions

@@ -19,7 +19,7 @@ _CHUNK_ROWS = 256
 class DeviceRows:
     """All rows of an array, in batches on a device.
 
-    On a GPU where they fit, all are copied there once, and a step moves none; else they come from the mapped
+    On a GPU where they fit, all are copied there once, and a step moves none; else they come from the
     shards, the next batch gathered while the device computes.
     """
 
@@ -48,7 +48,7 @@ class DeviceRows:
 
 
 def _fits(array: RowArray, device: torch.device) -> bool:
-    """False on a CPU: its memory is where the mapped rows are already."""
+    """False on a CPU: its memory is where the system keeps what was read already."""
     if device.type != "cuda":
         return False
     free, _ = torch.cuda.mem_get_info(device)

@@ -1,7 +1,7 @@
-"""Reading a feature cache: verified, then memory-mapped.
+"""Reading a feature cache: verified first, then row by row.
 
 Seals are checked on raw bytes before HDF5 sees them: the index's at every opening, a shard's on first use
-and again when its size or time changed (remembered in NAME/.verified). Rows come from memory maps of the
+and again when its size or time changed (remembered in NAME/.verified). Rows are read straight from the
 shards, never through a virtual dataset.
 """
 
