@@ -6,7 +6,7 @@ RUN := $(VENV)/bin
 # Versions that were tested together; no hosts in it, so that any package index serves.
 CONSTRAINTS := constraints.txt
 
-.PHONY: demo test slow lint wheel constraints clean
+.PHONY: demo test slow bench lint wheel constraints clean
 
 demo: $(VENV)/.demo
 	$(RUN)/vpar demo
@@ -16,6 +16,10 @@ test: $(VENV)/.test
 
 slow: $(VENV)/.test
 	$(RUN)/python -m pytest -n 2 -m slow
+
+# Every figure of speed and memory; leave the machine alone meanwhile.
+bench: $(VENV)/.test
+	$(RUN)/python benchmarks/run_all.py
 
 lint: $(VENV)/.dev
 	$(RUN)/ruff check .
