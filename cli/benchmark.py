@@ -1,7 +1,5 @@
 """`vpar benchmark`: every system of the paper's tables on one dataset."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`vpar demo`: the whole path without a download."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`vpar extract`: stage 1."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """`vpar figure`: pictures of predictions and of attention."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`vpar info`: what a cache holds."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,6 +1,8 @@
-"""The program `vpar`: its commands, and the one place where errors become exit statuses."""
+"""The program `vpar`: its commands, and the one place where errors become exit statuses.
 
-from __future__ import annotations
+Modules with commands do without postponed annotations: typer reads those of every command at every start, and
+texts it would have to evaluate each time.
+"""
 
 import signal
 import sys

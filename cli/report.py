@@ -1,7 +1,5 @@
 """`vpar report`: tables of runs beside the published rows."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

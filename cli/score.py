@@ -1,7 +1,5 @@
 """`vpar score`: both protocols on anybody's predictions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

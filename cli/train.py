@@ -1,7 +1,5 @@
 """`vpar train`: stage 2."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from pathlib import Path

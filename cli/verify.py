@@ -1,7 +1,5 @@
 """`vpar verify`: every byte of a cache against its seals."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

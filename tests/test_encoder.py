@@ -329,6 +329,20 @@ def test_bf16_is_close_to_fp32(tiny: Encoder) -> None:
     np.testing.assert_array_equal(tiny.encode_text(PROMPTS), half.encode_text(PROMPTS))
 
 
+@pytest.mark.slow
+def test_bf16_tokens_of_the_whole_network_are_those_of_fp32_but_for_rounding() -> None:
+    """ViT-B/16 in full, random weights, pictures with structure: the stated tolerance, for every token."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (2, 3, 14, 14, 3), dtype=np.uint8)
+    frames = np.repeat(np.repeat(coarse, 16, axis=2), 16, axis=3)  # (2, 3, 224, 224, 3)
+    tokens = {
+        precision: make_encoder("open_clip:ViT-B-16-quickgelu", precision=precision).encode_frames(frames).tokens
+        for precision in ("fp32", "bf16")
+    }
+    assert tokens["fp32"].shape == (2, 197, 512)
+    assert least_cosine(tokens["fp32"], tokens["bf16"]) >= 0.999
+
+
 def test_half_normalisation_is_of_the_authors_and_clip_of_clip(tiny: Encoder) -> None:
     half = make_encoder(tiny.backbone, normalize="half")
     frames = frames_of(tiny, 2, 1)

@@ -292,3 +292,10 @@ def test_the_last_block_is_that_of_the_vit(no_network: list[object]) -> None:
     with pytest.raises(UserError, match=r"weights 'pretrained' of vit_base_patch16_224 are not on this machine"):
         last_block_state("imagenet", True)
     assert no_network == []
+
+
+@pytest.mark.parametrize("weights", ["no-such-tag", "random:x", "missing.safetensors"])
+def test_what_cannot_start_the_fusion_block_is_named_by_its_own_option(weights: str) -> None:
+    with pytest.raises(UserError, match=r"^--block-init ") as refused:
+        last_block_state(weights, offline=True)
+    assert "--weights" not in str(refused.value)

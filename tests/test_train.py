@@ -330,6 +330,27 @@ def test_training_in_bf16_gives_the_gradients_of_fp32_but_for_rounding(tiny_cach
     assert not torch.equal(*whole), "bf16 was not used"
 
 
+def test_the_fused_adam_steps_as_the_plain_one(tiny_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features = open_features(tiny_cache)
+    config = TrainConfig(features=tiny_cache, device="cpu", dim=64, heads=2, precision="fp32", epochs=3)
+    rows = choose_rows(features, config, lambda message: None)
+    plain_adam = torch.optim.Adam
+    weights = {}
+    for fused in (True, False):
+        monkeypatch.setattr(
+            torch.optim, "Adam", lambda *a, fused=fused, **k: plain_adam(*a, **{**k, "fused": fused})
+        )
+        trainer = Trainer(config, features, rows)
+        optimizer = torch.optim.Adam(trainer.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        assert optimizer.defaults["fused"] is fused
+        for epoch in range(1, 4):
+            trainer._train_epoch(optimizer, epoch)
+        weights[fused] = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+    start = torch.cat([p.detach().flatten() for p in Trainer(config, features, rows).model.parameters()])
+    apart, moved = (weights[True] - weights[False]).norm(), (weights[True] - start).norm()
+    assert apart <= 1e-3 * moved
+
+
 @pytest.mark.parametrize("model", ["vtf", "linear", "videopar"])
 def test_predictions_are_those_of_fp32_however_the_model_was_trained(
     run: Any, tiny_cache: Path, model: str

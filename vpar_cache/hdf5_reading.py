@@ -120,7 +120,7 @@ def read_texts(parent: h5py.Group, name: str, count: int | None, file_bytes: int
         raise CacheError(
             f"{where}: {name} is {dataset.dtype} {dataset.shape}, but must be {count} texts; extract it again"
         )
-    return [_decode(value, name, where) for value in dataset[()].tolist()]
+    return _decode(dataset[()].tolist(), name, where)
 
 
 def read_text(parent: h5py.Group, name: str, file_bytes: int, where: str) -> str:
@@ -131,7 +131,7 @@ def read_text(parent: h5py.Group, name: str, file_bytes: int, where: str) -> str
         raise CacheError(
             f"{where}: {name} must be a text, but is {dataset.dtype} {dataset.shape}; extract it again"
         )
-    return _decode(bytes(dataset[()]), name, where)
+    return _decode([bytes(dataset[()])], name, where)[0]
 
 
 def read_json(
@@ -164,8 +164,8 @@ def read_attribute(file: h5py.File, name: str, kind: type[str] | type[int], wher
     raise CacheError(f"{where}: attribute {name!r} must be a {kind.__name__}; extract the cache again")
 
 
-def _decode(value: bytes, name: str, where: str) -> str:
+def _decode(values: list[bytes], name: str, where: str) -> list[str]:
     try:
-        return value.decode("utf-8")
+        return list(map(bytes.decode, values))
     except UnicodeDecodeError as error:
         raise CacheError(f"{where}: {name} is not UTF-8; extract the cache again") from error

@@ -44,12 +44,14 @@ def read_shard_table(
         if not 0 <= rows <= len(tracklet_ids) - start:
             raise CacheError(f"{path}: /shards lists more rows than there are tracklets; extract the cache again")
         ids = tracklet_ids[start : start + rows]
-        train_ids = [name for name, split in zip(ids, splits[start:], strict=False) if split == "train"]
+        own_splits = splits[start : start + rows]
         start += rows
         arrays = []
         listed = extents[number * len(big_shapes) : (number + 1) * len(big_shapes)].tolist()
         for entry, (array, shape) in zip(listed, big_shapes.items(), strict=True):
-            owners = train_ids if array == fmt.AUGMENTED else ids
+            owners = ids
+            if array == fmt.AUGMENTED:
+                owners = [name for name, split in zip(ids, own_splits, strict=True) if split == "train"]
             extent = Extent(shard_path, offset=entry[2], rows=entry[3])
             row_bytes = _VALUE_BYTES * math.prod(shape[1:])
             if entry[:2] != (name, array.encode()) or not _fits(extent, len(owners), row_bytes, num_bytes):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ MAX_DOTS = 200
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
     """The parsed file. UserError, which calls it `what`, where it cannot be read or is no TOML."""
+    import tomllib  # here, since most commands read none
+
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

@@ -131,10 +131,14 @@ def last_block_state(weights: str, offline: bool) -> dict[str, Tensor]:
     """The last block and the final LayerNorm of ImageNet's ViT-B/16: what the authors start their fusion from.
 
     `weights`: `imagenet` (timm's default weights), a file, or random:SEED. The keys are norm1.weight,
-    attn.qkv.weight, ..., mlp.fc2.bias of the block, and norm.weight, norm.bias.
+    attn.qkv.weight, ..., mlp.fc2.bias of the block, and norm.weight, norm.bias. What load_timm refuses is a
+    UserError that names --block-init.
     """
     wanted = DEFAULT_WEIGHTS if weights == "imagenet" else weights
-    state = load_timm(IMAGENET_VIT, wanted, offline)._model.state_dict()
+    try:
+        state = load_timm(IMAGENET_VIT, wanted, offline)._model.state_dict()
+    except UserError as error:
+        raise UserError(str(error).replace("--weights", "--block-init")) from error
     last = f"blocks.{max(int(key.split('.')[1]) for key in state if key.startswith('blocks.'))}."
     block = {key.removeprefix(last): value for key, value in state.items() if key.startswith(last)}
     return block | {key: value for key, value in state.items() if key.startswith("norm.")}
