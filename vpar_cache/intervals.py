@@ -27,6 +27,7 @@ from vpar_cache.metrics import (
     Groups,
     check_inputs,
     classes,
+    group_counts,
     ratio,
 )
 
@@ -193,11 +194,10 @@ class _PersonSums:
 def _vtf_terms(p: Floats, truth: Bools, groups: Groups) -> Floats:
     """(N, G, 3). One output: hit, predicted, actual, as 0 or 1. Several: precision, recall, F1 of the tracklet."""
     predictions = p > p.dtype.type(VTF_THRESHOLD)
+    counts = [group_counts(x, groups) for x in (predictions & truth, predictions, truth)]  # (N, G) each
     terms = np.empty((len(p), len(groups), 3))
     for g, (_, columns) in enumerate(groups):
-        hits, predicted, actual = (
-            x[:, columns].sum(axis=1) for x in (predictions & truth, predictions, truth)
-        )  # (N,) each
+        hits, predicted, actual = (count[:, g] for count in counts)  # (N,) each
         if columns.stop - columns.start == 1:
             terms[:, g] = np.stack([hits, predicted, actual], axis=1)
         else:

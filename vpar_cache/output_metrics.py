@@ -18,6 +18,7 @@ from vpar_cache.metrics import (
     check_inputs,
     check_threshold,
     mean_accuracy,
+    output_counts,
     ratio,
     vtf_scores,
 )
@@ -35,7 +36,7 @@ def output_scores(
     p, truth = check_inputs(probabilities, labels, groups)
     check_threshold(threshold)
     predictions = p > p.dtype.type(threshold)
-    hits, predicted, actual = (x.sum(axis=0) for x in (predictions & truth, predictions, truth))  # (A,) each
+    hits, predicted, actual = map(output_counts, (predictions & truth, predictions, truth))  # (A,) each
     return {
         "precision": ratio(hits, predicted),
         "recall": ratio(hits, actual),
