@@ -9,8 +9,8 @@ next.
 
 The plain copy has none of these duties: one array in memory holds the same bytes, two threads have half of it each
 and copy it front to back, one batch of 16 rows after the other, each with `numpy.copyto` into a buffer of its own
-that it uses again and again. Ours has two such buffers as well, and two threads that fill them. Neither side looks
-at what it copied. The arrays are much larger than the processor's caches.
+that it uses again and again. Ours has three buffers, filled by a thread and by the caller while it waits. Neither
+side looks at what it copied. The arrays are much larger than the processor's caches.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ FIGURES = (
     "startup_info",
     "extract_nothing_new",
     "report_runs",
+    "score_mars",
 )
 
 
