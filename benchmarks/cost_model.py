@@ -22,7 +22,7 @@ from blake3 import blake3
 from memory_limit import forget_pages
 from paired import timed
 from PIL import Image
-from random_inputs import FRAMES, write_cache, write_index_alone
+from random_inputs import FRAMES, Content, write_cache, write_index_alone
 from torch.utils.flop_counter import FlopCounterMode
 
 from vpar_cache.backbones.open_clip_vit import load_open_clip
@@ -49,6 +49,7 @@ def main() -> None:
         print_bytes(Path(folder))
         print_disk(Path(folder))
         print_training(Path(folder) / "random.h5", rate)
+        print_starting(Path(folder) / "small.h5")
     print_decoding()
     print_forward(rate)
 
@@ -127,6 +128,30 @@ def print_training(index: Path, rate: float) -> None:
     flops = counter.get_total_flops() / BATCH
     print(f"training: {flops / 1e9:.2f} GFLOP a tracklet, forward and backward")
     print(f"training: at most {rate / flops:.0f} tracklets/s by the rate of matrix products", flush=True)
+
+
+def print_starting(index: Path) -> None:
+    """A step in which computing is next to nothing: one tracklet of two tokens, a model of width 8."""
+    write_cache(index, 64, content=Content(side=1))
+    features = open_features(index)
+    rows = features.rows_of("train")
+    labels = torch.from_numpy(features.labels[rows])
+    config = TrainConfig(features=index, dim=8, heads=1)
+    inputs = model_inputs(config.model, features, labels)
+    model = build_model(config, inputs, None)
+    objective = Objective("bce", inputs.groups, labels, torch.device("cpu"))
+    optimizer = torch.optim.Adam(model.parameters(), fused=True)
+    visual = torch.from_numpy(features.visual.gather(rows[:1]))  # (1, N, D)
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(visual.to(torch.bfloat16), inputs.text)
+        optimizer.zero_grad(set_to_none=True)
+        objective.loss(logits.float(), labels[:1].float()).backward()
+        optimizer.step()
+
+    seconds = median_seconds(lambda: [step() for _ in range(200)]) / 200
+    print(f"training: starting the operations of a step takes {1000 * seconds:.2f} ms", flush=True)
 
 
 if __name__ == "__main__":

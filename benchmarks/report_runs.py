@@ -5,7 +5,7 @@
 The runs are real: `vpar train` of one epoch on a cache of random features in a small shape, with seeds of their
 own; what the report reads (predictions, scores, intervals) has the full size. Then the real command runs as a
 process of its own, with the files in memory. The figure is `vpar report`; printed beside it are the report with
-every detail of every run as a page and the comparison of all pairs of runs, which draw thousands of samples.
+every detail of every run as a page, and the comparison of the first run with each other one.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python benchmarks/run_all.py [--only NAME ...]
 
 What the scripts print passes through. Status 1 where a figure misses its target or a script fails; leave the
-machine alone meanwhile. Together they take about 40 minutes on 2 cores and 10 GB of disk.
+machine alone meanwhile. Together they take about 30 minutes on 2 cores and 10 GB of disk.
 """
 
 from __future__ import annotations
