@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from bare_forward import flops_per_frame, matrix_rate
 from blake3 import blake3
 from memory_limit import forget_pages
 from paired import timed
@@ -25,8 +26,6 @@ from PIL import Image
 from random_inputs import FRAMES, Content, write_cache, write_index_alone
 from torch.utils.flop_counter import FlopCounterMode
 
-from vpar_cache.backbones.open_clip_vit import load_open_clip
-from vpar_cache.devices import resolve_precision
 from vpar_cache.features import open_features
 from vpar_cache.frames import decode_frame
 from vpar_cache.models.build import build_model
@@ -34,7 +33,7 @@ from vpar_cache.models.objective import Objective
 from vpar_cache.saved_models import model_inputs
 from vpar_cache.train_config import TrainConfig
 
-REPEATS, BATCH, MATRIX, TRACKLETS = 7, 16, 2048, 1024
+REPEATS, BATCH, TRACKLETS = 7, 16, 1024
 CROP = (128, 256)
 """Width and height of MARS's pictures."""
 
@@ -43,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--folder", type=Path, help="Where to write. Default: a temporary folder.")
     options = parser.parse_args()
-    rate = matrix_rate()
+    rate = matrix_rate(torch.device("cpu"))
     print(f"matrix products: {rate / 1e9:.0f} GFLOP/s on {torch.get_num_threads()} threads", flush=True)
     with tempfile.TemporaryDirectory(prefix="vpar-cost-", dir=options.folder) as folder:
         print_bytes(Path(folder))
@@ -57,13 +56,6 @@ def main() -> None:
 def median_seconds(action: Callable[[], object]) -> float:
     action()
     return statistics.median(timed(action) for _ in range(REPEATS))
-
-
-def matrix_rate() -> float:
-    """FLOP/s of large matrix products, in the precision that `auto` comes to on a CPU."""
-    dtype = torch.bfloat16 if resolve_precision("auto", torch.device("cpu")) == "bf16" else torch.float32
-    one, other = (torch.randn(MATRIX, MATRIX).to(dtype) for _ in range(2))
-    return 2 * MATRIX**3 / median_seconds(lambda: one @ other)
 
 
 def print_bytes(folder: Path) -> None:
@@ -104,12 +96,7 @@ def print_decoding() -> None:
 
 
 def print_forward(rate: float) -> None:
-    network, _ = load_open_clip("ViT-B-16-quickgelu", "random:0", offline=True)
-    network.place(torch.device("cpu"), torch.float32)
-    torch.backends.mha.set_fastpath_enabled(False)  # the counter does not see into it
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        network.project(network.tokens(torch.randn(1, 3, 224, 224)))
-    flops = counter.get_total_flops()
+    flops = flops_per_frame()
     print(f"encoder: {flops / 1e9:.2f} GFLOP a frame, {FRAMES * flops / 1e9:.0f} a tracklet")
     print(f"encoder: at most {rate / flops:.1f} frames/s by the rate of matrix products")
 

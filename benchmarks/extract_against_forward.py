@@ -14,43 +14,16 @@ import tempfile
 from pathlib import Path
 
 import torch
-from our_extraction import WEIGHTS, our_seconds_per_frame
-from paired import timed, verdict
-
-from vpar_cache.backbones.open_clip_vit import load_open_clip
-from vpar_cache.devices import resolve_precision
+from bare_forward import BareForward
+from our_extraction import our_seconds_per_frame
+from paired import verdict
 
 TRACKLETS, REPEATS, TARGET = 32, 5, 0.95
 BATCHES = (1, 2, 4, 6, 8, 12, 16, 24, 48, 96)
-TRIALS = 3
-
-
-class BareForward:
-    """The visual network alone."""
-
-    def __init__(self) -> None:
-        device = torch.device("cpu")
-        self.dtype = torch.bfloat16 if resolve_precision("auto", device) == "bf16" else torch.float32
-        self._network, _ = load_open_clip("ViT-B-16-quickgelu", WEIGHTS, offline=True)
-        self._network.place(device, self.dtype)
-        rates = {batch: self._rate(batch) for batch in BATCHES}
-        self.batch = max(rates, key=lambda batch: rates[batch])
-        print(
-            f"bare forward in {self.dtype}, frames/s by batch:", {b: round(rate, 1) for b, rate in rates.items()}
-        )
-
-    def _rate(self, batch: int) -> float:
-        return batch / min(self.seconds(batch, batch) for _ in range(TRIALS))
-
-    @torch.inference_mode()
-    def seconds(self, frames: int, batch: int) -> float:
-        """Of `frames` frames, in batches."""
-        images = torch.randn(batch, 3, 224, 224).to(self.dtype)
-        return timed(lambda: [self._network.tokens(images) for _ in range(frames // batch)])
 
 
 def main() -> None:
-    bare = BareForward()
+    bare = BareForward(torch.device("cpu"), BATCHES)
     shares = []
     with tempfile.TemporaryDirectory(prefix="vpar-extract-") as folder:
         root, out = Path(folder) / "demo", Path(folder) / "demo.h5"

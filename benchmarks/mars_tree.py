@@ -59,14 +59,14 @@ class _Track:
         return (f"{prefix}F{frame:03d}.jpg" for frame in range(1, self.frames + 1))
 
 
-def write_mars_tree(root: Path, size: Size) -> int:
-    """Write the dataset into the new folder `root`; returns the number of frames."""
+def write_mars_tree(root: Path, size: Size, picture: tuple[int, int] = (8, 16)) -> int:
+    """Write the dataset into the new folder `root`; returns the number of frames. `picture`: width and height."""
     random = np.random.default_rng(0)
     train = _tracks(random, [1 + i % size.train_people for i in range(size.train)])
     people = [size.train_people + 1 + i % size.test_people for i in range(size.test)]
     test = _tracks(random, [-1] * size.junk + [0] * size.distractors + people)
     (root / "info").mkdir(parents=True)
-    links = _links(root / "pictures", random)
+    links = _links(root / "pictures", random, picture)
     for split, tracks in (("train", train), ("test", test)):
         _write_split(root, split, tracks, links)
     _write_labels(root / "mars_attributes.csv", [track for track in train + test if track.person > 0], random)
@@ -84,13 +84,14 @@ def _tracks(random: np.random.Generator, people: Sequence[int]) -> list[_Track]:
     return tracks
 
 
-def _links(folder: Path, random: np.random.Generator) -> Iterator[Path]:
+def _links(folder: Path, random: np.random.Generator, size: tuple[int, int]) -> Iterator[Path]:
     """Endlessly, what to link the next frame to."""
     folder.mkdir()
     number = 0
     while True:
         picture = folder / f"{number}.jpg"
-        Image.fromarray(random.integers(0, 256, (16, 8, 3), np.uint8)).save(picture, quality=50)
+        noise = Image.fromarray(random.integers(0, 256, (16, 8, 3), np.uint8))
+        noise.resize(size, Image.Resampling.BICUBIC).save(picture, quality=50)
         for _ in range(_LINKS_PER_FILE):
             yield picture
         number += 1

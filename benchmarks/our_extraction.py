@@ -6,13 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
+from bare_forward import WEIGHTS
+
 from vpar_cache import cache_format as fmt
 from vpar_cache.config import ExtractConfig
 from vpar_cache.extract import extract_features
 
 FRAMES = 6
-WEIGHTS = "random:0"
-"""Numbers do not change how long a forward pass takes."""
 
 
 def our_seconds_per_frame(root: Path, out: Path, tracklets: int) -> float:
