@@ -13,7 +13,8 @@ from vpar_cache.devices import resolve_precision
 
 WEIGHTS = "random:0"
 """Numbers do not change how long a forward pass takes."""
-TRIALS = 3
+TRIALS, LEAST_FRAMES = 2, 48
+"""Of the search for the best batch."""
 MATRIX = {"cpu": 2048, "cuda": 8192}
 
 
@@ -52,7 +53,9 @@ class BareForward:
         )
 
     def _rate(self, batch: int) -> float:
-        return batch / min(self.seconds(batch, batch) for _ in range(TRIALS))
+        frames = -(-LEAST_FRAMES // batch) * batch
+        self.seconds(batch, batch)  # the first of a size takes memory from the system
+        return frames / min(self.seconds(frames, batch) for _ in range(TRIALS))
 
     @torch.inference_mode()
     def seconds(self, frames: int, batch: int) -> float:
