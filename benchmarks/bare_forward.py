@@ -13,7 +13,7 @@ from vpar_cache.devices import resolve_precision
 
 WEIGHTS = "random:0"
 """Numbers do not change how long a forward pass takes."""
-TRIALS, LEAST_FRAMES = 2, 48
+ROUNDS, LEAST_FRAMES = 3, {"cpu": 48, "cuda": 8192}
 """Of the search for the best batch."""
 MATRIX = {"cpu": 2048, "cuda": 8192}
 
@@ -45,7 +45,10 @@ class BareForward:
         self.device, self.dtype = device, auto_dtype(device)
         self._network, _ = load_open_clip("ViT-B-16-quickgelu", WEIGHTS, offline=True)
         self._network.place(device, self.dtype)
-        rates = {batch: self._rate(batch) for batch in batches}
+        for batch in batches:
+            self.seconds(batch, batch)  # the first of a size takes memory from the system
+        rounds = [{batch: self._rate(batch) for batch in batches} for _ in range(ROUNDS)]  # in turn: rates drift
+        rates = {batch: max(found[batch] for found in rounds) for batch in batches}
         self.batch = max(rates, key=lambda batch: rates[batch])
         self.frames_per_second = rates[self.batch]
         print(
@@ -53,9 +56,8 @@ class BareForward:
         )
 
     def _rate(self, batch: int) -> float:
-        frames = -(-LEAST_FRAMES // batch) * batch
-        self.seconds(batch, batch)  # the first of a size takes memory from the system
-        return frames / min(self.seconds(frames, batch) for _ in range(TRIALS))
+        frames = -(-LEAST_FRAMES[self.device.type] // batch) * batch
+        return frames / self.seconds(frames, batch)
 
     @torch.inference_mode()
     def seconds(self, frames: int, batch: int) -> float:

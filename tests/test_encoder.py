@@ -329,7 +329,6 @@ def test_bf16_is_close_to_fp32(tiny: Encoder) -> None:
     np.testing.assert_array_equal(tiny.encode_text(PROMPTS), half.encode_text(PROMPTS))
 
 
-@pytest.mark.slow
 def test_bf16_tokens_of_the_whole_network_are_those_of_fp32_but_for_rounding() -> None:
     """ViT-B/16 in full, random weights, pictures with structure: the stated tolerance, for every token."""
     rng = np.random.default_rng(0)
