@@ -159,8 +159,8 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
 
 
 def group_counts(values: Bools, groups: Groups) -> NDArray[np.int64]:
-    """(N, A) -> (N, G): how many outputs of each group are true. A product of matrices, since numpy sums rows of
-    a few columns ten times more slowly; float32 is exact up to 2^24."""
+    """(N, A) -> (N, G): how many outputs of each group are true. A product of matrices, since numpy is slow
+    to sum rows of a few columns; float32 is exact up to 2^24."""
     member = np.zeros((values.shape[1], len(groups)), np.float32)  # (A, G)
     for g, (_, columns) in enumerate(groups):
         member[columns, g] = 1
