@@ -9,7 +9,7 @@ from paired import timed
 from torch.utils.flop_counter import FlopCounterMode
 
 from vpar_cache.backbones.open_clip_vit import load_open_clip
-from vpar_cache.devices import resolve_precision
+from vpar_cache.base.devices import resolve_precision
 
 WEIGHTS = "random:0"
 """Numbers do not change how long a forward pass takes."""

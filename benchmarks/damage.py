@@ -33,7 +33,7 @@ from small_caches import write_small_cache
 
 from vpar_cache import cache_format as fmt
 from vpar_cache import features, shard_headers
-from vpar_cache.config import ExtractConfig
+from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.damage import ShardInfo
 from vpar_cache.errors import CacheError, VparError
 from vpar_cache.extract import extract_features

@@ -17,7 +17,7 @@ from authors_loop import encode_frame_by_frame, load_clip
 from our_extraction import FRAMES, our_seconds_per_frame
 from paired import timed, verdict
 
-from vpar_cache.devices import resolve_precision
+from vpar_cache.base.devices import resolve_precision
 
 TRACKLETS, THEIR_TRACKLETS, REPEATS = 24, 4, 5
 

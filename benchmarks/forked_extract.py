@@ -19,7 +19,7 @@ import open_clip
 import torch
 
 import vpar_cache.extract  # noqa: F401, what `vpar extract` imports late
-from vpar_cache.files import PARTIAL_SUFFIX
+from vpar_cache.base.files import PARTIAL_SUFFIX
 from vpar_cache.shard_plan import ShardTask
 from vpar_cache.shard_rows import compute_shard
 from vpar_cache.shards import ShardContents

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from forked_extract import BrokenPromiseError, Forks, contents, ended, is_locked_by, leftovers, published
 
-from vpar_cache.files import PARTIAL_SUFFIX
+from vpar_cache.base.files import PARTIAL_SUFFIX
 from vpar_cache.shard_headers import read_shard_header
 from vpar_cache.verify import verify_cache
 

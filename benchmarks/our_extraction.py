@@ -9,7 +9,7 @@ from pathlib import Path
 from bare_forward import WEIGHTS
 
 from vpar_cache import cache_format as fmt
-from vpar_cache.config import ExtractConfig
+from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.extract import extract_features
 
 FRAMES = 6

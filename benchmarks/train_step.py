@@ -19,7 +19,7 @@ from our_epoch import our_seconds_per_tracklet
 from paired import timed, verdict
 from random_inputs import DIM, TOKENS, write_cache
 
-from vpar_cache.devices import resolve_precision
+from vpar_cache.base.devices import resolve_precision
 
 TRACKLETS, STEPS, REPEATS = 400, 3, 5
 

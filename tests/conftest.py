@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vpar_cache.config import ExtractConfig
+from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.tracklets.synthetic import DemoSize, write_demo
 
 TINY_BACKBONE = "vpar-test-tiny"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from vpar_cache.config import ExtractConfig, fingerprint
+from vpar_cache.base.settings import ExtractConfig, fingerprint
 from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError
 from vpar_cache.extract import extract_features
@@ -131,7 +131,7 @@ def test_info_shows_backbone_grid_and_text_encoder(resnet_cache: Path) -> None:
 def test_the_reference_preset_is_recorded_as_its_settings(
     extract_config: Make, tmp_path: Path, tiny_backbone: str
 ) -> None:
-    from vpar_cache.config import with_preset
+    from vpar_cache.base.settings import with_preset
 
     given: dict[str, Any] = {"normalize": "half"}
     config = extract_config(tmp_path / "a.h5", limit=4, **with_preset("reference", given))

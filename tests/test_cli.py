@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from vpar_cache.config import DATASETS
+from vpar_cache.base.settings import DATASETS
 from vpar_cache.train_config import MODELS, PROTOCOLS
 from vpar_cli.main import run
 

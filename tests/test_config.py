@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpar_cache.config import ExtractConfig, canonical_json, differing_fields, fingerprint, with_preset
+from vpar_cache.base.settings import ExtractConfig, canonical_json, differing_fields, fingerprint, with_preset
 from vpar_cache.errors import UserError
 from vpar_cache.train_config import TrainConfig
 

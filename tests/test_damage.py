@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from small_caches import SmallCache, write_small_cache
 
 from vpar_cache import cache_format as fmt
-from vpar_cache.config import ExtractConfig
+from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.damage import ShardInfo, check_shard
 from vpar_cache.errors import CacheError
 from vpar_cache.extract import extract_features

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vpar_cache.devices import resolve_device
+from vpar_cache.base.devices import resolve_device
 from vpar_cache.errors import UserError
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from vpar_cache import encoder as encoder_module
 from vpar_cache.backbones import open_clip_vit
-from vpar_cache.devices import resolve_precision
+from vpar_cache.base.devices import resolve_precision
 from vpar_cache.encoder import Encoder
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.frames import decode_frame

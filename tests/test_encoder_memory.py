@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from vpar_cache import encoder_memory
-from vpar_cache.config import ExtractConfig
+from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.encoder_memory import EncoderIdentity, EncoderMemory
 
 VISUAL = {"grid": [7, 8], "prefix_tokens": 1, "dim": 32, "precision": "bf16", "mean": [0.48145466, 0.1, 1e-7]}

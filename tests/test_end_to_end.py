@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from vpar_cache.config import ExtractConfig
+from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.extract import extract_features
 from vpar_cache.report import build_report
 from vpar_cache.reporting.rendering import render

@@ -19,7 +19,7 @@ import torch
 
 from vpar_cache import cache_format as fmt
 from vpar_cache import loading
-from vpar_cache.config import ExtractConfig
+from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.errors import CacheError, DataError
 from vpar_cache.extract import extract_features
 from vpar_cache.features import open_features

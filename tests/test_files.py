@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from vpar_cache import files
+from vpar_cache.base import files
+from vpar_cache.base.files import PARTIAL_SUFFIX, atomic_path, hash_bytes, hash_file, write_text
 from vpar_cache.errors import CacheError
-from vpar_cache.files import PARTIAL_SUFFIX, atomic_path, hash_bytes, hash_file, write_text
 
 
 def test_nothing_has_the_final_name_before_the_block_succeeds(tmp_path: Path) -> None:

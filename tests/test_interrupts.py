@@ -10,7 +10,7 @@ import weakref
 
 import pytest
 
-from vpar_cache.interrupts import no_lost_interrupts
+from vpar_cache.base.interrupts import no_lost_interrupts
 
 
 class Thing:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from vpar_cache.base.lock import sole_writer
 from vpar_cache.errors import CacheError
-from vpar_cache.lock import sole_writer
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from vpar_cache.lock import sole_writer
+from vpar_cache.base.lock import sole_writer
 with sole_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -28,7 +28,7 @@ COUNT = """
 import sys
 from pathlib import Path
 from vpar_cache.errors import CacheError
-from vpar_cache.lock import sole_writer
+from vpar_cache.base.lock import sole_writer
 path, done = Path(sys.argv[1]), 0
 while done < 100:
     try:

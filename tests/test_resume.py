@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from vpar_cache.config import ExtractConfig
+from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.extract import extract_features
 from vpar_cache.systems import MODELS
 from vpar_cache.train import TrainResult, train_model

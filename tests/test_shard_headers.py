@@ -23,7 +23,7 @@ from small_caches import (
 )
 
 from vpar_cache import cache_format as fmt
-from vpar_cache.config import canonical_json
+from vpar_cache.base.settings import canonical_json
 from vpar_cache.errors import CacheError
 from vpar_cache.shard_headers import read_shard_header, shard_extents
 from vpar_cache.shards import write_shard

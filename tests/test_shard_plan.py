@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vpar_cache.config import ExtractConfig
+from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.shard_plan import (
     SHARD_BYTES,
     ShardTask,

@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache_format import FRAME_TOKENS
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile
-from vpar_cache.config import ExtractConfig
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extract import extract_features
 from vpar_cache.features import open_features

@@ -13,7 +13,7 @@ import torch
 
 from vpar_cache import cache_format as fmt
 from vpar_cache import loading
-from vpar_cache.config import ExtractConfig
+from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.encoder import Encoder
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.extract import extract_features

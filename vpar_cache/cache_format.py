@@ -17,8 +17,8 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
+from vpar_cache.base.files import hash_file
 from vpar_cache.errors import CacheError
-from vpar_cache.files import hash_file
 
 FORMAT = "vpar-features"
 FORMAT_VERSION = 1

@@ -19,9 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vpar_cache.config import canonical_json
+from vpar_cache.base.files import atomic_path, remove_leftovers
+from vpar_cache.base.settings import canonical_json
 from vpar_cache.errors import CacheError
-from vpar_cache.files import atomic_path, remove_leftovers
 
 SECONDS_BETWEEN = 10.0
 """At most so much finished work is lost, and at most so often is a file written."""

@@ -17,8 +17,8 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from vpar_cache import cache_format as fmt
+from vpar_cache.base.files import hash_file
 from vpar_cache.errors import CacheError
-from vpar_cache.files import hash_file
 from vpar_cache.row_array import Extent
 
 _MEND = "run `vpar extract` again with the same options, it redoes only what is broken"

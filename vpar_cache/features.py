@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache import cache_format as fmt
+from vpar_cache.base.files import read_plain, write_text
 from vpar_cache.damage import ShardInfo, check_shard, stat_shard
 from vpar_cache.errors import CacheError, DataError, UserError
-from vpar_cache.files import read_plain, write_text
 from vpar_cache.hdf5_reading import (
     child,
     has_child,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from vpar_cache.config import ExtractConfig
-from vpar_cache.devices import check_device_name, resolve_device
+from vpar_cache.base.devices import check_device_name, resolve_device
+from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.encoder_memory import EncoderIdentity
 
 if TYPE_CHECKING:

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vpar_cache.config import canonical_json
+from vpar_cache.base.files import fsync_file, fsync_folder, partial_path, plain_failures, remove_leftovers
+from vpar_cache.base.settings import canonical_json
 from vpar_cache.errors import CacheError
-from vpar_cache.files import fsync_file, fsync_folder, partial_path, plain_failures, remove_leftovers
 
 MODEL_METADATA = "vpar"
 """The metadata entry of model.safetensors that holds everything."""

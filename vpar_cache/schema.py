@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vpar_cache.base.toml_file import read_toml
 from vpar_cache.errors import DataError, UserError, nearest
-from vpar_cache.toml_file import read_toml
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache import cache_format as fmt
-from vpar_cache.config import ExtractConfig
+from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.frames import apply_jitter
 from vpar_cache.loading import LoadedPiece, LoadedTracklet
 from vpar_cache.shard_plan import ShardTask, Source, digest_shard, digest_source

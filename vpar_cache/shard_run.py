@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from vpar_cache import cache_format as fmt
-from vpar_cache.config import ExtractConfig, differing_fields, fingerprint
+from vpar_cache.base.files import PARTIAL_SUFFIX
+from vpar_cache.base.settings import ExtractConfig, differing_fields, fingerprint
 from vpar_cache.errors import CacheError, UserError, VparError
 from vpar_cache.features import read_index
-from vpar_cache.files import PARTIAL_SUFFIX
 from vpar_cache.frames import preprocessing_identity
 from vpar_cache.lazy_encoder import LazyEncoder, make_encoder
 from vpar_cache.loading import (

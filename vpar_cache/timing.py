@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from vpar_cache.base.files import read_plain, write_text
 from vpar_cache.cache_format import shard_folder
-from vpar_cache.files import read_plain, write_text
 
 _FILE = "timing.json"
 _MAX_BYTES = 10_000

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from vpar_cache import __version__
+from vpar_cache.base.devices import resolve_device, resolve_precision
+from vpar_cache.base.interrupts import no_lost_interrupts
+from vpar_cache.base.settings import fingerprint
 from vpar_cache.checkpoints import CheckpointFile
-from vpar_cache.config import fingerprint
-from vpar_cache.devices import resolve_device, resolve_precision
 from vpar_cache.features import Features, open_features, read_index
-from vpar_cache.interrupts import no_lost_interrupts
 from vpar_cache.intervals import interval_block
 from vpar_cache.metrics import score_block
 from vpar_cache.model_card import model_card

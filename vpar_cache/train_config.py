@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vpar_cache.config import check_at_least, check_choice
+from vpar_cache.base.settings import check_at_least, check_choice
 from vpar_cache.errors import UserError
 from vpar_cache.systems import MODELS, SYSTEMS
 

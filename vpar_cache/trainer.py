@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from vpar_cache.base.devices import resolve_device
 from vpar_cache.cache_format import VISUAL
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile, optimizer_tensors, restore_optimizer
 from vpar_cache.device_rows import DeviceRows
-from vpar_cache.devices import resolve_device
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.features import Features
 from vpar_cache.metrics import VTF_THRESHOLD, best_threshold, vtf_scores

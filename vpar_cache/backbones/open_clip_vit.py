@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpar_cache.backbones.backbone import Backbone, hub, quiet, seeded
-from vpar_cache.config import OPEN_CLIP
+from vpar_cache.base.settings import OPEN_CLIP
 from vpar_cache.errors import DataError, UserError, nearest
 from vpar_cache.weights import is_weights_file, load_weights, random_seed_of, tensor_digest
 

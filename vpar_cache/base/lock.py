@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from vpar_cache.base.files import plain_failures
 from vpar_cache.errors import CacheError
-from vpar_cache.files import plain_failures
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vpar_cache.base.files import hash_bytes
 from vpar_cache.errors import UserError, nearest
-from vpar_cache.files import hash_bytes
 
 DATASETS = ("mars", "duke", "folder", "demo")
 SAMPLINGS = ("uniform", "random")
