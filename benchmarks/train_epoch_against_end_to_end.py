@@ -19,8 +19,8 @@ from our_epoch import our_seconds_per_tracklet
 from paired import timed, verdict
 from random_inputs import write_cache
 
-from vpar_cache.prompts import build_prompts
-from vpar_cache.schema import MARS
+from vpar_cache.attributes.prompts import build_prompts
+from vpar_cache.attributes.schema import MARS
 
 TRACKLETS, REPEATS, TARGET = 800, 3, 200
 

@@ -22,7 +22,7 @@ def score(
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
 ) -> None:
     """Score predictions of any program under both protocols."""
-    from vpar_cache.schema import load_schema
+    from vpar_cache.attributes.schema import load_schema
     from vpar_cache.score import score_predictions
 
     result = score_predictions(file, load_schema(schema))

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vpar_cache.attributes.schema import MARS, Group, Output, Schema
 from vpar_cache.intervals import interval_block
 from vpar_cache.metrics import score_block
-from vpar_cache.schema import MARS, Group, Output, Schema
 
 SMALL = Schema(
     "small",

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache import cache_format as fmt
+from vpar_cache.attributes.schema import Group, Output, Schema
 from vpar_cache.base.settings import canonical_json, fingerprint
-from vpar_cache.schema import Group, Output, Schema
 from vpar_cache.shard_headers import read_shard_header
 from vpar_cache.shards import IndexContents, ShardContents, ShardEntry, write_index, write_shard
 

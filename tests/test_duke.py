@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from vpar_cache.attributes.schema import DUKE
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.schema import DUKE
 from vpar_cache.tracklets.duke import load_duke
 
 KEYS = ["person_id", "camera_id", "tracklets_id"]

@@ -9,11 +9,11 @@ from pathlib import Path
 import h5py
 import pytest
 
+from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.extract import extract_features
 from vpar_cache.report import build_report
 from vpar_cache.reporting.rendering import render
-from vpar_cache.schema import Schema
 from vpar_cache.score import score_predictions
 from vpar_cache.tracklets.synthetic import DemoSize, write_demo
 from vpar_cache.train import train_model

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vpar_cache.attributes.schema import MARS
 from vpar_cache.figures import Case, decide, draw_cases
-from vpar_cache.schema import MARS
 
 
 def labels(**values: int) -> np.ndarray:

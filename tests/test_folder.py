@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vpar_cache.attributes.schema import Group, Output, Schema
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.schema import Group, Output, Schema
 from vpar_cache.tracklets.folder import load_folder, sorted_frames
 from vpar_cache.tracklets.tracklet import Dataset
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vpar_cache.attributes.schema import DUKE, MARS, Group, Output, Schema
 from vpar_cache.errors import DataError
-from vpar_cache.schema import DUKE, MARS, Group, Output, Schema
 from vpar_cache.tracklets import labels
 from vpar_cache.tracklets.labels import KeyColumn, LabelFile, normalise_header, read_labels
 

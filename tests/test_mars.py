@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import scipy.io
 
+from vpar_cache.attributes.schema import MARS
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.schema import MARS
 from vpar_cache.tracklets import mars
 from vpar_cache.tracklets.mars import load_mars, read_lists
 from vpar_cache.tracklets.tracklet import LeftOut

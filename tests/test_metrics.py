@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, precision_recall_fscore_support
 
+from vpar_cache.attributes.schema import MARS
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.metrics import (
     VIDEOPAR_THRESHOLD,
@@ -25,7 +26,6 @@ from vpar_cache.metrics import (
     videopar_scores,
     vtf_scores,
 )
-from vpar_cache.schema import MARS
 
 MARS_GROUPS = [(group.name, columns) for group, columns in MARS.slices()]
 GROUPS = [("hat", slice(0, 1)), ("pose", slice(1, 4)), ("gender", slice(4, 5)), ("age", slice(5, 7))]

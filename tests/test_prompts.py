@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from vpar_cache.attributes.prompts import PAPER_TEMPLATE, PROMPTS, build_negative_prompts, build_prompts
+from vpar_cache.attributes.schema import DUKE, MARS, Group, Output, Schema
 from vpar_cache.errors import UserError
-from vpar_cache.prompts import PAPER_TEMPLATE, PROMPTS, build_negative_prompts, build_prompts
-from vpar_cache.schema import DUKE, MARS, Group, Output, Schema
 
 
 @pytest.mark.parametrize("schema", [MARS, DUKE])

@@ -11,11 +11,11 @@ import pytest
 from fake_runs import SMALL, make_mars_run, make_run, predictions, write
 from rich.console import Console
 
+from vpar_cache.attributes.schema import DUKE, MARS
 from vpar_cache.errors import CacheError
 from vpar_cache.report import Report, build_report
 from vpar_cache.reporting.rendering import render, rich_blocks
 from vpar_cache.reporting.tables import Table
-from vpar_cache.schema import DUKE, MARS
 
 
 def tables(report: Report) -> dict[str, Table]:

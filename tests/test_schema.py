@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vpar_cache.attributes.schema import DUKE, MARS, SCHEMAS, Group, Output, Schema, describe_values, load_schema
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.schema import DUKE, MARS, SCHEMAS, Group, Output, Schema, describe_values, load_schema
 
 
 @pytest.mark.parametrize(("schema", "outputs", "groups"), [(MARS, 43, 14), (DUKE, 36, 12)])

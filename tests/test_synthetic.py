@@ -14,8 +14,8 @@ from numpy.random import default_rng
 from PIL import Image
 from scipy.io import loadmat
 
+from vpar_cache.attributes.schema import MARS
 from vpar_cache.errors import UserError
-from vpar_cache.schema import MARS
 from vpar_cache.tracklets.casting import cast_people, plan_tracklets
 from vpar_cache.tracklets.figure_drawing import BOTTOM_COLOURS, TOP_COLOURS
 from vpar_cache.tracklets.mars import load_mars

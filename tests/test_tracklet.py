@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vpar_cache.attributes.schema import MARS
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.schema import MARS
 from vpar_cache.tracklets.tracklet import (
     LeftOut,
     Split,

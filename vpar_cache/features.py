@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache import cache_format as fmt
+from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.files import read_plain, write_text
 from vpar_cache.damage import ShardInfo, check_shard, stat_shard
 from vpar_cache.errors import CacheError, DataError, UserError
@@ -31,7 +32,6 @@ from vpar_cache.hdf5_reading import (
     read_texts,
 )
 from vpar_cache.row_array import Extent, RowArray
-from vpar_cache.schema import Schema
 from vpar_cache.shard_headers import shard_extents
 from vpar_cache.shard_table import read_shard_table
 

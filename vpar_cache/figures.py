@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.files import atomic_path
 from vpar_cache.errors import UserError
-from vpar_cache.schema import Schema
 
 _RIGHT, _WRONG = "#1a1a1a", "#b3261e"
 

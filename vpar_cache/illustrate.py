@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vpar_cache.attributes.schema import Schema
 from vpar_cache.errors import CacheError, UserError, nearest
 from vpar_cache.features import Features, open_features
 from vpar_cache.figures import AttentionMap, Case, draw_attention, draw_cases
@@ -23,7 +24,6 @@ from vpar_cache.models.fusion import FusionTransformer
 from vpar_cache.reporting.run_predictions import RunPredictions, read_test_predictions
 from vpar_cache.reporting.run_scores import RunScores, find_runs, read_run, read_run_record
 from vpar_cache.saved_models import load_model
-from vpar_cache.schema import Schema
 from vpar_cache.tracklets.loaders import load_dataset
 from vpar_cache.tracklets.tracklet import Tracklet
 

@@ -19,8 +19,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from vpar_cache.attributes.schema import DUKE
 from vpar_cache.errors import UserError
-from vpar_cache.schema import DUKE
 from vpar_cache.tracklets.tracklet import (
     Dataset,
     LeftOut,

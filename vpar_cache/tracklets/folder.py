@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from vpar_cache.attributes.schema import Schema
 from vpar_cache.errors import UserError
-from vpar_cache.schema import Schema
 from vpar_cache.tracklets.labels import KeyColumn, LabelRow, read_labels
 from vpar_cache.tracklets.tracklet import (
     SPLITS,

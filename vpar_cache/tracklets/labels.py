@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vpar_cache.attributes.schema import Schema, describe_values
 from vpar_cache.errors import DataError
-from vpar_cache.schema import Schema, describe_values
 
 # Bounds on a hostile file; the largest known one, MARS, has 0.9 MB, 24 columns and 16,360 rows.
 MAX_FILE_BYTES = 64_000_000

@@ -6,8 +6,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from vpar_cache.attributes.schema import load_schema
 from vpar_cache.errors import DataError, UserError, nearest
-from vpar_cache.schema import load_schema
 from vpar_cache.tracklets.duke import load_duke
 from vpar_cache.tracklets.folder import load_folder
 from vpar_cache.tracklets.mars import load_mars

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vpar_cache.attributes.schema import MARS
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.schema import MARS
 from vpar_cache.tracklets.matfile import read_matrices
 from vpar_cache.tracklets.tracklet import (
     SPLITS,

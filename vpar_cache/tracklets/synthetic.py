@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.random import default_rng
 
+from vpar_cache.attributes.schema import MARS
 from vpar_cache.errors import UserError
-from vpar_cache.schema import MARS
 from vpar_cache.tracklets.casting import CAMERAS, Plan, plan_tracklets, plan_unlabelled
 from vpar_cache.tracklets.scene_drawing import draw_tracklet, make_camera
 

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vpar_cache.attributes.schema import Schema
 from vpar_cache.errors import DataError, VparError
-from vpar_cache.schema import Schema
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vpar_cache.attributes.schema import Schema
 from vpar_cache.errors import DataError
-from vpar_cache.schema import Schema
 from vpar_cache.tracklets.labels import KeyColumn, LabelRow, read_labels
 from vpar_cache.tracklets.tracklet import Split, Tracklet, first_few
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from reprlib import repr as short_repr
 from typing import Any
 
+from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.toml_file import read_toml
 from vpar_cache.errors import UserError, nearest
-from vpar_cache.schema import Schema
 
 PAPER_TEMPLATE = "the pedestrian has an attribute {}"
 
