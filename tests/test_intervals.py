@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import bootstrap
 from test_metrics import GROUPS, random_labels
 
-from vpar_cache import intervals
 from vpar_cache.errors import DataError
-from vpar_cache.intervals import difference_block, interval_block, measures
-from vpar_cache.metrics import ProtocolScores, videopar_scores, vtf_scores
+from vpar_cache.metrics import intervals
+from vpar_cache.metrics.intervals import difference_block, interval_block, measures
+from vpar_cache.metrics.protocols import ProtocolScores, videopar_scores, vtf_scores
 
 PEOPLE = np.array([7, 7, 7, -1, 900, 900, 3, 3, 3, 3, 3, 12, 12, 900, 7, 12, 12, 4, 4, 900])
 """Of any value, in any order, with 1 to 5 tracklets each."""

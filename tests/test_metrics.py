@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, p
 
 from vpar_cache.attributes.schema import MARS
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.metrics import (
+from vpar_cache.metrics.protocols import (
     VIDEOPAR_THRESHOLD,
     VTF_THRESHOLD,
     ProtocolScores,

@@ -10,8 +10,8 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, precision
 from test_metrics import GROUPS, matrices, random_labels
 
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.metrics import videopar_scores, vtf_scores
-from vpar_cache.output_metrics import CURVE, calibration, confusion, output_scores, threshold_curve
+from vpar_cache.metrics.outputs import CURVE, calibration, confusion, output_scores, threshold_curve
+from vpar_cache.metrics.protocols import videopar_scores, vtf_scores
 
 
 @settings(max_examples=100, deadline=None)

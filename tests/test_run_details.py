@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from fake_runs import SMALL, groups_of, make_run
 
-from vpar_cache.output_metrics import calibration, output_scores
+from vpar_cache.metrics.outputs import calibration, output_scores
 from vpar_cache.reporting.run_details import run_details
 from vpar_cache.reporting.run_predictions import read_test_predictions
 from vpar_cache.reporting.run_scores import read_run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vpar_cache.metrics import ProtocolScores
+from vpar_cache.metrics.protocols import ProtocolScores
 from vpar_cache.reporting.run_intervals import Intervals
 from vpar_cache.reporting.tables import LONG_COLUMNS, Chart, chart_table, long_rows, percent, signed_percent
 

@@ -20,7 +20,7 @@ from vpar_cache.checkpoints import Checkpoint, CheckpointFile
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extract import extract_features
 from vpar_cache.features import open_features
-from vpar_cache.metrics import score_block
+from vpar_cache.metrics.protocols import score_block
 from vpar_cache.models.objective import Objective
 from vpar_cache.saved_models import load_model
 from vpar_cache.splits import choose_rows

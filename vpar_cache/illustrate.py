@@ -19,7 +19,7 @@ from vpar_cache.errors import CacheError, UserError, nearest
 from vpar_cache.features import Features, open_features
 from vpar_cache.figures import AttentionMap, Case, draw_attention, draw_cases
 from vpar_cache.frames import decode_frame, decode_image
-from vpar_cache.metrics import VTF_THRESHOLD
+from vpar_cache.metrics.protocols import VTF_THRESHOLD
 from vpar_cache.models.fusion import FusionTransformer
 from vpar_cache.reporting.run_predictions import RunPredictions, read_test_predictions
 from vpar_cache.reporting.run_scores import RunScores, find_runs, read_run, read_run_record

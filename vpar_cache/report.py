@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vpar_cache.metrics import ProtocolScores
+from vpar_cache.metrics.protocols import ProtocolScores
 from vpar_cache.reporting.html_page import Part
 from vpar_cache.reporting.published import published_scores
 from vpar_cache.reporting.report_details import Named, all_details, report_details

@@ -25,8 +25,8 @@ from vpar_cache.base.interrupts import no_lost_interrupts
 from vpar_cache.base.settings import fingerprint
 from vpar_cache.checkpoints import CheckpointFile
 from vpar_cache.features import Features, open_features, read_index
-from vpar_cache.intervals import interval_block
-from vpar_cache.metrics import score_block
+from vpar_cache.metrics.intervals import interval_block
+from vpar_cache.metrics.protocols import score_block
 from vpar_cache.model_card import model_card
 from vpar_cache.models.prior import Prior
 from vpar_cache.runs import (

@@ -19,7 +19,7 @@ from vpar_cache.checkpoints import Checkpoint, CheckpointFile, optimizer_tensors
 from vpar_cache.device_rows import DeviceRows
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.features import Features
-from vpar_cache.metrics import VTF_THRESHOLD, best_threshold, vtf_scores
+from vpar_cache.metrics.protocols import VTF_THRESHOLD, best_threshold, vtf_scores
 from vpar_cache.models.build import build_model
 from vpar_cache.models.objective import Objective
 from vpar_cache.saved_models import model_inputs

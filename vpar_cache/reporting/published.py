@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from importlib import resources
 
-from vpar_cache.metrics import ProtocolScores
+from vpar_cache.metrics.protocols import ProtocolScores
 from vpar_cache.reporting.run_scores import THRESHOLDS
 
 _METRICS = {"Precision": "precision", "Recall": "recall", "F1": "f1"}  # published.csv to ours

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vpar_cache.metrics import VTF_THRESHOLD, ProtocolScores
+from vpar_cache.metrics.protocols import VTF_THRESHOLD, ProtocolScores
 from vpar_cache.reporting.run_intervals import Intervals
 from vpar_cache.reporting.run_scores import SELECTED, THRESHOLDS
 from vpar_cache.reporting.sheets import interval_text

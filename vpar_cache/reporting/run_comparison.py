@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vpar_cache.errors import CacheError
-from vpar_cache.intervals import difference_block
+from vpar_cache.metrics.intervals import difference_block
 from vpar_cache.reporting.run_predictions import RunPredictions, read_test_predictions
 from vpar_cache.reporting.run_scores import THRESHOLDS, RunScores
 from vpar_cache.reporting.sheets import Column, Details, Row, Sheet, Value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vpar_cache.metrics import Groups
-from vpar_cache.output_metrics import CURVE, Calibration, calibration, confusion, output_scores, threshold_curve
+from vpar_cache.metrics.outputs import CURVE, Calibration, calibration, confusion, output_scores, threshold_curve
+from vpar_cache.metrics.protocols import Groups
 from vpar_cache.reporting.run_predictions import RunPredictions, read_test_predictions
 from vpar_cache.reporting.run_scores import SELECTED, THRESHOLDS, RunScores
 from vpar_cache.reporting.sheets import Column, Details, Row, Sheet, Value

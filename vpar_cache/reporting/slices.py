@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache.metrics import Bools, Floats, Groups, videopar_scores, vtf_scores
+from vpar_cache.metrics.protocols import Bools, Floats, Groups, videopar_scores, vtf_scores
 from vpar_cache.reporting.run_predictions import RunPredictions, prior_probabilities
 from vpar_cache.reporting.run_scores import THRESHOLDS, RunScores
 

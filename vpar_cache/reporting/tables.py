@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from vpar_cache.metrics import VIDEOPAR_THRESHOLD, VTF_THRESHOLD, ProtocolScores
+from vpar_cache.metrics.protocols import VIDEOPAR_THRESHOLD, VTF_THRESHOLD, ProtocolScores
 from vpar_cache.reporting.run_intervals import Intervals
 
 LONG_COLUMNS = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vpar_cache.metrics import (
+from vpar_cache.metrics.protocols import (
     Bools,
     Floats,
     Groups,

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vpar_cache.errors import DataError
-from vpar_cache.metrics import (
+from vpar_cache.metrics.protocols import (
     VIDEOPAR_THRESHOLD,
     VTF_THRESHOLD,
     Bools,
