@@ -22,6 +22,7 @@ from torch import nn
 from vpar_cache import cache_format as fmt
 from vpar_cache.attributes.prompts import build_prompts
 from vpar_cache.attributes.schema import MARS, load_schema
+from vpar_cache.backbones.weights import load_weights
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile
 from vpar_cache.features import open_features
 from vpar_cache.frames import decode_frame
@@ -32,7 +33,6 @@ from vpar_cache.tracklets.folder import load_folder
 from vpar_cache.tracklets.mars import read_lists
 from vpar_cache.tracklets.matfile import read_matrices
 from vpar_cache.tracklets.synthetic import DemoSize, write_demo
-from vpar_cache.weights import load_weights
 
 TOKENS = (
     b"", b"\0", b"\xff", b"\r", b"\r\n", b"\n\n", b",", b",,,,", b'"', b"'", b"=1+1", b"../", b"/", b"\\", b".",

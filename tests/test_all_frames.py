@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from vpar_cache import loading, shard_run
+from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
-from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.extract import extract_features
 from vpar_cache.features import open_features

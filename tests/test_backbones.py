@@ -13,8 +13,8 @@ import torch
 
 from vpar_cache.attributes.prompts import PAPER_TEMPLATE, build_prompts
 from vpar_cache.attributes.schema import MARS
+from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig, fingerprint
-from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError
 from vpar_cache.extract import extract_features
 from vpar_cache.features import Features, open_features

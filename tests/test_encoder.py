@@ -21,15 +21,15 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from vpar_cache import encoder as encoder_module
 from vpar_cache.attributes.prompts import build_prompts
 from vpar_cache.attributes.schema import MARS
+from vpar_cache.backbones import encoder as encoder_module
 from vpar_cache.backbones import open_clip_vit
+from vpar_cache.backbones.encoder import Encoder
+from vpar_cache.backbones.weights import random_seed_of
 from vpar_cache.base.devices import resolve_precision
-from vpar_cache.encoder import Encoder
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.frames import decode_frame
-from vpar_cache.weights import random_seed_of
 
 CPU = torch.device("cpu")
 VIT_B16 = "ViT-B-16-quickgelu"

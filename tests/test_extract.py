@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from vpar_cache import cache_format as fmt
 from vpar_cache import shard_run
+from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.lock import sole_writer
 from vpar_cache.base.settings import ExtractConfig
-from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extract import ExtractResult, extract_features
 from vpar_cache.features import open_features, read_index

@@ -14,8 +14,8 @@ import pytest
 
 from vpar_cache import cache_format as fmt
 from vpar_cache import encoder_memory, lazy_encoder, shard_run
+from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
-from vpar_cache.encoder import Encoder
 from vpar_cache.encoder_memory import EncoderIdentity, EncoderMemory
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extract import ExtractResult, extract_features

@@ -16,7 +16,7 @@ import torch
 from hostile_files import bounded
 from safetensors.torch import save_file
 
-from vpar_cache.encoder import Encoder
+from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -16,8 +16,8 @@ import torch
 from vpar_cache.attributes.prompts import build_prompts
 from vpar_cache.attributes.schema import MARS
 from vpar_cache.backbones import sentences
+from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.backbones.sentences import SentenceText
-from vpar_cache.encoder import Encoder
 from vpar_cache.errors import DataError, UserError
 
 

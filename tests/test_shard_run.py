@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from vpar_cache import cache_format as fmt
-from vpar_cache import encoder as encoder_module
 from vpar_cache import lazy_encoder, shard_run
+from vpar_cache.backbones import encoder as encoder_module
 from vpar_cache.backbones import open_clip_vit
+from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
-from vpar_cache.encoder import Encoder
 from vpar_cache.errors import CacheError, DataError
 from vpar_cache.lazy_encoder import LazyEncoder, make_encoder
 from vpar_cache.shard_run import ShardRun

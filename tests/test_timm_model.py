@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.backbones.timm_model import last_block_state, load_timm
-from vpar_cache.encoder import Encoder
 from vpar_cache.errors import UserError
 
 CPU = torch.device("cpu")

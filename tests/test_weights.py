@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from vpar_cache.backbones.weights import load_weights, tensor_digest
 from vpar_cache.errors import UserError
-from vpar_cache.weights import load_weights, tensor_digest
 
 
 def small_model(seed: int = 0) -> nn.Module:

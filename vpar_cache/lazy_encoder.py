@@ -10,7 +10,7 @@ from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.encoder_memory import EncoderIdentity
 
 if TYPE_CHECKING:
-    from vpar_cache.encoder import Encoder
+    from vpar_cache.backbones.encoder import Encoder
 
 
 class OtherEncoderError(Exception):
@@ -71,7 +71,7 @@ def _find(devices: Sequence[str]) -> None:
 
 def make_encoder(config: ExtractConfig, device: str, precision: str | None = None) -> Encoder:
     """The frozen encoder of these settings on one device; `precision`: what the settings came to elsewhere."""
-    from vpar_cache.encoder import Encoder  # here: it imports torch and all libraries of networks
+    from vpar_cache.backbones.encoder import Encoder  # here: it imports torch and all libraries of networks
 
     return Encoder(
         config.backbone,

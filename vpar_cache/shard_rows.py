@@ -17,7 +17,7 @@ from vpar_cache.shard_plan import ShardTask, Source, digest_shard, digest_source
 from vpar_cache.shards import ShardContents
 
 if TYPE_CHECKING:  # it imports torch, which a run that computes nothing does not need
-    from vpar_cache.encoder import Encoder
+    from vpar_cache.backbones.encoder import Encoder
     from vpar_cache.encoder_memory import EncoderIdentity
 
 Rows = dict[str, list[NDArray[np.float16]]]

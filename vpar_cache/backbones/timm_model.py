@@ -12,10 +12,10 @@ from timm.data.config import resolve_model_data_config
 from timm.models import get_arch_pretrained_cfgs, get_pretrained_cfg
 from torch import Tensor
 
-from vpar_cache.backbones.backbone import Backbone, hub, quiet, seeded
+from vpar_cache.backbones.base import Backbone, hub, quiet, seeded
+from vpar_cache.backbones.weights import is_weights_file, load_weights, random_seed_of, tensor_digest
 from vpar_cache.base.settings import TIMM
 from vpar_cache.errors import UserError, nearest
-from vpar_cache.weights import is_weights_file, load_weights, random_seed_of, tensor_digest
 
 DEFAULT_WEIGHTS = "pretrained"
 IMAGENET_VIT = "vit_base_patch16_224"

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpar_cache.backbones.backbone import Backbone, TextEncoder
+from vpar_cache.backbones.base import Backbone, TextEncoder
 from vpar_cache.backbones.open_clip_vit import load_open_clip
 from vpar_cache.backbones.sentences import SentenceText
 from vpar_cache.backbones.timm_model import load_timm

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vpar_cache.backbones.weights import DAMAGED
 from vpar_cache.errors import UserError
-from vpar_cache.weights import DAMAGED
 
 
 class Backbone(ABC):
