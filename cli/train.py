@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vpar_cache.errors import UserError
-from vpar_cache.systems import MODELS
+from vpar_cache.models.systems import MODELS
 
 from .console import print_text, say
 

@@ -14,10 +14,10 @@ from vpar_cache.errors import UserError
 from vpar_cache.models.build import build_model
 from vpar_cache.models.fusion import FusionTransformer
 from vpar_cache.models.inputs import ModelInputs
+from vpar_cache.models.systems import MODELS, SYSTEMS
 from vpar_cache.models.videopar import VideoPar
 from vpar_cache.models.vtb import Vtb
 from vpar_cache.models.zero_shot import ZeroShot
-from vpar_cache.systems import MODELS, SYSTEMS
 from vpar_cache.train_config import TrainConfig
 
 GROUPS = (slice(0, 1), slice(1, 4), slice(4, 6))

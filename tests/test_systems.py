@@ -7,7 +7,7 @@ from importlib import resources
 
 import pytest
 
-from vpar_cache.systems import SYSTEMS, system_title
+from vpar_cache.models.systems import SYSTEMS, system_title
 
 
 @pytest.mark.parametrize(

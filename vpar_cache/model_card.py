@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vpar_cache.errors import printable
-from vpar_cache.systems import system_title
+from vpar_cache.models.systems import system_title
 
 _USE = """\
 ## Intended use

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vpar_cache.errors import DataError
 from vpar_cache.features import Features
-from vpar_cache.systems import SYSTEMS
+from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.train_config import TrainConfig
 
 MIN_PEOPLE = 5

@@ -29,6 +29,7 @@ from vpar_cache.metrics.intervals import interval_block
 from vpar_cache.metrics.protocols import score_block
 from vpar_cache.model_card import model_card
 from vpar_cache.models.prior import Prior
+from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.runs import (
     Predictions,
     new_run_folder,
@@ -39,7 +40,6 @@ from vpar_cache.runs import (
     write_predictions,
 )
 from vpar_cache.splits import Rows, choose_rows
-from vpar_cache.systems import SYSTEMS
 from vpar_cache.timing import load_encode_seconds
 from vpar_cache.train_config import TrainConfig
 from vpar_cache.trainer import Trainer

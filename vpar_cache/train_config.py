@@ -10,7 +10,7 @@ from typing import Any
 
 from vpar_cache.base.settings import check_at_least, check_choice
 from vpar_cache.errors import UserError
-from vpar_cache.systems import MODELS, SYSTEMS
+from vpar_cache.models.systems import MODELS, SYSTEMS
 
 PROTOCOLS = ("strict", "paper", "reference")
 LOSSES = ("auto", "bce", "weighted", "ce")
