@@ -26,7 +26,7 @@ from PIL import Image
 from random_inputs import FRAMES, Content, write_cache, write_index_alone
 from torch.utils.flop_counter import FlopCounterMode
 
-from vpar_cache.features import open_features
+from vpar_cache.cache.features import open_features
 from vpar_cache.frames import decode_frame
 from vpar_cache.models.build import build_model
 from vpar_cache.models.objective import Objective

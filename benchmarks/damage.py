@@ -31,15 +31,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from conftest import TINY_BACKBONE, TINY_CLIP
 from small_caches import write_small_cache
 
-from vpar_cache import cache_format as fmt
-from vpar_cache import features, shard_headers
 from vpar_cache.base.settings import ExtractConfig
-from vpar_cache.damage import ShardInfo
+from vpar_cache.cache import features
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache import headers as shard_headers
+from vpar_cache.cache.damage import ShardInfo
+from vpar_cache.cache.features import open_features, read_index
+from vpar_cache.cache.verify import verify_cache
 from vpar_cache.errors import CacheError, VparError
 from vpar_cache.extract import extract_features
-from vpar_cache.features import open_features, read_index
 from vpar_cache.tracklets.synthetic import DemoSize, write_demo
-from vpar_cache.verify import verify_cache
 
 MEMORY = Path("/dev/shm")
 EXTRACT_EVERY = 100

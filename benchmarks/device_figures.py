@@ -29,9 +29,9 @@ from mars_tree import Size, write_mars_tree
 from paired import timed, verdict
 from random_inputs import FRAMES, Content, write_cache
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.base.devices import resolve_device
 from vpar_cache.base.settings import ExtractConfig
+from vpar_cache.cache import format as fmt
 from vpar_cache.extract import extract_features
 from vpar_cache.train import train_model
 from vpar_cache.train_config import TrainConfig

@@ -27,11 +27,11 @@ from mars_tree import Size, write_mars_tree
 from numpy.typing import NDArray
 from paired import timed, verdict
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.backbones.encoder import EncodedBatch, Encoder
 from vpar_cache.base.settings import ExtractConfig
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.headers import read_shard_header
 from vpar_cache.extract import extract_features
-from vpar_cache.shard_headers import read_shard_header
 from vpar_cache.tracklets.loaders import load_dataset
 
 REPEATS = 5

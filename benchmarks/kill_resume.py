@@ -26,8 +26,8 @@ from pathlib import Path
 from forked_extract import BrokenPromiseError, Forks, contents, ended, is_locked_by, leftovers, published
 
 from vpar_cache.base.files import PARTIAL_SUFFIX
-from vpar_cache.shard_headers import read_shard_header
-from vpar_cache.verify import verify_cache
+from vpar_cache.cache.headers import read_shard_header
+from vpar_cache.cache.verify import verify_cache
 
 AFTER_BEGINNING_OF_WRITE_S = 0.004
 SECONDS_TO_END = 5.0

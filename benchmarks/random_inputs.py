@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.attributes.schema import MARS
 from vpar_cache.base.settings import canonical_json, fingerprint
-from vpar_cache.shard_headers import read_shard_header
-from vpar_cache.shards import IndexContents, ShardContents, ShardEntry, write_index, write_shard
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.headers import read_shard_header
+from vpar_cache.cache.writer import IndexContents, ShardContents, ShardEntry, write_index, write_shard
 
 TOKENS, DIM, FRAMES = 197, 512, 6
 ROWS_PER_SHARD = 256

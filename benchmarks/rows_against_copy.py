@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from paired import alternate, median_ratio, median_seconds, verdict
 from random_inputs import write_cache
 
-from vpar_cache.features import open_features
-from vpar_cache.row_array import RowArray
+from vpar_cache.cache.features import open_features
+from vpar_cache.cache.rows import RowArray
 
 BATCH = 16
 THREADS = 2

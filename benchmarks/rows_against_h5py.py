@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from paired import alternate, median_ratio, median_seconds, verdict
 from random_inputs import write_cache
 
-from vpar_cache.features import open_features
-from vpar_cache.row_array import RowArray
+from vpar_cache.cache.features import open_features
+from vpar_cache.cache.rows import RowArray
 
 BATCH_SIZES = 16, 64
 H5PY_ROWS = 256

@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from paired import verdict
 from random_inputs import write_cache
 
+from vpar_cache.cache.features import open_features
 from vpar_cache.device_rows import DeviceRows
-from vpar_cache.features import open_features
 from vpar_cache.train import train_model
 from vpar_cache.train_config import TrainConfig
 

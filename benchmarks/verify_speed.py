@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 from paired import REPEATS, alternate, median_ratio, median_seconds, timed, verdict
 from random_inputs import write_cache
 
-from vpar_cache import cache_format as fmt
-from vpar_cache.features import open_features
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.features import open_features
+from vpar_cache.cache.verify import verify_cache
 from vpar_cache.train import train_model
 from vpar_cache.train_config import TrainConfig
-from vpar_cache.verify import verify_cache
 
 
 def main() -> None:

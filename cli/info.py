@@ -25,7 +25,7 @@ def info(
     from rich.table import Table
     from rich.text import Text
 
-    from vpar_cache.info import describe_cache
+    from vpar_cache.cache.info import describe_cache
 
     if format not in ("rich", "json"):
         raise UserError(f"--format {format!r} is unknown; use rich or json")

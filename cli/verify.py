@@ -20,7 +20,7 @@ def verify(
     """Read every byte of a cache and compare it with its seals."""
     from tqdm import tqdm
 
-    from vpar_cache.verify import verify_cache
+    from vpar_cache.cache.verify import verify_cache
 
     with tqdm(unit="B", unit_scale=True, desc="verify", disable=None, leave=False) as bar:
 

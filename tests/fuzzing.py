@@ -19,16 +19,16 @@ from safetensors.torch import save_file
 from small_caches import write_small_cache
 from torch import nn
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.attributes.prompts import build_prompts
 from vpar_cache.attributes.schema import MARS, load_schema
 from vpar_cache.backbones.weights import load_weights
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.features import open_features
+from vpar_cache.cache.headers import read_shard_header
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile
-from vpar_cache.features import open_features
 from vpar_cache.frames import decode_frame
 from vpar_cache.reporting.run_scores import read_run
 from vpar_cache.score import score_predictions
-from vpar_cache.shard_headers import read_shard_header
 from vpar_cache.tracklets.folder import load_folder
 from vpar_cache.tracklets.mars import read_lists
 from vpar_cache.tracklets.matfile import read_matrices

@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.attributes.schema import Group, Output, Schema
 from vpar_cache.base.settings import canonical_json, fingerprint
-from vpar_cache.shard_headers import read_shard_header
-from vpar_cache.shards import IndexContents, ShardContents, ShardEntry, write_index, write_shard
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.headers import read_shard_header
+from vpar_cache.cache.writer import IndexContents, ShardContents, ShardEntry, write_index, write_shard
 
 SCHEMA = Schema(
     "klein",

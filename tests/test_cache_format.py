@@ -9,7 +9,7 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vpar_cache.cache_format import (
+from vpar_cache.cache.format import (
     SHARD_NAME,
     USER_BLOCK_BYTES,
     check_seal,

@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_caches import SmallCache, write_small_cache
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.base.settings import ExtractConfig
-from vpar_cache.damage import ShardInfo, check_shard
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.damage import ShardInfo, check_shard
+from vpar_cache.cache.features import open_features, read_index
+from vpar_cache.cache.verify import verify_cache
 from vpar_cache.errors import CacheError
 from vpar_cache.extract import extract_features
-from vpar_cache.features import open_features, read_index
-from vpar_cache.verify import verify_cache
 
 ROWS = ((3, 0), (2, 2), (0, 9))
 
@@ -160,7 +160,7 @@ def test_an_unreadable_place_on_the_disk_is_damage(index: Path, monkeypatch: pyt
     def fail(*arguments: object) -> str:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("vpar_cache.damage.hash_file", fail)
+    monkeypatch.setattr("vpar_cache.cache.damage.hash_file", fail)
     assert "cannot be read (Input/output error; check the disk)" in refusal(shard(index, 0))
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from vpar_cache.cache.rows import Extent, RowArray
 from vpar_cache.device_rows import DeviceRows
-from vpar_cache.row_array import Extent, RowArray
 
 CPU = torch.device("cpu")
 SHAPE = (3, 4)

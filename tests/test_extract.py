@@ -16,18 +16,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vpar_cache import cache_format as fmt
 from vpar_cache import shard_run
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.lock import sole_writer
 from vpar_cache.base.settings import ExtractConfig
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.features import open_features, read_index
+from vpar_cache.cache.verify import verify_cache
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extract import ExtractResult, extract_features
-from vpar_cache.features import open_features, read_index
 from vpar_cache.frames import apply_jitter, choose_frames, choose_jitter, decode_frame
 from vpar_cache.tracklets.mars import load_mars
 from vpar_cache.tracklets.tracklet import Tracklet
-from vpar_cache.verify import verify_cache
 
 Make = Callable[..., ExtractConfig]
 

@@ -28,10 +28,10 @@ from small_caches import (
     write_small_cache,
 )
 
-from vpar_cache import cache_format as fmt
-from vpar_cache import features as features_module
+from vpar_cache.cache import features as features_module
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.features import open_features, read_index
 from vpar_cache.errors import CacheError, UserError
-from vpar_cache.features import open_features, read_index
 
 N = sum(sum(rows) for rows in SHARD_ROWS)
 
@@ -389,7 +389,9 @@ def test_no_shard_is_opened_to_learn_the_shape_of_a_virtual_dataset(cache: Small
     edit_sealed(cache.index, endless)
     cache.shard(0).unlink()
     os.mkfifo(cache.shard(0))  # opening it would wait for ever
-    code = "import sys, vpar_cache.features as f; print(f.read_index(f.Path(sys.argv[1])).big_shapes['visual'])"
+    code = (
+        "import sys, vpar_cache.cache.features as f; print(f.read_index(f.Path(sys.argv[1])).big_shapes['visual'])"
+    )
     assert run_alone(code, cache.index) == str(BIG)
     assert_refused(cache, "is no plain file, as a shard must be")
 

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from small_caches import run_alone
 
-from vpar_cache.errors import CacheError
-from vpar_cache.hdf5_reading import (
+from vpar_cache.cache.hdf5 import (
     child,
     has_child,
     open_hdf5,
@@ -23,6 +22,7 @@ from vpar_cache.hdf5_reading import (
     read_texts,
     stored_extent,
 )
+from vpar_cache.errors import CacheError
 
 Edit = Callable[[h5py.File], object]
 
@@ -104,7 +104,7 @@ def test_no_other_file_is_opened(tmp_path: Path) -> None:
         """
 import sys, h5py
 from vpar_cache.errors import CacheError
-from vpar_cache.hdf5_reading import child, has_child, read_array, read_text, read_texts
+from vpar_cache.cache.hdf5 import child, has_child, read_array, read_text, read_texts
 file = h5py.File(sys.argv[1])
 print(has_child(file, "link"))
 for read in (

@@ -14,8 +14,8 @@ import pytest
 from hostile_files import NASTY, assert_refused, bounded, call_vpar
 from small_caches import SmallCache, edit_sealed, edit_shard, link, put, write_small_cache
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.base.settings import ExtractConfig
+from vpar_cache.cache import format as fmt
 from vpar_cache.extract import extract_features
 
 Edit = Callable[[h5py.File], object]

@@ -19,7 +19,7 @@ from hostile_files import assert_refused, bounded, call_vpar
 from hostile_shop import HANDLED, HEADER, REFUSED, ROWS, Shop, add_people, make_shop
 from safetensors.torch import save_file
 
-from vpar_cache.features import open_features
+from vpar_cache.cache.features import open_features
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from fake_runs import make_run
 from hostile_files import NASTY, assert_refused, bounded, call_vpar
 from hostile_shop import HANDLED, HEADER, REFUSED, ROWS, Shop, add_people, make_shop
 
-from vpar_cache import cache_format as fmt
-from vpar_cache.features import open_features
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.features import open_features
 
 TRAIN = ("--dim", "8", "--heads", "1", "--epochs", "2", "--device", "cpu", "--protocol", "paper", "--name", "one")
 

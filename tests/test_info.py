@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from small_caches import ENVIRONMENT, write_small_cache
 
-from vpar_cache import cache_format as fmt
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.info import describe_cache
 from vpar_cache.errors import CacheError, UserError
-from vpar_cache.info import describe_cache
 
 
 def test_an_extracted_cache_is_described(tiny_cache: Path, tiny_backbone: str) -> None:

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
+from vpar_cache.cache import format as fmt
 from vpar_cache.errors import CacheError
 from vpar_cache.extract import extract_features
 

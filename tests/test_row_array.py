@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vpar_cache.cache.rows import Extent, RowArray
 from vpar_cache.errors import CacheError
-from vpar_cache.row_array import Extent, RowArray
 
 LENGTHS = (3, 0, 1, 7, 0, 2)
 ROW = (2, 5)
@@ -131,7 +131,7 @@ MANY_FILES = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from vpar_cache.row_array import Extent, RowArray
+from vpar_cache.cache.rows import Extent, RowArray
 count, hard = 300, int(sys.argv[2])
 folder = Path(sys.argv[1])
 for number in range(count):

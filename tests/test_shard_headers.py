@@ -22,11 +22,11 @@ from small_caches import (
     shard_contents,
 )
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.base.settings import canonical_json
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.headers import read_shard_header, shard_extents
+from vpar_cache.cache.writer import write_shard
 from vpar_cache.errors import CacheError
-from vpar_cache.shard_headers import read_shard_header, shard_extents
-from vpar_cache.shards import write_shard
 
 CONTENTS = shard_contents(2, (2, 1))
 SHAPES = {

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
+from vpar_cache.cache import format as fmt
 from vpar_cache.frames import apply_jitter, decode_frame
 from vpar_cache.loading import LoadedTracklet, load_tracklet
 from vpar_cache.shard_plan import Draw, ShardTask, Source, digest_shard, plan_shards

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from vpar_cache import cache_format as fmt
 from vpar_cache import lazy_encoder, shard_run
 from vpar_cache.backbones import encoder as encoder_module
 from vpar_cache.backbones import open_clip_vit
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
+from vpar_cache.cache import format as fmt
 from vpar_cache.errors import CacheError, DataError
 from vpar_cache.lazy_encoder import LazyEncoder, make_encoder
 from vpar_cache.shard_run import ShardRun
@@ -195,7 +195,7 @@ def test_a_stale_shard_among_good_ones_is_redone(
 def test_the_time_of_encoding_is_recorded_per_tracklet(
     extract_config: Make, dataset: Dataset, encoder: Encoder, tmp_path: Path
 ) -> None:
-    from vpar_cache.timing import load_encode_seconds
+    from vpar_cache.cache.timing import load_encode_seconds
 
     config = extract_config(tmp_path / "a.h5")
     started = time.monotonic()

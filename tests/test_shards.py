@@ -24,10 +24,10 @@ from small_caches import (
     write_small_cache,
 )
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.base.settings import canonical_json
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.writer import write_index, write_shard
 from vpar_cache.errors import CacheError
-from vpar_cache.shards import write_index, write_shard
 
 
 @pytest.fixture(scope="module")

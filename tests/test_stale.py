@@ -19,11 +19,11 @@ import pytest
 import torch
 from conftest import TINY_CLIP
 
-from vpar_cache import cache_format as fmt
 from vpar_cache import frames
 from vpar_cache.backbones import open_clip_vit
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
+from vpar_cache.cache import format as fmt
 from vpar_cache.errors import CacheError
 from vpar_cache.extract import extract_features
 from vpar_cache.lazy_encoder import encoder_for

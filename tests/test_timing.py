@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vpar_cache.timing import load_encode_seconds, save_timing
+from vpar_cache.cache.timing import load_encode_seconds, save_timing
 
 
 def test_seconds_per_tracklet_come_back(tmp_path: Path) -> None:

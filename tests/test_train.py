@@ -15,11 +15,11 @@ import torch
 from safetensors import safe_open
 
 from vpar_cache.base.settings import ExtractConfig
-from vpar_cache.cache_format import FRAME_TOKENS
+from vpar_cache.cache.features import open_features
+from vpar_cache.cache.format import FRAME_TOKENS
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extract import extract_features
-from vpar_cache.features import open_features
 from vpar_cache.metrics.protocols import score_block
 from vpar_cache.models.objective import Objective
 from vpar_cache.models.systems import SYSTEMS

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from small_caches import SmallCache, write_small_cache
 
+from vpar_cache.cache.features import read_index
+from vpar_cache.cache.verify import verify_cache
 from vpar_cache.errors import CacheError, UserError
-from vpar_cache.features import read_index
-from vpar_cache.verify import verify_cache
 
 LENGTHS = ((3, 0), (3, 0), (0, 0), (0, 3))
 """Two shards of the same size, so that they can be swapped; one without a row."""
@@ -150,7 +150,7 @@ def test_an_old_index_over_new_shards_is_found(cache: SmallCache, tmp_path: Path
 
 
 def test_the_memory_of_earlier_checks_is_not_trusted(cache: SmallCache) -> None:
-    from vpar_cache.features import open_features
+    from vpar_cache.cache.features import open_features
 
     open_features(cache.index)
     flip(cache.shard(0), 5000, 1)

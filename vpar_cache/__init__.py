@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 _API = {
     "build_report": "vpar_cache.report",
     "extract_features": "vpar_cache.extract",
-    "open_features": "vpar_cache.features",
+    "open_features": "vpar_cache.cache.features",
     "score_predictions": "vpar_cache.score",
     "train_model": "vpar_cache.train",
 }

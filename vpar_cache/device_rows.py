@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpar_cache.row_array import RowArray
+from vpar_cache.cache.rows import RowArray
 
 RESIDENT_SHARE = 0.6
 """Of a GPU's free memory: rows that take no more stay there; the rest is for the model and its batches."""

@@ -19,7 +19,7 @@ from typing import Any
 from vpar_cache import __version__
 from vpar_cache.base.files import read_plain, write_text
 from vpar_cache.base.settings import ExtractConfig, canonical_json, fingerprint
-from vpar_cache.cache_format import shard_folder
+from vpar_cache.cache.format import shard_folder
 from vpar_cache.errors import CacheError
 
 _MAX_BYTES = 1_000_000

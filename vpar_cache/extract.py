@@ -19,20 +19,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.attributes.prompts import build_negative_prompts, build_prompts
 from vpar_cache.base.files import plain_failures, remove_leftovers, write_text
 from vpar_cache.base.interrupts import no_lost_interrupts
 from vpar_cache.base.lock import sole_writer
 from vpar_cache.base.settings import ExtractConfig, fingerprint
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.features import read_index
+from vpar_cache.cache.headers import ShardHeader
+from vpar_cache.cache.writer import IndexContents, ShardEntry, write_index
 from vpar_cache.encoder_memory import EncoderMemory
 from vpar_cache.errors import CacheError, DataError, UserError
-from vpar_cache.features import read_index
 from vpar_cache.lazy_encoder import LazyEncoder, OtherEncoderError, encoder_for
 from vpar_cache.reporting.rendering import csv_cell
-from vpar_cache.shard_headers import ShardHeader
 from vpar_cache.shard_run import SHOWN_LEFT_OUT, Say, ShardRun
-from vpar_cache.shards import IndexContents, ShardEntry, write_index
 from vpar_cache.tracklets.loaders import load_dataset
 from vpar_cache.tracklets.tracklet import SPLITS, Dataset, LeftOut
 

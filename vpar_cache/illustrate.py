@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
+from vpar_cache.cache.features import Features, open_features
 from vpar_cache.errors import CacheError, UserError, nearest
-from vpar_cache.features import Features, open_features
 from vpar_cache.figures import AttentionMap, Case, draw_attention, draw_cases
 from vpar_cache.frames import decode_frame, decode_image
 from vpar_cache.metrics.protocols import VTF_THRESHOLD

@@ -11,9 +11,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from vpar_cache.cache_format import FRAME_TOKENS
+from vpar_cache.cache.features import Features
+from vpar_cache.cache.format import FRAME_TOKENS
 from vpar_cache.errors import CacheError, UserError
-from vpar_cache.features import Features
 from vpar_cache.models.build import build_model
 from vpar_cache.models.inputs import ModelInputs
 from vpar_cache.models.systems import SYSTEMS

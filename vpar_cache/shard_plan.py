@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from vpar_cache.base.files import read_plain, write_text
 from vpar_cache.base.settings import ExtractConfig, canonical_json
-from vpar_cache.cache_format import shard_name
+from vpar_cache.cache.format import shard_name
 from vpar_cache.errors import CacheError
 from vpar_cache.frames import Jitter, choose_frames, choose_jitter
 from vpar_cache.tracklets.tracklet import Tracklet

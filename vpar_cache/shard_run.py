@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.base.files import PARTIAL_SUFFIX
 from vpar_cache.base.settings import ExtractConfig, differing_fields, fingerprint
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.features import read_index
+from vpar_cache.cache.headers import ShardHeader, read_shard_header
+from vpar_cache.cache.timing import save_timing
+from vpar_cache.cache.writer import write_shard
 from vpar_cache.errors import CacheError, UserError, VparError
-from vpar_cache.features import read_index
 from vpar_cache.frames import preprocessing_identity
 from vpar_cache.lazy_encoder import LazyEncoder, make_encoder
 from vpar_cache.loading import (
@@ -32,7 +35,6 @@ from vpar_cache.loading import (
     load_tracklet,
     map_ahead,
 )
-from vpar_cache.shard_headers import ShardHeader, read_shard_header
 from vpar_cache.shard_plan import (
     ShardTask,
     Source,
@@ -42,8 +44,6 @@ from vpar_cache.shard_plan import (
     plan_shards,
 )
 from vpar_cache.shard_rows import compute_shard, compute_whole_shard, row_shapes
-from vpar_cache.shards import write_shard
-from vpar_cache.timing import save_timing
 from vpar_cache.tracklets.tracklet import Dataset
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vpar_cache.cache.features import Features
 from vpar_cache.errors import DataError
-from vpar_cache.features import Features
 from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.train_config import TrainConfig
 

@@ -23,8 +23,9 @@ from vpar_cache import __version__
 from vpar_cache.base.devices import resolve_device, resolve_precision
 from vpar_cache.base.interrupts import no_lost_interrupts
 from vpar_cache.base.settings import fingerprint
+from vpar_cache.cache.features import Features, open_features, read_index
+from vpar_cache.cache.timing import load_encode_seconds
 from vpar_cache.checkpoints import CheckpointFile
-from vpar_cache.features import Features, open_features, read_index
 from vpar_cache.metrics.intervals import interval_block
 from vpar_cache.metrics.protocols import score_block
 from vpar_cache.model_card import model_card
@@ -40,7 +41,6 @@ from vpar_cache.runs import (
     write_predictions,
 )
 from vpar_cache.splits import Rows, choose_rows
-from vpar_cache.timing import load_encode_seconds
 from vpar_cache.train_config import TrainConfig
 from vpar_cache.trainer import Trainer
 

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from vpar_cache.base.devices import resolve_device
-from vpar_cache.cache_format import VISUAL
+from vpar_cache.cache.features import Features
+from vpar_cache.cache.format import VISUAL
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile, optimizer_tensors, restore_optimizer
 from vpar_cache.device_rows import DeviceRows
 from vpar_cache.errors import CacheError, DataError, UserError
-from vpar_cache.features import Features
 from vpar_cache.metrics.protocols import VTF_THRESHOLD, best_threshold, vtf_scores
 from vpar_cache.models.build import build_model
 from vpar_cache.models.objective import Objective

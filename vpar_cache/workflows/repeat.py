@@ -9,8 +9,8 @@ from pathlib import Path
 from reprlib import repr as short_repr
 from typing import Any
 
+from vpar_cache.cache.features import read_index
 from vpar_cache.errors import CacheError
-from vpar_cache.features import read_index
 from vpar_cache.reporting.run_scores import find_runs, read_run_record
 from vpar_cache.train import TrainResult, train_model
 from vpar_cache.train_config import TrainConfig

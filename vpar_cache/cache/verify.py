@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vpar_cache.damage import ShardInfo, check_shard
+from vpar_cache.cache.damage import ShardInfo, check_shard
+from vpar_cache.cache.features import read_index
 from vpar_cache.errors import CacheError
-from vpar_cache.features import read_index
 
 
 @dataclass(frozen=True)

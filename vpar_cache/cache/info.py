@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vpar_cache.features import read_index
+from vpar_cache.cache.features import read_index
 
 
 def describe_cache(path: Path) -> dict[str, Any]:

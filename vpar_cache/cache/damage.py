@@ -16,10 +16,10 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.base.files import hash_file
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.rows import Extent
 from vpar_cache.errors import CacheError
-from vpar_cache.row_array import Extent
 
 _MEND = "run `vpar extract` again with the same options, it redoes only what is broken"
 _MOST_NAMES = 3

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from vpar_cache.base.files import read_plain, write_text
-from vpar_cache.cache_format import shard_folder
+from vpar_cache.cache.format import shard_folder
 
 _FILE = "timing.json"
 _MAX_BYTES = 10_000

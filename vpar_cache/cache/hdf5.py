@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache import cache_format as fmt
+from vpar_cache.cache import format as fmt
 from vpar_cache.errors import CacheError
 
 _MAX_RANK = 5

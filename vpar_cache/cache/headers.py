@@ -11,9 +11,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache import cache_format as fmt
-from vpar_cache.errors import CacheError
-from vpar_cache.hdf5_reading import (
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.hdf5 import (
     child,
     has_child,
     open_hdf5,
@@ -24,7 +23,8 @@ from vpar_cache.hdf5_reading import (
     read_texts,
     stored_extent,
 )
-from vpar_cache.row_array import Extent
+from vpar_cache.cache.rows import Extent
+from vpar_cache.errors import CacheError
 
 
 @dataclass(frozen=True)

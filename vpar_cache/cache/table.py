@@ -10,11 +10,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache import cache_format as fmt
-from vpar_cache.damage import ListedRows, ShardInfo
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.damage import ListedRows, ShardInfo
+from vpar_cache.cache.hdf5 import child, read_array
+from vpar_cache.cache.rows import Extent
 from vpar_cache.errors import CacheError
-from vpar_cache.hdf5_reading import child, read_array
-from vpar_cache.row_array import Extent
 
 _VALUE_BYTES = 2
 

@@ -17,12 +17,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.files import read_plain, write_text
-from vpar_cache.damage import ShardInfo, check_shard, stat_shard
-from vpar_cache.errors import CacheError, DataError, UserError
-from vpar_cache.hdf5_reading import (
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.damage import ShardInfo, check_shard, stat_shard
+from vpar_cache.cache.hdf5 import (
     child,
     has_child,
     open_hdf5,
@@ -31,9 +30,10 @@ from vpar_cache.hdf5_reading import (
     read_json,
     read_texts,
 )
-from vpar_cache.row_array import Extent, RowArray
-from vpar_cache.shard_headers import shard_extents
-from vpar_cache.shard_table import read_shard_table
+from vpar_cache.cache.headers import shard_extents
+from vpar_cache.cache.rows import Extent, RowArray
+from vpar_cache.cache.table import read_shard_table
+from vpar_cache.errors import CacheError, DataError, UserError
 
 _VERIFIED = ".verified"
 _MAX_MEMORY_BYTES = 64_000_000

@@ -17,10 +17,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache import cache_format as fmt
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.files import atomic_path
 from vpar_cache.base.settings import canonical_json
+from vpar_cache.cache import format as fmt
 
 _META_BLOCK_BYTES = fmt.FIRST_ARRAY_BYTES - fmt.USER_BLOCK_BYTES
 
