@@ -30,7 +30,7 @@ from vpar_cache.cache.features import open_features
 from vpar_cache.frames import decode_frame
 from vpar_cache.models.build import build_model
 from vpar_cache.models.objective import Objective
-from vpar_cache.saved_models import model_inputs
+from vpar_cache.runs.load import model_inputs
 from vpar_cache.train_config import TrainConfig
 
 REPEATS, BATCH, TRACKLETS = 7, 16, 1024

@@ -27,7 +27,7 @@ from vpar_cache.cache.features import open_features
 from vpar_cache.cache.headers import read_shard_header
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile
 from vpar_cache.frames import decode_frame
-from vpar_cache.reporting.run_scores import read_run
+from vpar_cache.runs.scores import read_run
 from vpar_cache.score import score_predictions
 from vpar_cache.tracklets.folder import load_folder
 from vpar_cache.tracklets.mars import read_lists

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vpar_cache.model_card import model_card
+from vpar_cache.runs.card import model_card
 from vpar_cache.train import train_model
 from vpar_cache.train_config import TrainConfig
 

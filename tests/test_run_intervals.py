@@ -11,7 +11,7 @@ import pytest
 from fake_runs import make_run
 
 from vpar_cache.errors import CacheError
-from vpar_cache.reporting.run_scores import read_run
+from vpar_cache.runs.scores import read_run
 
 
 @pytest.fixture

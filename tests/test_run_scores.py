@@ -8,7 +8,7 @@ import pytest
 from fake_runs import make_run, write
 
 from vpar_cache.errors import CacheError
-from vpar_cache.reporting.run_scores import find_runs, read_run
+from vpar_cache.runs.scores import find_runs, read_run
 
 
 def test_a_finished_run_reads_back(tmp_path):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from fake_runs import make_run
 
-from vpar_cache.reporting.run_scores import RunScores, read_run
 from vpar_cache.reporting.seed_means import MEASURES, seed_means
+from vpar_cache.runs.scores import RunScores, read_run
 
 CLIP = {
     "model": "vtf",

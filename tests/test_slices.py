@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vpar_cache.metrics.protocols import videopar_scores, vtf_scores
-from vpar_cache.reporting.run_predictions import read_test_predictions
-from vpar_cache.reporting.run_scores import read_run
 from vpar_cache.reporting.slices import MIN_TRACKLETS, length_parts, slice_scores
+from vpar_cache.runs.predictions import read_test_predictions
+from vpar_cache.runs.scores import read_run
 
 SCHEMA = replace(SMALL, quality=("occlusion", "cut-out"))
 

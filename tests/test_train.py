@@ -23,7 +23,7 @@ from vpar_cache.extract import extract_features
 from vpar_cache.metrics.protocols import score_block
 from vpar_cache.models.objective import Objective
 from vpar_cache.models.systems import SYSTEMS
-from vpar_cache.saved_models import load_model
+from vpar_cache.runs.load import load_model
 from vpar_cache.splits import choose_rows
 from vpar_cache.train import TrainResult, train_model
 from vpar_cache.train_config import TrainConfig

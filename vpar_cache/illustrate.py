@@ -21,9 +21,9 @@ from vpar_cache.figures import AttentionMap, Case, draw_attention, draw_cases
 from vpar_cache.frames import decode_frame, decode_image
 from vpar_cache.metrics.protocols import VTF_THRESHOLD
 from vpar_cache.models.fusion import FusionTransformer
-from vpar_cache.reporting.run_predictions import RunPredictions, read_test_predictions
-from vpar_cache.reporting.run_scores import RunScores, find_runs, read_run, read_run_record
-from vpar_cache.saved_models import load_model
+from vpar_cache.runs.load import load_model
+from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
+from vpar_cache.runs.scores import RunScores, find_runs, read_run, read_run_record
 from vpar_cache.tracklets.loaders import load_dataset
 from vpar_cache.tracklets.tracklet import Tracklet
 

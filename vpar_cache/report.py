@@ -17,9 +17,9 @@ from vpar_cache.reporting.html_page import Part
 from vpar_cache.reporting.published import published_scores
 from vpar_cache.reporting.report_details import Named, all_details, report_details
 from vpar_cache.reporting.report_tables import Section, System
-from vpar_cache.reporting.run_scores import SELECTED, THRESHOLDS, RunScores, find_runs, read_run
 from vpar_cache.reporting.sheets import Details
 from vpar_cache.reporting.tables import PROTOCOL_NOTES, Block, Notes, long_rows, percents
+from vpar_cache.runs.scores import SELECTED, THRESHOLDS, RunScores, find_runs, read_run
 
 _PUBLISHED_NOTE = (
     "published: copied from the paper, not re-run here; 3DCNN, CNN-RNN and VideoPAR are videopar, the others "

@@ -28,10 +28,10 @@ from vpar_cache.cache.timing import load_encode_seconds
 from vpar_cache.checkpoints import CheckpointFile
 from vpar_cache.metrics.intervals import interval_block
 from vpar_cache.metrics.protocols import score_block
-from vpar_cache.model_card import model_card
 from vpar_cache.models.prior import Prior
 from vpar_cache.models.systems import SYSTEMS
-from vpar_cache.runs import (
+from vpar_cache.runs.card import model_card
+from vpar_cache.runs.folder import (
     Predictions,
     new_run_folder,
     refuse_finished,

@@ -23,7 +23,7 @@ from vpar_cache.metrics.protocols import VTF_THRESHOLD, best_threshold, vtf_scor
 from vpar_cache.models.build import build_model
 from vpar_cache.models.objective import Objective
 from vpar_cache.models.systems import SYSTEMS
-from vpar_cache.saved_models import model_inputs
+from vpar_cache.runs.load import model_inputs
 from vpar_cache.schedule import lr_factor
 from vpar_cache.splits import Rows
 from vpar_cache.train_config import TrainConfig

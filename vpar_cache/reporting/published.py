@@ -6,7 +6,7 @@ import csv
 from importlib import resources
 
 from vpar_cache.metrics.protocols import ProtocolScores
-from vpar_cache.reporting.run_scores import THRESHOLDS
+from vpar_cache.runs.scores import THRESHOLDS
 
 _METRICS = {"Precision": "precision", "Recall": "recall", "F1": "f1"}  # published.csv to ours
 

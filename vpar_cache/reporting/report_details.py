@@ -8,8 +8,8 @@ from typing import Any
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.reporting.run_comparison import compare_runs
 from vpar_cache.reporting.run_details import run_details
-from vpar_cache.reporting.run_scores import RunScores
 from vpar_cache.reporting.sheets import Details
+from vpar_cache.runs.scores import RunScores
 
 Named = tuple[RunScores, str, str]
 """A run with its name and its label, which also holds its marks (random weights)."""

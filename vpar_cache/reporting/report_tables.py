@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from vpar_cache.metrics.protocols import VTF_THRESHOLD, ProtocolScores
-from vpar_cache.reporting.run_intervals import Intervals
-from vpar_cache.reporting.run_scores import SELECTED, THRESHOLDS
 from vpar_cache.reporting.sheets import interval_text
 from vpar_cache.reporting.tables import Block, Notes, Table, percent, percents
+from vpar_cache.runs.scores import SELECTED, THRESHOLDS
+from vpar_cache.runs.stored_intervals import Intervals
 
 _TABLE_1 = {
     "vtf P": ("vtf", "precision"),

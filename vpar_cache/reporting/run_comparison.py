@@ -8,9 +8,9 @@ import numpy as np
 
 from vpar_cache.errors import CacheError
 from vpar_cache.metrics.intervals import difference_block
-from vpar_cache.reporting.run_predictions import RunPredictions, read_test_predictions
-from vpar_cache.reporting.run_scores import THRESHOLDS, RunScores
 from vpar_cache.reporting.sheets import Column, Details, Row, Sheet, Value
+from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
+from vpar_cache.runs.scores import THRESHOLDS, RunScores
 
 _MEND = "compare runs on the same cache and split"
 _AVERAGES = {"average precision": "precision", "average recall": "recall", "average accuracy": "accuracy",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from vpar_cache.reporting.run_scores import RunScores
+from vpar_cache.runs.scores import RunScores
 
 MEASURES = (
     ("vtf P", "vtf", "precision"), ("vtf R", "vtf", "recall"), ("vtf F1", "vtf", "f1"),

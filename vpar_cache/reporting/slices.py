@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.metrics.protocols import Bools, Floats, Groups, videopar_scores, vtf_scores
-from vpar_cache.reporting.run_predictions import RunPredictions, prior_probabilities
-from vpar_cache.reporting.run_scores import THRESHOLDS, RunScores
+from vpar_cache.runs.predictions import RunPredictions, prior_probabilities
+from vpar_cache.runs.scores import THRESHOLDS, RunScores
 
 MIN_TRACKLETS = 10
 """A part with fewer has no score: one tracklet would move it by ten points."""

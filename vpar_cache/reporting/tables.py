@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from vpar_cache.metrics.protocols import VIDEOPAR_THRESHOLD, VTF_THRESHOLD, ProtocolScores
-from vpar_cache.reporting.run_intervals import Intervals
+from vpar_cache.runs.stored_intervals import Intervals
 
 LONG_COLUMNS = (
     "table", "dataset", "system", "source", "weights", "protocol", "threshold", "group", "item", "metric", "value",

@@ -16,9 +16,9 @@ from vpar_cache.errors import UserError
 from vpar_cache.extract import extract_features
 from vpar_cache.models.systems import MODELS, SYSTEMS
 from vpar_cache.report import build_report
-from vpar_cache.reporting.run_scores import read_run
 from vpar_cache.reporting.seed_means import MEASURES, SeedMean, seed_means
 from vpar_cache.reporting.tables import PROTOCOL_NOTES, Block, Notes, Table, percent
+from vpar_cache.runs.scores import read_run
 from vpar_cache.train import default_run_name, train_model
 from vpar_cache.train_config import TrainConfig
 

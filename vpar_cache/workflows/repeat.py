@@ -11,7 +11,7 @@ from typing import Any
 
 from vpar_cache.cache.features import read_index
 from vpar_cache.errors import CacheError
-from vpar_cache.reporting.run_scores import find_runs, read_run_record
+from vpar_cache.runs.scores import find_runs, read_run_record
 from vpar_cache.train import TrainResult, train_model
 from vpar_cache.train_config import TrainConfig
 

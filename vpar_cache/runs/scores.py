@@ -19,7 +19,7 @@ from vpar_cache.base.files import read_plain
 from vpar_cache.errors import CacheError, VparError, nearest
 from vpar_cache.metrics.protocols import VIDEOPAR_THRESHOLD, VTF_THRESHOLD, ProtocolScores
 from vpar_cache.models.systems import system_title
-from vpar_cache.reporting.run_intervals import Intervals, read_intervals
+from vpar_cache.runs.stored_intervals import Intervals, read_intervals
 
 THRESHOLDS = {"vtf": VTF_THRESHOLD, "videopar": VIDEOPAR_THRESHOLD}
 """What every run is scored at, by protocol."""

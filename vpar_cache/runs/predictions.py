@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from vpar_cache.base.files import read_plain
 from vpar_cache.errors import CacheError, DataError
 from vpar_cache.metrics.protocols import Bools, Floats, ProtocolScores, check_inputs, videopar_scores, vtf_scores
-from vpar_cache.reporting.prediction_file import matrix, read_columns, texts, tracklet_ids, whole_numbers
-from vpar_cache.reporting.run_scores import THRESHOLDS, RunScores
+from vpar_cache.runs.parquet import matrix, read_columns, texts, tracklet_ids, whole_numbers
+from vpar_cache.runs.scores import THRESHOLDS, RunScores
 
 _COLUMNS = (
     "tracklet_id", "split", "person_id", "camera_id", "num_frames", "quality", "probabilities", "labels",
