@@ -27,7 +27,7 @@ from random_inputs import FRAMES, Content, write_cache, write_index_alone
 from torch.utils.flop_counter import FlopCounterMode
 
 from vpar_cache.cache.features import open_features
-from vpar_cache.frames import decode_frame
+from vpar_cache.datasets.frames import decode_frame
 from vpar_cache.models.build import build_model
 from vpar_cache.models.objective import Objective
 from vpar_cache.runs.load import model_inputs

@@ -38,9 +38,9 @@ from vpar_cache.cache import headers as shard_headers
 from vpar_cache.cache.damage import ShardInfo
 from vpar_cache.cache.features import open_features, read_index
 from vpar_cache.cache.verify import verify_cache
+from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.errors import CacheError, VparError
 from vpar_cache.extract import extract_features
-from vpar_cache.tracklets.synthetic import DemoSize, write_demo
 
 MEMORY = Path("/dev/shm")
 EXTRACT_EVERY = 100

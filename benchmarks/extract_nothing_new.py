@@ -31,8 +31,8 @@ from vpar_cache.backbones.encoder import EncodedBatch, Encoder
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import read_shard_header
+from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.extract import extract_features
-from vpar_cache.tracklets.loaders import load_dataset
 
 REPEATS = 5
 MOST_SECONDS = 5.0

@@ -21,9 +21,9 @@ import torch
 import vpar_cache.extract  # noqa: F401, what `vpar extract` imports late
 from vpar_cache.base.files import PARTIAL_SUFFIX
 from vpar_cache.cache.writer import ShardContents
+from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.shard_plan import ShardTask
 from vpar_cache.shard_rows import compute_shard
-from vpar_cache.tracklets.synthetic import DemoSize, write_demo
 from vpar_cli.main import run
 
 BACKBONE = "vpar-kill-tiny"

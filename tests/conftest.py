@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vpar_cache.base.settings import ExtractConfig
-from vpar_cache.tracklets.synthetic import DemoSize, write_demo
+from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 
 TINY_BACKBONE = "vpar-test-tiny"
 """A CLIP of 5 tokens x 32 dimensions; registered with open_clip by the fixture `tiny_backbone`."""

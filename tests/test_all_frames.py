@@ -13,17 +13,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vpar_cache import loading, shard_run
+from vpar_cache import shard_run
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.info import describe_cache
+from vpar_cache.datasets import loading
+from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
+from vpar_cache.datasets.loading import cut, load_piece, load_tracklet
+from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.extract import extract_features
-from vpar_cache.loading import cut, load_piece, load_tracklet
 from vpar_cache.shard_plan import Draw, Source
-from vpar_cache.tracklets.mars import load_mars
-from vpar_cache.tracklets.synthetic import DemoSize, write_demo
 
 Make = Callable[..., ExtractConfig]
 LONG = 37

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from vpar_cache.attributes.schema import DUKE
+from vpar_cache.datasets.duke import load_duke
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.tracklets.duke import load_duke
 
 KEYS = ["person_id", "camera_id", "tracklets_id"]
 ROWS = [(1, 6, 12), (1, 2, 13), (2, 5, 2197), (7140, 4, 2198)]

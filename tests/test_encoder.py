@@ -28,8 +28,8 @@ from vpar_cache.backbones import open_clip_vit
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.backbones.weights import random_seed_of
 from vpar_cache.base.devices import resolve_precision
+from vpar_cache.datasets.frames import decode_frame
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.frames import decode_frame
 
 CPU = torch.device("cpu")
 VIT_B16 = "ViT-B-16-quickgelu"

@@ -23,11 +23,11 @@ from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features, read_index
 from vpar_cache.cache.verify import verify_cache
+from vpar_cache.datasets.frames import apply_jitter, choose_frames, choose_jitter, decode_frame
+from vpar_cache.datasets.mars import load_mars
+from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extract import ExtractResult, extract_features
-from vpar_cache.frames import apply_jitter, choose_frames, choose_jitter, decode_frame
-from vpar_cache.tracklets.mars import load_mars
-from vpar_cache.tracklets.tracklet import Tracklet
 
 Make = Callable[..., ExtractConfig]
 
@@ -585,8 +585,8 @@ def test_a_prompt_that_does_not_fit_is_named_before_a_frame_is_encoded(
 def test_the_demo_is_drawn_where_it_is_not_there(
     extract_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vpar_cache.tracklets import loaders
-    from vpar_cache.tracklets.synthetic import DemoSize
+    from vpar_cache.datasets import loaders
+    from vpar_cache.datasets.demo.dataset import DemoSize
 
     monkeypatch.setattr(loaders, "DemoSize", lambda: DemoSize(2, 2, 1, 2))
     config = extract_config(tmp_path / "demo.h5", dataset="demo", root=tmp_path / "drawn")

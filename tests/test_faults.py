@@ -17,16 +17,16 @@ from typing import Any
 import pytest
 import torch
 
-from vpar_cache import loading
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.verify import verify_cache
+from vpar_cache.datasets import loading
+from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError, DataError
 from vpar_cache.extract import extract_features
 from vpar_cache.runs.folder import new_run_folder, refuse_finished, write_history, write_json, write_model
 from vpar_cache.shard_plan import SourceMemory
-from vpar_cache.tracklets.mars import load_mars
 from vpar_cli.main import run
 
 Make = Callable[..., ExtractConfig]

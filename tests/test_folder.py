@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vpar_cache.attributes.schema import Group, Output, Schema
+from vpar_cache.datasets.folder import load_folder, sorted_frames
+from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.tracklets.folder import load_folder, sorted_frames
-from vpar_cache.tracklets.tracklet import Dataset
 
 SHOP = Schema(
     "shop",

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from vpar_cache.errors import DataError
-from vpar_cache.frames import (
+from vpar_cache.datasets.frames import (
     MAX_SHIFT,
     Jitter,
     apply_jitter,
@@ -28,6 +27,7 @@ from vpar_cache.frames import (
     pad_to_square,
     preprocessing_identity,
 )
+from vpar_cache.errors import DataError
 
 RNG = np.random.default_rng(7)
 

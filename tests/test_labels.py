@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vpar_cache.attributes.schema import DUKE, MARS, Group, Output, Schema
+from vpar_cache.datasets import labels
+from vpar_cache.datasets.labels import KeyColumn, LabelFile, normalise_header, read_labels
 from vpar_cache.errors import DataError
-from vpar_cache.tracklets import labels
-from vpar_cache.tracklets.labels import KeyColumn, LabelFile, normalise_header, read_labels
 
 SHOP = Schema(
     "shop",

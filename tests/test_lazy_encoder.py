@@ -17,11 +17,11 @@ from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import read_index
+from vpar_cache.datasets.mars import load_mars
 from vpar_cache.encoder_memory import EncoderIdentity, EncoderMemory
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extract import ExtractResult, extract_features
 from vpar_cache.lazy_encoder import LazyEncoder, OtherEncoderError, encoder_for
-from vpar_cache.tracklets.mars import load_mars
 
 Make = Callable[..., ExtractConfig]
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vpar_cache import loading
+from vpar_cache.datasets import loading
+from vpar_cache.datasets.frames import Jitter, apply_jitter, decode_frame
+from vpar_cache.datasets.loading import hash_tracklet, load_tracklet, map_ahead
+from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import DataError
-from vpar_cache.frames import Jitter, apply_jitter, decode_frame
-from vpar_cache.loading import hash_tracklet, load_tracklet, map_ahead
 from vpar_cache.shard_plan import Draw, Source
-from vpar_cache.tracklets.tracklet import Tracklet
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import pytest
 import scipy.io
 
 from vpar_cache.attributes.schema import MARS
+from vpar_cache.datasets import mars
+from vpar_cache.datasets.mars import load_mars, read_lists
+from vpar_cache.datasets.tracklet import LeftOut
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.tracklets import mars
-from vpar_cache.tracklets.mars import load_mars, read_lists
-from vpar_cache.tracklets.tracklet import LeftOut
 
 KEYS = ["person_id", "camera_id", "tracklets_id"]
 GROUPS = [group.name for group in MARS.groups]

@@ -14,9 +14,9 @@ import scipy.sparse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vpar_cache.datasets import matfile
+from vpar_cache.datasets.matfile import read_matrices
 from vpar_cache.errors import DataError
-from vpar_cache.tracklets import matfile
-from vpar_cache.tracklets.matfile import read_matrices
 
 
 def saved(variables: dict[str, object], **options: object) -> bytes:

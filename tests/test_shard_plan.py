@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from vpar_cache.base.settings import ExtractConfig
+from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.shard_plan import (
     SHARD_BYTES,
     ShardTask,
@@ -23,7 +24,6 @@ from vpar_cache.shard_plan import (
     file_signature,
     plan_shards,
 )
-from vpar_cache.tracklets.tracklet import Tracklet
 
 ROW_BYTES = 197 * 512 * 2
 

@@ -13,11 +13,11 @@ import torch
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
-from vpar_cache.frames import apply_jitter, decode_frame
-from vpar_cache.loading import LoadedTracklet, load_tracklet
+from vpar_cache.datasets.frames import apply_jitter, decode_frame
+from vpar_cache.datasets.loading import LoadedTracklet, load_tracklet
+from vpar_cache.datasets.mars import load_mars
 from vpar_cache.shard_plan import Draw, ShardTask, Source, digest_shard, plan_shards
 from vpar_cache.shard_rows import compute_shard, row_shapes
-from vpar_cache.tracklets.mars import load_mars
 
 HEADER = {"visual_config": {}, "visual_fingerprint": "0" * 64, "weights": "random:0", "environment": {}}
 

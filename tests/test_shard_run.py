@@ -17,11 +17,11 @@ from vpar_cache.backbones import open_clip_vit
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
+from vpar_cache.datasets.mars import load_mars
+from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.errors import CacheError, DataError
 from vpar_cache.lazy_encoder import LazyEncoder, make_encoder
 from vpar_cache.shard_run import ShardRun
-from vpar_cache.tracklets.mars import load_mars
-from vpar_cache.tracklets.tracklet import Dataset
 
 Make = Callable[..., ExtractConfig]
 

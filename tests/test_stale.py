@@ -19,17 +19,17 @@ import pytest
 import torch
 from conftest import TINY_CLIP
 
-from vpar_cache import frames
 from vpar_cache.backbones import open_clip_vit
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
+from vpar_cache.datasets import frames
+from vpar_cache.datasets.mars import load_mars
+from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.errors import CacheError
 from vpar_cache.extract import extract_features
 from vpar_cache.lazy_encoder import encoder_for
 from vpar_cache.shard_run import ShardRun
-from vpar_cache.tracklets.mars import load_mars
-from vpar_cache.tracklets.tracklet import Dataset
 
 Make = Callable[..., ExtractConfig]
 
@@ -199,9 +199,7 @@ def test_a_cache_of_another_setting_that_changes_none_is_kept(
     if name == "out":
         config = dataclasses.replace(config, out=tmp_path / "moved" / extracted.name)
         shutil.copytree(fmt.shard_folder(extracted), fmt.shard_folder(config.out))
-    monkeypatch.setattr(
-        "vpar_cache.tracklets.loaders.write_demo", lambda root, size, seed: root
-    )  # of another size
+    monkeypatch.setattr("vpar_cache.datasets.loaders.write_demo", lambda root, size, seed: root)  # of another size
     result = extract_features(config)
     assert (result.shards_computed, result.shards_kept) == (0, 4)
     assert bytes_of_shards(config.out) == before
@@ -228,7 +226,7 @@ COVERED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], set[str]]] = {
     "the weights' tensors": (other_tensor, {"weights_digest"}),
     "Pillow's version": (lambda patch: patch.setattr("PIL.__version__", "0"), {"decoder", "resize_kernel"}),
     "the JPEG decoder's": (
-        lambda patch: patch.setattr("vpar_cache.frames.features.version", lambda name: "0"), {"decoder"}
+        lambda patch: patch.setattr("vpar_cache.datasets.frames.features.version", lambda name: "0"), {"decoder"}
     ),
     "the views' shift": (lambda patch: patch.setattr(frames, "MAX_SHIFT", 9), {"max_shift"}),
     "the mean": (

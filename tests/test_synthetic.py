@@ -15,12 +15,12 @@ from PIL import Image
 from scipy.io import loadmat
 
 from vpar_cache.attributes.schema import MARS
+from vpar_cache.datasets.demo.casting import cast_people, plan_tracklets
+from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
+from vpar_cache.datasets.demo.figures import BOTTOM_COLOURS, TOP_COLOURS
+from vpar_cache.datasets.demo.scenes import Camera, Person, draw_tracklet
+from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import UserError
-from vpar_cache.tracklets.casting import cast_people, plan_tracklets
-from vpar_cache.tracklets.figure_drawing import BOTTOM_COLOURS, TOP_COLOURS
-from vpar_cache.tracklets.mars import load_mars
-from vpar_cache.tracklets.scene_drawing import Camera, Person, draw_tracklet
-from vpar_cache.tracklets.synthetic import DemoSize, write_demo
 
 SMALL = DemoSize(train_people=4, test_people=3, tracklets_per_person=2, frames=3)
 MARS_HEADER = (
@@ -79,7 +79,7 @@ def test_the_done_mark_is_written_last(tmp_path: Path, monkeypatch: pytest.Monke
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vpar_cache.tracklets.synthetic._write_labels", fail)
+    monkeypatch.setattr("vpar_cache.datasets.demo.dataset._write_labels", fail)
     with pytest.raises(KeyboardInterrupt):
         write_demo(tmp_path, SMALL, 7)
     assert not (tmp_path / "demo.json").exists()

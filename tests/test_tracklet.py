@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from vpar_cache.attributes.schema import MARS
-from vpar_cache.errors import DataError, UserError
-from vpar_cache.tracklets.tracklet import (
+from vpar_cache.datasets.tracklet import (
     LeftOut,
     Split,
     Tracklet,
@@ -20,6 +19,7 @@ from vpar_cache.tracklets.tracklet import (
     list_names,
     require,
 )
+from vpar_cache.errors import DataError, UserError
 
 
 def tracklet(tracklet_id: str, split: Split = "train", person_id: int = 1) -> Tracklet:

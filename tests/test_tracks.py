@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from vpar_cache.attributes.schema import DUKE, MARS, Group, Output, Schema
+from vpar_cache.datasets.join import Track, join_labels, read_track_labels, track_name
 from vpar_cache.errors import DataError
-from vpar_cache.tracklets.tracks import Track, join_labels, read_track_labels, track_name
 
 HAT = Schema("hat", (Group("hat", (Output("hat", "a hat"),), ("hat",), "no hat"),))
 

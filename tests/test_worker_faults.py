@@ -11,11 +11,11 @@ import open_clip
 import pytest
 import torch
 
-from vpar_cache import loading
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
+from vpar_cache.datasets import loading
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.extract import extract_features
 

@@ -16,9 +16,9 @@ from blake3 import blake3
 from vpar_cache.base.files import read_plain, write_text
 from vpar_cache.base.settings import ExtractConfig, canonical_json
 from vpar_cache.cache.format import shard_name
+from vpar_cache.datasets.frames import Jitter, choose_frames, choose_jitter
+from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import CacheError
-from vpar_cache.frames import Jitter, choose_frames, choose_jitter
-from vpar_cache.tracklets.tracklet import Tracklet
 
 MAX_MEMORY_BYTES = 256_000_000
 SHARD_BYTES = 52 << 20

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.writer import ShardContents
-from vpar_cache.frames import apply_jitter
-from vpar_cache.loading import LoadedPiece, LoadedTracklet
+from vpar_cache.datasets.frames import apply_jitter
+from vpar_cache.datasets.loading import LoadedPiece, LoadedTracklet
 from vpar_cache.shard_plan import ShardTask, Source, digest_shard, digest_source
 
 if TYPE_CHECKING:  # it imports torch, which a run that computes nothing does not need

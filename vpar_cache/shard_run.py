@@ -23,10 +23,8 @@ from vpar_cache.cache.features import read_index
 from vpar_cache.cache.headers import ShardHeader, read_shard_header
 from vpar_cache.cache.timing import save_timing
 from vpar_cache.cache.writer import write_shard
-from vpar_cache.errors import CacheError, UserError, VparError
-from vpar_cache.frames import preprocessing_identity
-from vpar_cache.lazy_encoder import LazyEncoder, make_encoder
-from vpar_cache.loading import (
+from vpar_cache.datasets.frames import preprocessing_identity
+from vpar_cache.datasets.loading import (
     PIECE_FRAMES,
     Item,
     cut,
@@ -35,6 +33,9 @@ from vpar_cache.loading import (
     load_tracklet,
     map_ahead,
 )
+from vpar_cache.datasets.tracklet import Dataset
+from vpar_cache.errors import CacheError, UserError, VparError
+from vpar_cache.lazy_encoder import LazyEncoder, make_encoder
 from vpar_cache.shard_plan import (
     ShardTask,
     Source,
@@ -44,7 +45,6 @@ from vpar_cache.shard_plan import (
     plan_shards,
 )
 from vpar_cache.shard_rows import compute_shard, compute_whole_shard, row_shapes
-from vpar_cache.tracklets.tracklet import Dataset
 
 if TYPE_CHECKING:
     from vpar_cache.backbones.encoder import Encoder

@@ -16,9 +16,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from vpar_cache.attributes.schema import Schema
-from vpar_cache.errors import UserError
-from vpar_cache.tracklets.labels import KeyColumn, LabelRow, read_labels
-from vpar_cache.tracklets.tracklet import (
+from vpar_cache.datasets.labels import KeyColumn, LabelRow, read_labels
+from vpar_cache.datasets.tracklet import (
     SPLITS,
     Dataset,
     LeftOut,
@@ -28,6 +27,7 @@ from vpar_cache.tracklets.tracklet import (
     list_names,
     require,
 )
+from vpar_cache.errors import UserError
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MAX_ID_LENGTH = 255

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import MARS
-from vpar_cache.errors import DataError, UserError
-from vpar_cache.tracklets.matfile import read_matrices
-from vpar_cache.tracklets.tracklet import (
+from vpar_cache.datasets.join import Track, join_labels, read_track_labels
+from vpar_cache.datasets.matfile import read_matrices
+from vpar_cache.datasets.tracklet import (
     SPLITS,
     Dataset,
     LeftOut,
@@ -33,7 +33,7 @@ from vpar_cache.tracklets.tracklet import (
     list_names,
     require,
 )
-from vpar_cache.tracklets.tracks import Track, join_labels, read_track_labels
+from vpar_cache.errors import DataError, UserError
 
 MAX_LIST_BYTES = 64_000_000
 """Of a name list. The longest real one has 14 MB."""

@@ -20,8 +20,8 @@ import re
 from pathlib import Path
 
 from vpar_cache.attributes.schema import DUKE
-from vpar_cache.errors import UserError
-from vpar_cache.tracklets.tracklet import (
+from vpar_cache.datasets.join import Track, join_labels, read_track_labels
+from vpar_cache.datasets.tracklet import (
     Dataset,
     LeftOut,
     Split,
@@ -30,7 +30,7 @@ from vpar_cache.tracklets.tracklet import (
     list_names,
     require,
 )
-from vpar_cache.tracklets.tracks import Track, join_labels, read_track_labels
+from vpar_cache.errors import UserError
 
 # Gallery before query, so that of a tracklet in both the gallery's frames are used.
 _FOLDERS: tuple[tuple[str, Split], ...] = (("train", "train"), ("gallery", "test"), ("query", "test"))

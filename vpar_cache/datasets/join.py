@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vpar_cache.attributes.schema import Schema
+from vpar_cache.datasets.labels import KeyColumn, LabelRow, read_labels
+from vpar_cache.datasets.tracklet import Split, Tracklet, first_few
 from vpar_cache.errors import DataError
-from vpar_cache.tracklets.labels import KeyColumn, LabelRow, read_labels
-from vpar_cache.tracklets.tracklet import Split, Tracklet, first_few
 
 TrackKey = tuple[int, int, int]
 """(person, camera, tracklet): how label files name a tracklet."""

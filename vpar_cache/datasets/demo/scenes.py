@@ -10,8 +10,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from vpar_cache.tracklets.figure_drawing import Traits, draw_figure
-from vpar_cache.tracklets.sketch import Colour, View
+from vpar_cache.datasets.demo.figures import Traits, draw_figure
+from vpar_cache.datasets.demo.sketch import Colour, View
 
 WIDTH, HEIGHT = 128, 256
 """Of a crop, as in MARS."""

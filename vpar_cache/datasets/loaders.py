@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from vpar_cache.attributes.schema import load_schema
+from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
+from vpar_cache.datasets.duke import load_duke
+from vpar_cache.datasets.folder import load_folder
+from vpar_cache.datasets.mars import load_mars
+from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.errors import DataError, UserError, nearest
-from vpar_cache.tracklets.duke import load_duke
-from vpar_cache.tracklets.folder import load_folder
-from vpar_cache.tracklets.mars import load_mars
-from vpar_cache.tracklets.synthetic import DemoSize, write_demo
-from vpar_cache.tracklets.tracklet import Dataset
 
 
 def load_dataset(name: str, root: Path, labels: Path | None, schema: str, seed: int) -> Dataset:

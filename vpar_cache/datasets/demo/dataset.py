@@ -18,9 +18,9 @@ import numpy as np
 from numpy.random import default_rng
 
 from vpar_cache.attributes.schema import MARS
+from vpar_cache.datasets.demo.casting import CAMERAS, Plan, plan_tracklets, plan_unlabelled
+from vpar_cache.datasets.demo.scenes import draw_tracklet, make_camera
 from vpar_cache.errors import UserError
-from vpar_cache.tracklets.casting import CAMERAS, Plan, plan_tracklets, plan_unlabelled
-from vpar_cache.tracklets.scene_drawing import draw_tracklet, make_camera
 
 _VERSION = 1
 """Raise it when a seed gives other pictures or labels."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from PIL import ImageDraw
 
-from vpar_cache.tracklets.sketch import Colour, Fill, Point, Sketch, View, between, hang, two_bones
+from vpar_cache.datasets.demo.sketch import Colour, Fill, Point, Sketch, View, between, hang, two_bones
 
 TOP_COLOURS: tuple[Colour, ...] = (
     (24, 24, 28), (130, 40, 170), (35, 150, 55), (35, 75, 210), (128, 128, 130), (244, 244, 242),

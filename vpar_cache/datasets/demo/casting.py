@@ -13,9 +13,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from vpar_cache.tracklets.figure_drawing import BOTTOM_COLOURS, TOP_COLOURS, Traits
-from vpar_cache.tracklets.scene_drawing import Person
-from vpar_cache.tracklets.sketch import Colour
+from vpar_cache.datasets.demo.figures import BOTTOM_COLOURS, TOP_COLOURS, Traits
+from vpar_cache.datasets.demo.scenes import Person
+from vpar_cache.datasets.demo.sketch import Colour
 
 CAMERAS = 3
 
