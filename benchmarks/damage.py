@@ -40,7 +40,7 @@ from vpar_cache.cache.features import open_features, read_index
 from vpar_cache.cache.verify import verify_cache
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.errors import CacheError, VparError
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
 
 MEMORY = Path("/dev/shm")
 EXTRACT_EVERY = 100

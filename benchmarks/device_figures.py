@@ -32,7 +32,7 @@ from random_inputs import FRAMES, Content, write_cache
 from vpar_cache.base.devices import resolve_device
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
 from vpar_cache.train import train_model
 from vpar_cache.train_config import TrainConfig
 

@@ -32,7 +32,7 @@ from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import read_shard_header
 from vpar_cache.datasets.loaders import load_dataset
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
 
 REPEATS = 5
 MOST_SECONDS = 5.0

@@ -18,12 +18,12 @@ from unittest import mock
 import open_clip
 import torch
 
-import vpar_cache.extract  # noqa: F401, what `vpar extract` imports late
+import vpar_cache.extraction.extract  # noqa: F401, what `vpar extract` imports late
 from vpar_cache.base.files import PARTIAL_SUFFIX
 from vpar_cache.cache.writer import ShardContents
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
-from vpar_cache.shard_plan import ShardTask
-from vpar_cache.shard_rows import compute_shard
+from vpar_cache.extraction.plan import ShardTask
+from vpar_cache.extraction.shard import compute_shard
 from vpar_cli.main import run
 
 BACKBONE = "vpar-kill-tiny"
@@ -110,7 +110,7 @@ def extract_noting(arguments: list[str], writers: int, journal: Path) -> None:
         return compute_shard(task, *rest)
 
     with (
-        mock.patch("vpar_cache.shard_run.compute_shard", noting),
+        mock.patch("vpar_cache.extraction.executors.local.compute_shard", noting),
         mock.patch("vpar_cli.extract._devices", return_value=("cpu",) * writers),
         mock.patch("sys.argv", ["vpar", "extract", *arguments]),
     ):

@@ -10,7 +10,7 @@ from bare_forward import WEIGHTS
 
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
 
 FRAMES = 6
 

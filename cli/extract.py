@@ -95,7 +95,9 @@ def extract(
         offline=offline,
         **with_preset(preset, chosen),
     )
-    from vpar_cache.extract import extract_features  # after the settings are checked: it imports numpy and HDF5
+    from vpar_cache.extraction.extract import (
+        extract_features,  # after the settings are checked: it imports numpy and HDF5
+    )
 
     result = extract_features(config, say)
     say(

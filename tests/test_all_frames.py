@@ -13,7 +13,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vpar_cache import shard_run
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache.features import open_features
@@ -23,8 +22,9 @@ from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.datasets.loading import cut, load_piece, load_tracklet
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError, UserError
-from vpar_cache.extract import extract_features
-from vpar_cache.shard_plan import Draw, Source
+from vpar_cache.extraction.executors import local as shard_run
+from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.plan import Draw, Source
 
 Make = Callable[..., ExtractConfig]
 LONG = 37

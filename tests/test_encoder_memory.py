@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from vpar_cache import encoder_memory
 from vpar_cache.base.settings import ExtractConfig
-from vpar_cache.encoder_memory import EncoderIdentity, EncoderMemory
+from vpar_cache.extraction import encoder_memory
+from vpar_cache.extraction.encoder_memory import EncoderIdentity, EncoderMemory
 
 VISUAL = {"grid": [7, 8], "prefix_tokens": 1, "dim": 32, "precision": "bf16", "mean": [0.48145466, 0.1, 1e-7]}
 IDENTITY = EncoderIdentity(VISUAL, {"encoder": "some", "logit_scale": None}, "random:0")

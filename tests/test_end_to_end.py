@@ -12,7 +12,7 @@ import pytest
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
 from vpar_cache.report import build_report
 from vpar_cache.reporting.rendering import render
 from vpar_cache.score import score_predictions

@@ -16,7 +16,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vpar_cache import shard_run
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.lock import sole_writer
 from vpar_cache.base.settings import ExtractConfig
@@ -27,7 +26,8 @@ from vpar_cache.datasets.frames import apply_jitter, choose_frames, choose_jitte
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import CacheError, DataError, UserError
-from vpar_cache.extract import ExtractResult, extract_features
+from vpar_cache.extraction.executors import local as shard_run
+from vpar_cache.extraction.extract import ExtractResult, extract_features
 
 Make = Callable[..., ExtractConfig]
 

@@ -24,9 +24,9 @@ from vpar_cache.cache.verify import verify_cache
 from vpar_cache.datasets import loading
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError, DataError
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.plan import SourceMemory
 from vpar_cache.runs.folder import new_run_folder, refuse_finished, write_history, write_json, write_model
-from vpar_cache.shard_plan import SourceMemory
 from vpar_cli.main import run
 
 Make = Callable[..., ExtractConfig]

@@ -16,7 +16,7 @@ from small_caches import SmallCache, edit_sealed, edit_shard, link, put, write_s
 
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
 
 Edit = Callable[[h5py.File], object]
 

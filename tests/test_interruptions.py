@@ -21,7 +21,7 @@ from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
 from vpar_cache.errors import CacheError
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -12,16 +12,17 @@ from typing import Any
 
 import pytest
 
-from vpar_cache import encoder_memory, lazy_encoder, shard_run
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import read_index
 from vpar_cache.datasets.mars import load_mars
-from vpar_cache.encoder_memory import EncoderIdentity, EncoderMemory
 from vpar_cache.errors import CacheError, DataError, UserError
-from vpar_cache.extract import ExtractResult, extract_features
-from vpar_cache.lazy_encoder import LazyEncoder, OtherEncoderError, encoder_for
+from vpar_cache.extraction import encoder_memory, lazy_encoder
+from vpar_cache.extraction.encoder_memory import EncoderIdentity, EncoderMemory
+from vpar_cache.extraction.executors import local as shard_run
+from vpar_cache.extraction.extract import ExtractResult, extract_features
+from vpar_cache.extraction.lazy_encoder import LazyEncoder, OtherEncoderError, encoder_for
 
 Make = Callable[..., ExtractConfig]
 

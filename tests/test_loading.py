@@ -15,7 +15,7 @@ from vpar_cache.datasets.frames import Jitter, apply_jitter, decode_frame
 from vpar_cache.datasets.loading import hash_tracklet, load_tracklet, map_ahead
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import DataError
-from vpar_cache.shard_plan import Draw, Source
+from vpar_cache.extraction.plan import Draw, Source
 
 
 @pytest.fixture

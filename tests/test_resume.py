@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from vpar_cache.base.settings import ExtractConfig
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
 from vpar_cache.models.systems import MODELS
 from vpar_cache.train import TrainResult, train_model
 from vpar_cache.train_config import TrainConfig

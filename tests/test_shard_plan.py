@@ -14,7 +14,7 @@ import pytest
 
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.datasets.tracklet import Tracklet
-from vpar_cache.shard_plan import (
+from vpar_cache.extraction.plan import (
     SHARD_BYTES,
     ShardTask,
     Source,

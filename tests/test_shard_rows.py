@@ -16,8 +16,8 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.datasets.frames import apply_jitter, decode_frame
 from vpar_cache.datasets.loading import LoadedTracklet, load_tracklet
 from vpar_cache.datasets.mars import load_mars
-from vpar_cache.shard_plan import Draw, ShardTask, Source, digest_shard, plan_shards
-from vpar_cache.shard_rows import compute_shard, row_shapes
+from vpar_cache.extraction.plan import Draw, ShardTask, Source, digest_shard, plan_shards
+from vpar_cache.extraction.shard import compute_shard, row_shapes
 
 HEADER = {"visual_config": {}, "visual_fingerprint": "0" * 64, "weights": "random:0", "environment": {}}
 

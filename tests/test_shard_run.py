@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 
-from vpar_cache import lazy_encoder, shard_run
 from vpar_cache.backbones import encoder as encoder_module
 from vpar_cache.backbones import open_clip_vit
 from vpar_cache.backbones.encoder import Encoder
@@ -20,8 +19,10 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.errors import CacheError, DataError
-from vpar_cache.lazy_encoder import LazyEncoder, make_encoder
-from vpar_cache.shard_run import ShardRun
+from vpar_cache.extraction import lazy_encoder
+from vpar_cache.extraction.executors import local as shard_run
+from vpar_cache.extraction.executors.local import ShardRun
+from vpar_cache.extraction.lazy_encoder import LazyEncoder, make_encoder
 
 Make = Callable[..., ExtractConfig]
 

@@ -27,9 +27,9 @@ from vpar_cache.datasets import frames
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.errors import CacheError
-from vpar_cache.extract import extract_features
-from vpar_cache.lazy_encoder import encoder_for
-from vpar_cache.shard_run import ShardRun
+from vpar_cache.extraction.executors.local import ShardRun
+from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.lazy_encoder import encoder_for
 
 Make = Callable[..., ExtractConfig]
 

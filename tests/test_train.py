@@ -19,7 +19,7 @@ from vpar_cache.cache.features import open_features
 from vpar_cache.cache.format import FRAME_TOKENS
 from vpar_cache.checkpoints import Checkpoint, CheckpointFile
 from vpar_cache.errors import CacheError, DataError, UserError
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
 from vpar_cache.metrics.protocols import score_block
 from vpar_cache.models.objective import Objective
 from vpar_cache.models.systems import SYSTEMS

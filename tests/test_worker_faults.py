@@ -17,7 +17,7 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
 from vpar_cache.datasets import loading
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
 
 Make = Callable[..., ExtractConfig]
 

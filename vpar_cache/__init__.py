@@ -8,7 +8,7 @@ The public API, loaded on first use, so that importing the package stays cheap (
     build_report(runs)          tables of runs beside the published rows
     score_predictions(path)     both metric protocols on anybody's predictions
 
-No function has the name of its module: `vpar_cache.extract` is always the module.
+No function has the name of its module: `vpar_cache.extraction.extract` is always the module.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 
 _API = {
     "build_report": "vpar_cache.report",
-    "extract_features": "vpar_cache.extract",
+    "extract_features": "vpar_cache.extraction.extract",
     "open_features": "vpar_cache.cache.features",
     "score_predictions": "vpar_cache.score",
     "train_model": "vpar_cache.train",

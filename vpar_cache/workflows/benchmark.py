@@ -13,7 +13,7 @@ from typing import Any
 from vpar_cache.base.settings import ExtractConfig, check_at_least, check_choice
 from vpar_cache.checkpoints import checkpoint_path
 from vpar_cache.errors import UserError
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
 from vpar_cache.models.systems import MODELS, SYSTEMS
 from vpar_cache.report import build_report
 from vpar_cache.reporting.seed_means import MEASURES, SeedMean, seed_means

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vpar_cache.base.settings import ExtractConfig
-from vpar_cache.extract import extract_features
+from vpar_cache.extraction.extract import extract_features
 from vpar_cache.illustrate import FigureConfig, draw_figure
 from vpar_cache.report import Report, build_report
 from vpar_cache.train import TrainResult, train_model

@@ -30,11 +30,11 @@ from vpar_cache.cache.headers import ShardHeader
 from vpar_cache.cache.writer import IndexContents, ShardEntry, write_index
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.tracklet import SPLITS, Dataset, LeftOut
-from vpar_cache.encoder_memory import EncoderMemory
 from vpar_cache.errors import CacheError, DataError, UserError
-from vpar_cache.lazy_encoder import LazyEncoder, OtherEncoderError, encoder_for
+from vpar_cache.extraction.encoder_memory import EncoderMemory
+from vpar_cache.extraction.executors.local import SHOWN_LEFT_OUT, Say, ShardRun
+from vpar_cache.extraction.lazy_encoder import LazyEncoder, OtherEncoderError, encoder_for
 from vpar_cache.reporting.rendering import csv_cell
-from vpar_cache.shard_run import SHOWN_LEFT_OUT, Say, ShardRun
 
 Embeddings = tuple[NDArray[np.float32], NDArray[np.float32]]
 

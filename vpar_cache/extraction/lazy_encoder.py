@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vpar_cache.base.devices import check_device_name, resolve_device
 from vpar_cache.base.settings import ExtractConfig
-from vpar_cache.encoder_memory import EncoderIdentity
+from vpar_cache.extraction.encoder_memory import EncoderIdentity
 
 if TYPE_CHECKING:
     from vpar_cache.backbones.encoder import Encoder

@@ -14,11 +14,11 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.cache.writer import ShardContents
 from vpar_cache.datasets.frames import apply_jitter
 from vpar_cache.datasets.loading import LoadedPiece, LoadedTracklet
-from vpar_cache.shard_plan import ShardTask, Source, digest_shard, digest_source
+from vpar_cache.extraction.plan import ShardTask, Source, digest_shard, digest_source
 
 if TYPE_CHECKING:  # it imports torch, which a run that computes nothing does not need
     from vpar_cache.backbones.encoder import Encoder
-    from vpar_cache.encoder_memory import EncoderIdentity
+    from vpar_cache.extraction.encoder_memory import EncoderIdentity
 
 Rows = dict[str, list[NDArray[np.float16]]]
 

@@ -35,8 +35,8 @@ from vpar_cache.datasets.loading import (
 )
 from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.errors import CacheError, UserError, VparError
-from vpar_cache.lazy_encoder import LazyEncoder, make_encoder
-from vpar_cache.shard_plan import (
+from vpar_cache.extraction.lazy_encoder import LazyEncoder, make_encoder
+from vpar_cache.extraction.plan import (
     ShardTask,
     Source,
     SourceMemory,
@@ -44,7 +44,7 @@ from vpar_cache.shard_plan import (
     file_signature,
     plan_shards,
 )
-from vpar_cache.shard_rows import compute_shard, compute_whole_shard, row_shapes
+from vpar_cache.extraction.shard import compute_shard, compute_whole_shard, row_shapes
 
 if TYPE_CHECKING:
     from vpar_cache.backbones.encoder import Encoder
