@@ -31,7 +31,7 @@ from vpar_cache.datasets.frames import decode_frame
 from vpar_cache.models.build import build_model
 from vpar_cache.models.objective import Objective
 from vpar_cache.runs.load import model_inputs
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
 
 REPEATS, BATCH, TRACKLETS = 7, 16, 1024
 CROP = (128, 256)

@@ -33,8 +33,8 @@ from vpar_cache.base.devices import resolve_device
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
 from vpar_cache.extraction.extract import extract_features
-from vpar_cache.train import train_model
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.train import train_model
 
 MARS_TRACKLETS, CROP = 16_360, (128, 256)
 BATCHES = {"cpu": (1, 2, 4, 8), "cuda": (64, 128, 256, 512, 1024)}

@@ -19,8 +19,8 @@ from paired import timed, verdict
 from processes import run_quietly, vpar
 from random_inputs import Content, write_cache
 
-from vpar_cache.train import train_model
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.train import train_model
 
 RUNS, REPEATS, MOST_SECONDS = 20, 5, 3.0
 TEST_TRACKLETS, TRAIN_TRACKLETS, PEOPLE = 8_062, 400, 656

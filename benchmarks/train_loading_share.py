@@ -24,9 +24,9 @@ from paired import verdict
 from random_inputs import write_cache
 
 from vpar_cache.cache.features import open_features
-from vpar_cache.device_rows import DeviceRows
-from vpar_cache.train import train_model
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.device_rows import DeviceRows
+from vpar_cache.training.train import train_model
 
 TRACKLETS, EPOCHS, BATCH, TARGET = 1000, 5, 16, 0.02
 

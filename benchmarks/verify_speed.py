@@ -22,8 +22,8 @@ from random_inputs import write_cache
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.verify import verify_cache
-from vpar_cache.train import train_model
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.train import train_model
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ def train(
         return
     if features is None:
         raise UserError("no --features is given: name the index of a cache, as in --features cache/mars.h5")
-    from vpar_cache.train_config import TrainConfig
+    from vpar_cache.training.config import TrainConfig
 
     config = TrainConfig.of_protocol(
         protocol,
@@ -107,7 +107,7 @@ def train(
         device=device,
         offline=offline,
     )
-    from vpar_cache.train import train_model  # after the settings are checked: it imports torch
+    from vpar_cache.training.train import train_model  # after the settings are checked: it imports torch
 
     result = train_model(config, command, say)
     say(f"{result.model} in {result.seconds:.1f} s; tables: vpar report {result.folder}")

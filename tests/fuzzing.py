@@ -25,7 +25,6 @@ from vpar_cache.backbones.weights import load_weights
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.headers import read_shard_header
-from vpar_cache.checkpoints import Checkpoint, CheckpointFile
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.datasets.folder import load_folder
 from vpar_cache.datasets.frames import decode_frame
@@ -33,6 +32,7 @@ from vpar_cache.datasets.mars import read_lists
 from vpar_cache.datasets.matfile import read_matrices
 from vpar_cache.runs.scores import read_run
 from vpar_cache.score import score_predictions
+from vpar_cache.training.checkpoints import Checkpoint, CheckpointFile
 
 TOKENS = (
     b"", b"\0", b"\xff", b"\r", b"\r\n", b"\n\n", b",", b",,,,", b'"', b"'", b"=1+1", b"../", b"/", b"\\", b".",

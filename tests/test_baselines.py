@@ -18,7 +18,7 @@ from vpar_cache.models.systems import MODELS, SYSTEMS
 from vpar_cache.models.videopar import VideoPar
 from vpar_cache.models.vtb import Vtb
 from vpar_cache.models.zero_shot import ZeroShot
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
 
 GROUPS = (slice(0, 1), slice(1, 4), slice(4, 6))
 A, D, DT, T, GRID = 6, 16, 10, 4, (2, 3)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from vpar_cache.base.settings import DATASETS
-from vpar_cache.train_config import MODELS, PROTOCOLS
+from vpar_cache.training.config import MODELS, PROTOCOLS
 from vpar_cli.main import run
 
 VPAR = [sys.executable, "-c", "from vpar_cli.main import run; run()"]

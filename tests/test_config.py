@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vpar_cache.base.settings import ExtractConfig, canonical_json, differing_fields, fingerprint, with_preset
 from vpar_cache.errors import UserError
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
 
 FEATURE_SETTINGS: dict[str, Any] = {
     "frames": 4,

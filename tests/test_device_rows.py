@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vpar_cache.cache.rows import Extent, RowArray
-from vpar_cache.device_rows import DeviceRows
+from vpar_cache.training.device_rows import DeviceRows
 
 CPU = torch.device("cpu")
 SHAPE = (3, 4)
@@ -51,7 +51,7 @@ def test_on_a_gpu_rows_stay_there_where_they_leave_room_for_the_model(
     rows: tuple[RowArray, np.ndarray], monkeypatch: pytest.MonkeyPatch, free: int, resident: bool
 ) -> None:
     """The GPU is made up; moving rows to one is not tested here."""
-    from vpar_cache import device_rows
+    from vpar_cache.training import device_rows
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
     assert device_rows._fits(rows[0], torch.device("cuda:0")) is resident

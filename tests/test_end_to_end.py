@@ -16,8 +16,8 @@ from vpar_cache.extraction.extract import extract_features
 from vpar_cache.report import build_report
 from vpar_cache.reporting.rendering import render
 from vpar_cache.score import score_predictions
-from vpar_cache.train import train_model
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.train import train_model
 from vpar_cache.workflows.demo import DemoConfig, run_demo
 
 

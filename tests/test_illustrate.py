@@ -11,8 +11,8 @@ from PIL import Image
 
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.illustrate import FigureConfig, draw_figure
-from vpar_cache.train import train_model
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.train import train_model
 
 
 @pytest.fixture(scope="module")

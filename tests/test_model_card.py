@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from vpar_cache.runs.card import model_card
-from vpar_cache.train import train_model
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.train import train_model
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import pytest
 
 from vpar_cache.errors import CacheError
 from vpar_cache.extraction.extract import extract_features
-from vpar_cache.train import train_model
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.train import train_model
 from vpar_cache.workflows.repeat import repeat_run
 
 

@@ -18,9 +18,9 @@ import torch
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.extraction.extract import extract_features
 from vpar_cache.models.systems import MODELS
-from vpar_cache.train import TrainResult, train_model
-from vpar_cache.train_config import TrainConfig
-from vpar_cache.trainer import Trainer
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.train import TrainResult, train_model
+from vpar_cache.training.trainer import Trainer
 
 SAME_BYTES = ("metrics.json", "model.safetensors", "predictions.parquet")
 
@@ -72,7 +72,7 @@ def test_a_run_stopped_amid_epochs_equals_an_undisturbed_one_bit_for_bit(
     changes: dict[str, Any], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train(cache, tmp_path, name="whole", **changes)
-    monkeypatch.setattr("vpar_cache.checkpoints.SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("vpar_cache.training.checkpoints.SECONDS_BETWEEN", 0.0)
     backward, steps, begun = torch.Tensor.backward, [0], []
 
     def stopping(self: torch.Tensor, *arguments: Any, **options: Any) -> None:
@@ -107,8 +107,8 @@ def test_a_run_stopped_amid_epochs_equals_an_undisturbed_one_bit_for_bit(
 
 SLOW = """
 import time
-import vpar_cache.checkpoints as checkpoints
-import vpar_cache.trainer as trainer
+import vpar_cache.training.checkpoints as checkpoints
+import vpar_cache.training.trainer as trainer
 from vpar_cli.main import run
 checkpoints.SECONDS_BETWEEN = 0
 train_epoch = trainer.Trainer._train_epoch

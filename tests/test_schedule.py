@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vpar_cache.schedule import lr_factor
+from vpar_cache.training.schedule import lr_factor
 
 
 @pytest.mark.parametrize("epochs", [6, 20, 60])

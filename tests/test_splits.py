@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vpar_cache.errors import DataError
-from vpar_cache.splits import choose_rows
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.splits import choose_rows
 
 
 def features(people: list[int], num_test: int = 3) -> Any:

@@ -17,17 +17,17 @@ from safetensors import safe_open
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.format import FRAME_TOKENS
-from vpar_cache.checkpoints import Checkpoint, CheckpointFile
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extraction.extract import extract_features
 from vpar_cache.metrics.protocols import score_block
 from vpar_cache.models.objective import Objective
 from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.runs.load import load_model
-from vpar_cache.splits import choose_rows
-from vpar_cache.train import TrainResult, train_model
-from vpar_cache.train_config import TrainConfig
-from vpar_cache.trainer import Trainer
+from vpar_cache.training.checkpoints import Checkpoint, CheckpointFile
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.splits import choose_rows
+from vpar_cache.training.train import TrainResult, train_model
+from vpar_cache.training.trainer import Trainer
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def test_a_wrong_setting_names_the_value_and_the_rule(run: Any, changes: dict[st
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     run: Any, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("vpar_cache.checkpoints.SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("vpar_cache.training.checkpoints.SECONDS_BETWEEN", 0.0)
     whole = run(epochs=5, name="whole", **changes)
     train_epoch = Trainer._train_epoch
 
@@ -225,8 +225,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
 
 
 def test_a_checkpoint_of_other_settings_is_refused(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vpar_cache.checkpoints.SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr("vpar_cache.train.write_json", _interrupt)
+    monkeypatch.setattr("vpar_cache.training.checkpoints.SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("vpar_cache.training.train.write_json", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(name="a")
     with pytest.raises(CacheError, match="other settings"):
@@ -249,8 +249,8 @@ def test_a_damaged_checkpoint_is_refused_with_the_mend(run: Any, tmp_path: Path)
 def checkpoint(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What an interrupted run leaves."""
     with monkeypatch.context() as patched:
-        patched.setattr("vpar_cache.checkpoints.SECONDS_BETWEEN", 0.0)
-        patched.setattr("vpar_cache.train.write_json", _interrupt)
+        patched.setattr("vpar_cache.training.checkpoints.SECONDS_BETWEEN", 0.0)
+        patched.setattr("vpar_cache.training.train.write_json", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(name="a")
     return tmp_path / "runs" / ".a.checkpoint"
@@ -270,7 +270,7 @@ def test_a_checkpoint_of_other_tensors_is_refused(
 ) -> None:
     with safe_open(checkpoint, "pt") as file:
         fingerprint = json.loads(file.metadata()["vpar"])["fingerprint"]
-    monkeypatch.setattr("vpar_cache.checkpoints.SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("vpar_cache.training.checkpoints.SECONDS_BETWEEN", 0.0)
     forged = CheckpointFile(checkpoint.parent, "a", fingerprint)
     forged.save_if_due(Checkpoint(1, {"text_in.weight": torch.zeros(1, 1)}, history=[{"epoch": 1}]))
     with pytest.raises(CacheError, match=r"does not fit this run .*; leave --resume out"):

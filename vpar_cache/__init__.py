@@ -23,7 +23,7 @@ _API = {
     "extract_features": "vpar_cache.extraction.extract",
     "open_features": "vpar_cache.cache.features",
     "score_predictions": "vpar_cache.score",
-    "train_model": "vpar_cache.train",
+    "train_model": "vpar_cache.training.train",
 }
 
 __all__ = ["__version__", *_API]

@@ -15,7 +15,7 @@ from vpar_cache.models.prior import Prior
 from vpar_cache.models.videopar import VideoPar, VideoParImage
 from vpar_cache.models.vtb import Vtb
 from vpar_cache.models.zero_shot import ZeroShot
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
 
 
 def build_model(

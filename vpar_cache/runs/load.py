@@ -18,7 +18,7 @@ from vpar_cache.models.build import build_model
 from vpar_cache.models.inputs import ModelInputs
 from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.runs.folder import MODEL_METADATA
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
 
 _MEND = "train the run again"
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from vpar_cache.base.settings import ExtractConfig, check_at_least, check_choice
-from vpar_cache.checkpoints import checkpoint_path
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.extract import extract_features
 from vpar_cache.models.systems import MODELS, SYSTEMS
@@ -19,8 +18,9 @@ from vpar_cache.report import build_report
 from vpar_cache.reporting.seed_means import MEASURES, SeedMean, seed_means
 from vpar_cache.reporting.tables import PROTOCOL_NOTES, Block, Notes, Table, percent
 from vpar_cache.runs.scores import read_run
-from vpar_cache.train import default_run_name, train_model
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.checkpoints import checkpoint_path
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.train import default_run_name, train_model
 
 BACKBONES = {
     "clip": "open_clip:ViT-B-16-quickgelu",

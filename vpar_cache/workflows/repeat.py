@@ -12,8 +12,8 @@ from typing import Any
 from vpar_cache.cache.features import read_index
 from vpar_cache.errors import CacheError
 from vpar_cache.runs.scores import find_runs, read_run_record
-from vpar_cache.train import TrainResult, train_model
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.train import TrainResult, train_model
 
 _SHOWN = 5
 

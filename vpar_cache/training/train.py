@@ -25,7 +25,6 @@ from vpar_cache.base.interrupts import no_lost_interrupts
 from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache.features import Features, open_features, read_index
 from vpar_cache.cache.timing import load_encode_seconds
-from vpar_cache.checkpoints import CheckpointFile
 from vpar_cache.metrics.intervals import interval_block
 from vpar_cache.metrics.protocols import score_block
 from vpar_cache.models.prior import Prior
@@ -40,9 +39,10 @@ from vpar_cache.runs.folder import (
     write_model,
     write_predictions,
 )
-from vpar_cache.splits import Rows, choose_rows
-from vpar_cache.train_config import TrainConfig
-from vpar_cache.trainer import Trainer
+from vpar_cache.training.checkpoints import CheckpointFile
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.splits import Rows, choose_rows
+from vpar_cache.training.trainer import Trainer
 
 Say = Callable[[str], None]
 

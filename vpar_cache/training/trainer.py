@@ -16,17 +16,17 @@ from tqdm import tqdm
 from vpar_cache.base.devices import resolve_device
 from vpar_cache.cache.features import Features
 from vpar_cache.cache.format import VISUAL
-from vpar_cache.checkpoints import Checkpoint, CheckpointFile, optimizer_tensors, restore_optimizer
-from vpar_cache.device_rows import DeviceRows
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.metrics.protocols import VTF_THRESHOLD, best_threshold, vtf_scores
 from vpar_cache.models.build import build_model
 from vpar_cache.models.objective import Objective
 from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.runs.load import model_inputs
-from vpar_cache.schedule import lr_factor
-from vpar_cache.splits import Rows
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.checkpoints import Checkpoint, CheckpointFile, optimizer_tensors, restore_optimizer
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.device_rows import DeviceRows
+from vpar_cache.training.schedule import lr_factor
+from vpar_cache.training.splits import Rows
 
 EVALUATION_BATCH = 64
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))

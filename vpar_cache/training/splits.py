@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vpar_cache.cache.features import Features
 from vpar_cache.errors import DataError
 from vpar_cache.models.systems import SYSTEMS
-from vpar_cache.train_config import TrainConfig
+from vpar_cache.training.config import TrainConfig
 
 MIN_PEOPLE = 5
 """Below this many train people, holding some out would leave too few to learn from or to choose by."""
