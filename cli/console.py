@@ -11,7 +11,7 @@ from vpar_cache.errors import printable
 if TYPE_CHECKING:  # imported where they are needed: `vpar --help` pays for none of them
     from rich.console import RenderableType
 
-    from vpar_cache.reporting.tables import Document
+    from vpar_cache.rendering.tables import Document
 
 _NATURAL_WIDTH = 100_000
 """Where stdout is a file or a pipe: no table is that wide, so that none is folded."""
@@ -36,7 +36,7 @@ def print_blocks(blocks: Sequence[RenderableType]) -> None:
 
 def print_document(document: Document, format: str) -> None:
     """Tables on stdout, in one of tables.FORMATS."""
-    from vpar_cache.reporting.rendering import check_format, render, rich_blocks
+    from vpar_cache.rendering.text import check_format, render, rich_blocks
 
     check_format(format)
     if format == "rich":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vpar_cache.reporting.html_page import Part
-from vpar_cache.reporting.tables import Chart, Notes, Table
+from vpar_cache.rendering.page import Part
+from vpar_cache.rendering.tables import Chart, Notes, Table
 
 HOSTILE = (
     "<script>window.pwned = 1</script>",

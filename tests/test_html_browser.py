@@ -23,8 +23,8 @@ from selenium.webdriver.remote.webelement import WebElement
 from test_html_page import contrast
 
 from vpar_cache.errors import printable
-from vpar_cache.reporting.html_page import Part, write_page
-from vpar_cache.reporting.tables import Table
+from vpar_cache.rendering.page import Part, write_page
+from vpar_cache.rendering.tables import Table
 
 ARGUMENTS = (
     "--headless=new",

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pages import CHART
 
-from vpar_cache.reporting.html_chart import BOTTOM, LEFT, RIGHT, TOP, draw
-from vpar_cache.reporting.tables import Chart
+from vpar_cache.rendering.chart import BOTTOM, LEFT, RIGHT, TOP, draw
+from vpar_cache.rendering.tables import Chart
 
 
 def chart(*lines: list[tuple[float, float]]) -> Chart:

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from vpar_cache.errors import UserError, printable
 from vpar_cache.metrics.protocols import ProtocolScores
-from vpar_cache.reporting.rendering import render, rich_blocks
-from vpar_cache.reporting.tables import LONG_COLUMNS, Chart, Notes, Table, long_rows
+from vpar_cache.rendering.tables import LONG_COLUMNS, Chart, Notes, Table, long_rows
+from vpar_cache.rendering.text import render, rich_blocks
 
 NASTY = "[red]a|b[/] \\ `c` <i>*d*_e_\nf\x1b[31m\u202eg"
 SCORES = ProtocolScores("vtf", 0.45, {"hat": {"f1": 0.5}}, {"f1": 0.81944})

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from vpar_cache.attributes.schema import DUKE, MARS
 from vpar_cache.errors import CacheError
+from vpar_cache.rendering.tables import Table
+from vpar_cache.rendering.text import render, rich_blocks
 from vpar_cache.report import Report, build_report
-from vpar_cache.reporting.rendering import render, rich_blocks
-from vpar_cache.reporting.tables import Table
 
 
 def tables(report: Report) -> dict[str, Table]:

@@ -15,9 +15,9 @@ from hostile_files import NASTY, assert_refused, bounded, call_vpar
 from test_run_predictions import SCHEMA, rewrite
 
 from vpar_cache.errors import CacheError, UserError
+from vpar_cache.rendering.tables import Chart, Table
+from vpar_cache.rendering.text import render
 from vpar_cache.report import build_report
-from vpar_cache.reporting.rendering import render
-from vpar_cache.reporting.tables import Chart, Table
 
 
 @pytest.fixture

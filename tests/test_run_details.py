@@ -9,8 +9,8 @@ import pytest
 from fake_runs import SMALL, groups_of, make_run
 
 from vpar_cache.metrics.outputs import calibration, output_scores
+from vpar_cache.rendering.tables import Chart, Table
 from vpar_cache.reporting.run_details import run_details
-from vpar_cache.reporting.tables import Chart, Table
 from vpar_cache.runs.predictions import read_test_predictions
 from vpar_cache.runs.scores import read_run
 

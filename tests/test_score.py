@@ -15,8 +15,8 @@ from fake_runs import SMALL, groups_of, predictions
 from vpar_cache.attributes.schema import MARS
 from vpar_cache.errors import DataError
 from vpar_cache.metrics.protocols import score_block
-from vpar_cache.reporting.rendering import render
-from vpar_cache.reporting.tables import Table
+from vpar_cache.rendering.tables import Table
+from vpar_cache.rendering.text import render
 from vpar_cache.score import score_predictions
 
 N = 12

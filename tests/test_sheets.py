@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from vpar_cache.reporting.sheets import Column, Details, Row, Sheet, interval_text
-from vpar_cache.reporting.tables import LONG_COLUMNS, Chart, Notes, Table
+from vpar_cache.rendering.sheets import Column, Details, Row, Sheet, interval_text
+from vpar_cache.rendering.tables import LONG_COLUMNS, Chart, Notes, Table
 
 COLUMNS = (
     Column("F1", "f1", "vtf", 0.45),

@@ -17,7 +17,7 @@ import pyarrow as pa
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.errors import DataError
 from vpar_cache.metrics.protocols import ProtocolScores, check_inputs, score_block
-from vpar_cache.reporting.tables import PROTOCOL_NOTES, Block, Notes, Table, long_rows, percent, percents
+from vpar_cache.rendering.tables import PROTOCOL_NOTES, Block, Notes, Table, long_rows, percent, percents
 from vpar_cache.runs.parquet import matrix, read_columns, texts, tracklet_ids
 
 COLUMNS = ("tracklet_id", "probabilities", "labels")

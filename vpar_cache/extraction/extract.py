@@ -34,7 +34,7 @@ from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extraction.encoder_memory import EncoderMemory
 from vpar_cache.extraction.executors.local import SHOWN_LEFT_OUT, Say, ShardRun
 from vpar_cache.extraction.lazy_encoder import LazyEncoder, OtherEncoderError, encoder_for
-from vpar_cache.reporting.rendering import csv_cell
+from vpar_cache.rendering.text import csv_cell
 
 Embeddings = tuple[NDArray[np.float32], NDArray[np.float32]]
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vpar_cache.metrics.protocols import VTF_THRESHOLD, ProtocolScores
-from vpar_cache.reporting.sheets import interval_text
-from vpar_cache.reporting.tables import Block, Notes, Table, percent, percents
+from vpar_cache.rendering.sheets import interval_text
+from vpar_cache.rendering.tables import Block, Notes, Table, percent, percents
 from vpar_cache.runs.scores import SELECTED, THRESHOLDS
 from vpar_cache.runs.stored_intervals import Intervals
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from vpar_cache.errors import CacheError
 from vpar_cache.metrics.intervals import difference_block
-from vpar_cache.reporting.sheets import Column, Details, Row, Sheet, Value
+from vpar_cache.rendering.sheets import Column, Details, Row, Sheet, Value
 from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
 from vpar_cache.runs.scores import THRESHOLDS, RunScores
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vpar_cache.reporting.tables import MISSING, Block, Chart, Notes, Table, percent, signed_percent
+from vpar_cache.rendering.tables import MISSING, Block, Chart, Notes, Table, percent, signed_percent
 
 Value = float | int | tuple[float, float] | None
 """A fraction, a count, an interval of fractions, or a number that nobody has."""

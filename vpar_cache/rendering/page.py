@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from vpar_cache import __version__
 from vpar_cache.base.files import write_text
 from vpar_cache.errors import UserError, printable
+from vpar_cache.rendering.tables import Block, Chart, Notes, Table
 from vpar_cache.reporting import html_chart
-from vpar_cache.reporting.tables import Block, Chart, Notes, Table
 
 if TYPE_CHECKING:  # imported when a page is drawn, so that the tables alone do not pay for it
     from jinja2 import Template

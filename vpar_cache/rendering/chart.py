@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vpar_cache.reporting.tables import Chart, Table, chart_table
+from vpar_cache.rendering.tables import Chart, Table, chart_table
 
 WIDTH, HEIGHT = 640, 340
 """Of the viewBox; the page scales it to the room there is."""

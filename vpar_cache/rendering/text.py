@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from vpar_cache.errors import UserError, nearest, printable
-from vpar_cache.reporting.tables import LONG_COLUMNS, Block, Chart, Document, Notes, Table, chart_table
+from vpar_cache.rendering.tables import LONG_COLUMNS, Block, Chart, Document, Notes, Table, chart_table
 
 if TYPE_CHECKING:  # rich is imported by rich_blocks alone, so that the other formats do not pay for it
     from rich.console import RenderableType
