@@ -35,7 +35,7 @@ def report(
     """Table 1 and Table 2: published rows, the prior, and your runs, each under its protocol."""
     from vpar_cache.rendering.page import check_page_path, write_page
     from vpar_cache.rendering.text import check_format
-    from vpar_cache.report import build_report
+    from vpar_cache.reporting.report import build_report
 
     check_format(format)
     if html is not None:

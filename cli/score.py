@@ -23,7 +23,7 @@ def score(
 ) -> None:
     """Score predictions of any program under both protocols."""
     from vpar_cache.attributes.schema import load_schema
-    from vpar_cache.score import score_predictions
+    from vpar_cache.reporting.score import score_predictions
 
     result = score_predictions(file, load_schema(schema))
     print_document(result, format)

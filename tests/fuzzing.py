@@ -30,8 +30,8 @@ from vpar_cache.datasets.folder import load_folder
 from vpar_cache.datasets.frames import decode_frame
 from vpar_cache.datasets.mars import read_lists
 from vpar_cache.datasets.matfile import read_matrices
+from vpar_cache.reporting.score import score_predictions
 from vpar_cache.runs.scores import read_run
-from vpar_cache.score import score_predictions
 from vpar_cache.training.checkpoints import Checkpoint, CheckpointFile
 
 TOKENS = (

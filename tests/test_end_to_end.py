@@ -14,8 +14,8 @@ from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.extraction.extract import extract_features
 from vpar_cache.rendering.text import render
-from vpar_cache.report import build_report
-from vpar_cache.score import score_predictions
+from vpar_cache.reporting.report import build_report
+from vpar_cache.reporting.score import score_predictions
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import train_model
 from vpar_cache.workflows.demo import DemoConfig, run_demo

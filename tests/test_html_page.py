@@ -21,7 +21,7 @@ from vpar_cache import __version__
 from vpar_cache.errors import CacheError, UserError, printable
 from vpar_cache.rendering.page import Part, check_page_path, render_page, write_page
 from vpar_cache.rendering.tables import Chart, Notes, Table, chart_table
-from vpar_cache.report import build_report
+from vpar_cache.reporting.report import build_report
 
 CSS = (Path(__file__).resolve().parents[1] / "vpar_cache" / "reporting" / "report.css").read_text("utf-8")
 VOID = {"meta", "link"}

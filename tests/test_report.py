@@ -15,7 +15,7 @@ from vpar_cache.attributes.schema import DUKE, MARS
 from vpar_cache.errors import CacheError
 from vpar_cache.rendering.tables import Table
 from vpar_cache.rendering.text import render, rich_blocks
-from vpar_cache.report import Report, build_report
+from vpar_cache.reporting.report import Report, build_report
 
 
 def tables(report: Report) -> dict[str, Table]:

@@ -17,7 +17,7 @@ from test_run_predictions import SCHEMA, rewrite
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.rendering.tables import Chart, Table
 from vpar_cache.rendering.text import render
-from vpar_cache.report import build_report
+from vpar_cache.reporting.report import build_report
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from test_run_predictions import SCHEMA, rewrite
 from vpar_cache.attributes.schema import MARS
 from vpar_cache.errors import CacheError
 from vpar_cache.metrics.intervals import difference_block
-from vpar_cache.reporting.run_comparison import compare_runs
+from vpar_cache.reporting.comparison import compare_runs
 from vpar_cache.runs.predictions import read_test_predictions
 from vpar_cache.runs.scores import read_run
 

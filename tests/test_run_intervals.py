@@ -95,7 +95,7 @@ def test_prior_rates_that_do_not_fit_are_refused(folder, rates, message):
 
 def test_the_plain_report_does_not_import_scipy(folder):
     code = (
-        "import sys; from pathlib import Path; from vpar_cache.report import build_report\n"
+        "import sys; from pathlib import Path; from vpar_cache.reporting.report import build_report\n"
         f"build_report([], Path({str(folder.parent)!r})); print('scipy.stats' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -17,7 +17,7 @@ from vpar_cache.errors import DataError
 from vpar_cache.metrics.protocols import score_block
 from vpar_cache.rendering.tables import Table
 from vpar_cache.rendering.text import render
-from vpar_cache.score import score_predictions
+from vpar_cache.reporting.score import score_predictions
 
 N = 12
 IDS = [f"{i:04d}C1T0001" for i in range(N)]

@@ -19,10 +19,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 _API = {
-    "build_report": "vpar_cache.report",
+    "build_report": "vpar_cache.reporting.report",
     "extract_features": "vpar_cache.extraction.extract",
     "open_features": "vpar_cache.cache.features",
-    "score_predictions": "vpar_cache.score",
+    "score_predictions": "vpar_cache.reporting.score",
     "train_model": "vpar_cache.training.train",
 }
 

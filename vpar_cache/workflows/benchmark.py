@@ -15,7 +15,7 @@ from vpar_cache.errors import UserError
 from vpar_cache.extraction.extract import extract_features
 from vpar_cache.models.systems import MODELS, SYSTEMS
 from vpar_cache.rendering.tables import PROTOCOL_NOTES, Block, Notes, Table, percent
-from vpar_cache.report import build_report
+from vpar_cache.reporting.report import build_report
 from vpar_cache.reporting.seed_means import MEASURES, SeedMean, seed_means
 from vpar_cache.runs.scores import read_run
 from vpar_cache.training.checkpoints import checkpoint_path

@@ -16,9 +16,9 @@ from vpar_cache.metrics.protocols import ProtocolScores
 from vpar_cache.rendering.page import Part
 from vpar_cache.rendering.sheets import Details
 from vpar_cache.rendering.tables import PROTOCOL_NOTES, Block, Notes, long_rows, percents
+from vpar_cache.reporting.details import Named, all_details, report_details
+from vpar_cache.reporting.paper_tables import Section, System
 from vpar_cache.reporting.published import published_scores
-from vpar_cache.reporting.report_details import Named, all_details, report_details
-from vpar_cache.reporting.report_tables import Section, System
 from vpar_cache.runs.scores import SELECTED, THRESHOLDS, RunScores, find_runs, read_run
 
 _PUBLISHED_NOTE = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.rendering.sheets import Details
-from vpar_cache.reporting.run_comparison import compare_runs
+from vpar_cache.reporting.comparison import compare_runs
 from vpar_cache.reporting.run_details import run_details
 from vpar_cache.runs.scores import RunScores
 
