@@ -32,7 +32,7 @@ def figure(
     runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("cache/runs"),
 ) -> None:
     """Draw tracklets with prediction against truth, or where an attribute looks. The pictures show people."""
-    from vpar_cache.illustrate import FigureConfig, draw_figure
+    from vpar_cache.pictures.figure import FigureConfig, draw_figure
 
     config = FigureConfig(
         run=run,

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vpar_cache.attributes.schema import MARS
-from vpar_cache.figures import Case, decide, draw_cases
+from vpar_cache.pictures.drawing import Case, decide, draw_cases
 
 
 def labels(**values: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vpar_cache.errors import CacheError, UserError
-from vpar_cache.illustrate import FigureConfig, draw_figure
+from vpar_cache.pictures.figure import FigureConfig, draw_figure
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import train_model
 

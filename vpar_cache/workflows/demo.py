@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.extraction.extract import extract_features
-from vpar_cache.illustrate import FigureConfig, draw_figure
+from vpar_cache.pictures.figure import FigureConfig, draw_figure
 from vpar_cache.reporting.report import Report, build_report
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import TrainResult, train_model

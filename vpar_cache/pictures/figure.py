@@ -20,9 +20,9 @@ from vpar_cache.datasets.frames import decode_frame, decode_image
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import CacheError, UserError, nearest
-from vpar_cache.figures import AttentionMap, Case, draw_attention, draw_cases
 from vpar_cache.metrics.protocols import VTF_THRESHOLD
 from vpar_cache.models.fusion import FusionTransformer
+from vpar_cache.pictures.drawing import AttentionMap, Case, draw_attention, draw_cases
 from vpar_cache.runs.load import load_model
 from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
 from vpar_cache.runs.scores import RunScores, find_runs, read_run, read_run_record
