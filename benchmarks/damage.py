@@ -27,11 +27,9 @@ from typing import Any
 import h5py
 import open_clip
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from conftest import TINY_BACKBONE, TINY_CLIP
-from small_caches import write_small_cache
-
-from vpar_cache.base.settings import ExtractConfig
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tests.support.small_caches import write_small_cache
+from tests.support.tiny_clip import TINY_BACKBONE, TINY_CLIP
 from vpar_cache.cache import features
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache import headers as shard_headers
@@ -40,6 +38,7 @@ from vpar_cache.cache.features import open_features, read_index
 from vpar_cache.cache.verify import verify_cache
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.errors import CacheError, VparError
+from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract_features
 
 MEMORY = Path("/dev/shm")

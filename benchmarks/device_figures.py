@@ -30,8 +30,8 @@ from paired import timed, verdict
 from random_inputs import FRAMES, Content, write_cache
 
 from vpar_cache.base.devices import resolve_device
-from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
+from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract_features
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import train_model

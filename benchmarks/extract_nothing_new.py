@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 from paired import timed, verdict
 
 from vpar_cache.backbones.encoder import EncodedBatch, Encoder
-from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import read_shard_header
 from vpar_cache.datasets.loaders import load_dataset
+from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract_features
 
 REPEATS = 5

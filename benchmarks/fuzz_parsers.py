@@ -29,9 +29,8 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from fuzzing import Parser, make_parsers, spoil
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tests.support.fuzzing import Parser, make_parsers, spoil
 from vpar_cache.errors import VparError
 
 SECONDS_A_CASE = 5.0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bare_forward import WEIGHTS
 
-from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
+from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract_features
 
 FRAMES = 6

@@ -61,7 +61,7 @@ def extract(
 
     Interrupted or changed, the same command goes on: only what is missing, damaged or stale is redone.
     """
-    from vpar_cache.base.settings import ExtractConfig, with_preset
+    from vpar_cache.extraction.config import ExtractConfig, with_preset
 
     given = {
         "backbone": backbone,

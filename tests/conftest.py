@@ -10,18 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from vpar_cache.base.settings import ExtractConfig
+from tests.support.tiny_clip import TINY_BACKBONE, TINY_CLIP
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
-
-TINY_BACKBONE = "vpar-test-tiny"
-"""A CLIP of 5 tokens x 32 dimensions; registered with open_clip by the fixture `tiny_backbone`."""
-
-TINY_CLIP = {
-    "embed_dim": 32,
-    "quick_gelu": True,
-    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
-}
+from vpar_cache.extraction.config import ExtractConfig
 
 TINY_SIZE = DemoSize(train_people=6, test_people=3, tracklets_per_person=2, frames=4)
 

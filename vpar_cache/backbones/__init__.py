@@ -1,1 +1,2 @@
-"""The frozen networks: one file for each library that brings some, behind the same two faces."""
+"""In: the name of a frozen network and its weights. Out: an encoder from frames to tokens and from prompts to text
+embeddings. The only package that imports open_clip, timm and transformers."""

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpar_cache.backbones.base import Backbone, TextEncoder
+from vpar_cache.backbones.names import NORMALIZATIONS, TIMM, resolve_text, split_backbone
 from vpar_cache.backbones.open_clip_vit import load_open_clip
 from vpar_cache.backbones.sentences import SentenceText
 from vpar_cache.backbones.timm_model import load_timm
 from vpar_cache.base.devices import resolve_precision
-from vpar_cache.base.settings import NORMALIZATIONS, TIMM, check_choice, resolve_text, split_backbone
+from vpar_cache.base.settings import check_choice
 from vpar_cache.errors import DataError, UserError
 
 CPU_BATCH_FRAMES, GPU_BATCH_FRAMES = 8, 512

@@ -1,30 +1,14 @@
-"""Settings of stage 1, validated and immutable; canonical JSON; fingerprints."""
+"""What all settings share: checks of single values, canonical JSON, fingerprints."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from vpar_cache.base.files import hash_bytes
 from vpar_cache.errors import UserError, nearest
-
-DATASETS = ("mars", "duke", "folder", "demo")
-SAMPLINGS = ("uniform", "random")
-RESIZES = ("pad", "stretch")
-NORMALIZATIONS = ("own", "half")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-OPEN_CLIP, TIMM = "open_clip", "timm"
-LIBRARIES = (OPEN_CLIP, TIMM)
-"""Who brings a backbone: what stands before the colon of its name."""
-TEXTS = ("auto", "clip", "minilm")
-PRESETS: dict[str, dict[str, Any]] = {
-    "reference": {"frames": 6, "sampling": "random", "resize": "pad", "normalize": "half", "prompts": "words"},
-}
-"""reference: how the paper's authors' own code reads frames and words, at test too."""
 
 
 def canonical_json(value: Any) -> str:
@@ -53,140 +37,3 @@ def check_at_least(option: str, value: float, low: float) -> None:
     """UserError for a number below `low`, infinite or NaN."""
     if not (math.isfinite(value) and value >= low):
         raise UserError(f"{option} is {value}, but must be a number of at least {low}")
-
-
-def split_backbone(name: str) -> tuple[str, str]:
-    """`library:architecture` -> both; a bare name is open_clip's. UserError for another library."""
-    library, colon, architecture = name.partition(":")
-    if not colon:
-        return OPEN_CLIP, name
-    check_choice("--backbone: library", library, LIBRARIES)
-    return library, architecture
-
-
-def resolve_text(text: str, library: str) -> str:
-    """auto -> CLIP's own text encoder, or the sentence encoder for a backbone that has none."""
-    if text == "clip" and library != OPEN_CLIP:
-        raise UserError(f"--text clip needs a backbone of open_clip, not of {library}; use --text minilm")
-    return text if text != "auto" else "clip" if library == OPEN_CLIP else "minilm"
-
-
-def with_preset(preset: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that the user gave, completed by a preset. UserError where one contradicts the other."""
-    if preset is None:
-        return dict(given)
-    check_choice("--preset", preset, tuple(PRESETS))
-    for name, value in PRESETS[preset].items():
-        if name in given and given[name] != value:
-            shown = "all" if given[name] is None else given[name]
-            raise UserError(
-                f"--{name} {shown} contradicts --preset {preset}, which means {value}; leave out one of the two"
-            )
-    return {**given, **PRESETS[preset]}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExtractConfig:
-    """Settings of stage 1. Those that change features enter `visual_settings`."""
-
-    dataset: str
-    """mars, duke, folder or demo: who knows the layout under `root`."""
-    root: Path
-    """The dataset's folder. The demo dataset is rendered into it when it is not there."""
-    out: Path
-    """The index to write, NAME.h5; shards go to the folder NAME beside it."""
-    labels: Path | None = None
-    """folder only: the CSV of labels; default root/labels.csv."""
-    schema: str = "mars"
-    """folder only: mars, duke or a TOML file of your own attributes."""
-    devices: tuple[str, ...] = ("auto",)
-    """auto (the first GPU, else the CPU), cpu, cuda:0, ...: one writer each; they share the shards."""
-    backbone: str = "open_clip:ViT-B-16-quickgelu"
-    """open_clip:NAME, a ViT with a class token, or timm:NAME; a bare name is open_clip's, and gets its prefix."""
-    weights: str | None = None
-    """A hub tag, a local .safetensors or .pt file, or random:SEED. None: openai, or timm's default for NAME."""
-    text: str = "auto"
-    """clip: CLIP's text encoder; minilm: sentence embeddings; auto: clip where the backbone has it."""
-    frames: int | None = 6
-    """T: frames drawn from each tracklet. None: all of them, however many; their mean alone is stored."""
-    sampling: str = "uniform"
-    """uniform: frame i of n is floor((i + 0.5) n / T); random: a seeded draw in time order."""
-    seed: int = 0
-    """Of random sampling and of views; uniform frames do not depend on it."""
-    views: int = 0
-    """K: augmented draws stored for each train tracklet."""
-    keep_frames: bool = False
-    """Store the tokens of every frame, not only their mean."""
-    resize: str = "pad"
-    """pad: black to a centred square, then resize; stretch: resize alone."""
-    normalize: str = "own"
-    """own: the mean and deviation that the backbone was trained with; half: 0.5 and 0.5, as the authors' code."""
-    prompts: str = "paper"
-    """paper, words, or a TOML file."""
-    precision: str = "auto"
-    """Of the visual encoder. auto: bf16 where the processor or GPU computes it natively, else fp32."""
-    batch_size: int | None = None
-    """Frames per forward pass; None: 8 on a CPU, 512 on a GPU."""
-    workers: int | None = None
-    """Threads that decode images; None: the number of cores."""
-    shard_size: int | None = None
-    """Tracklets per shard; None: about 52 MB a shard, 256 tracklets of 197 x 512 tokens."""
-    limit: int | None = None
-    """Use only this many tracklets, spread evenly over the dataset. None: all."""
-    max_bad: int = 0
-    """Tracklets that may be left out because their frames are missing or unreadable."""
-    recheck: bool = False
-    """Read the contents of sources and weights again instead of trusting their sizes and times."""
-    offline: bool = False
-    """Never call a model hub: weights come from a file, the hub's local cache, or a seed."""
-
-    def __post_init__(self) -> None:
-        check_choice("--dataset", self.dataset, DATASETS)
-        check_choice("--sampling", self.sampling, SAMPLINGS)
-        check_choice("--resize", self.resize, RESIZES)
-        check_choice("--normalize", self.normalize, NORMALIZATIONS)
-        check_choice("--precision", self.precision, PRECISIONS)
-        check_choice("--text", self.text, TEXTS)
-        library, architecture = split_backbone(self.backbone)
-        object.__setattr__(self, "backbone", f"{library}:{architecture}")  # one spelling, here and in records
-        resolve_text(self.text, library)
-        if self.out.suffix != ".h5":
-            raise UserError(f"--out {str(self.out)!r} must end in .h5: it is the index of the cache")
-        if not self.devices:
-            raise UserError("no device is given; use --device cpu, or --gpu 0")
-        for option, value, low in (
-            ("--frames", self.frames, 1),
-            ("--views", self.views, 0),
-            ("--seed", self.seed, 0),
-            ("--batch-size", self.batch_size, 1),
-            ("--workers", self.workers, 1),
-            ("--shard-size", self.shard_size, 1),
-            ("--limit", self.limit, 2),
-            ("--max-bad", self.max_bad, 0),
-        ):
-            if value is not None:
-                check_at_least(option, value, low)
-        if self.frames is None and self.sampling == "random":
-            raise UserError(
-                "--sampling random draws some frames, but --frames all takes all; leave out one of the two"
-            )
-        if self.frames is None and self.keep_frames:
-            raise UserError(
-                "--keep-frames needs the same number of frames in every tracklet; give --frames N instead of all"
-            )
-        if self.dataset != "folder" and self.labels is not None:
-            raise UserError(f"--labels {str(self.labels)!r} goes with --dataset folder, not {self.dataset}")
-
-    def visual_settings(self) -> dict[str, Any]:
-        """The settings that change visual features. Paths, batch size, workers and devices do not."""
-        return {
-            "frames": "all" if self.frames is None else self.frames,
-            "sampling": self.sampling,
-            "short_tracklet": "repeat",
-            "seed": self.seed if self.sampling == "random" or self.views else None,
-            "views": self.views,
-            "keep_frames": self.keep_frames,
-            "resize": self.resize,
-            "normalize": self.normalize,
-            "stored_dtype": "float16",
-        }

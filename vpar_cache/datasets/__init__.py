@@ -1,1 +1,1 @@
-"""Datasets as lists of tracklets: the only code that knows a dataset's layout on disk."""
+"""In: a folder in the layout of a dataset. Out: tracklets with labels, and their chosen frames decoded ahead."""

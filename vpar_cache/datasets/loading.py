@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.base.files import hash_bytes, read_plain
+from vpar_cache.datasets.draws import Source, digest_source
 from vpar_cache.datasets.frames import apply_jitter, decode_frame
 from vpar_cache.errors import DataError
-from vpar_cache.extraction.plan import Source, digest_source
 
 MAX_FILE_BYTES = 64 << 20
 PIECE_FRAMES = 16

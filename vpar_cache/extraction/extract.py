@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.attributes.prompts import build_negative_prompts, build_prompts
+from vpar_cache.base.csv_cells import csv_cell
 from vpar_cache.base.files import plain_failures, remove_leftovers, write_text
 from vpar_cache.base.interrupts import no_lost_interrupts
 from vpar_cache.base.lock import sole_writer
-from vpar_cache.base.settings import ExtractConfig, fingerprint
+from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import read_index
 from vpar_cache.cache.headers import ShardHeader
@@ -31,10 +32,10 @@ from vpar_cache.cache.writer import IndexContents, ShardEntry, write_index
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.tracklet import SPLITS, Dataset, LeftOut
 from vpar_cache.errors import CacheError, DataError, UserError
+from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_memory import EncoderMemory
 from vpar_cache.extraction.executors.local import SHOWN_LEFT_OUT, Say, ShardRun
 from vpar_cache.extraction.lazy_encoder import LazyEncoder, OtherEncoderError, encoder_for
-from vpar_cache.rendering.text import csv_cell
 
 Embeddings = tuple[NDArray[np.float32], NDArray[np.float32]]
 

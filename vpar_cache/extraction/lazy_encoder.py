@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from vpar_cache.base.devices import check_device_name, resolve_device
-from vpar_cache.base.settings import ExtractConfig
+from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_memory import EncoderIdentity
 
 if TYPE_CHECKING:

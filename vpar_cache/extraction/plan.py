@@ -14,39 +14,15 @@ from pathlib import Path
 from blake3 import blake3
 
 from vpar_cache.base.files import read_plain, write_text
-from vpar_cache.base.settings import ExtractConfig, canonical_json
 from vpar_cache.cache.format import shard_name
-from vpar_cache.datasets.frames import Jitter, choose_frames, choose_jitter
+from vpar_cache.datasets.draws import Source, draw_source
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import CacheError
+from vpar_cache.extraction.config import ExtractConfig
 
 MAX_MEMORY_BYTES = 256_000_000
 SHARD_BYTES = 52 << 20
 """About the size of a shard: 256 tracklets of 197 x 512 float16 tokens."""
-
-
-@dataclass(frozen=True)
-class Draw:
-    """T frames of a tracklet, or all, and how they are jittered; the plain draw is not."""
-
-    frames: tuple[str, ...]
-    jitter: Jitter | None = None
-
-
-@dataclass(frozen=True)
-class Source:
-    """A tracklet with its draws: the plain one first, then K views where it is a train tracklet."""
-
-    tracklet: Tracklet
-    draws: tuple[Draw, ...]
-
-    def files(self) -> tuple[str, ...]:
-        """The distinct frames that the draws need, in order of first use."""
-        return tuple(dict.fromkeys(name for draw in self.draws for name in draw.frames))
-
-    def identity(self) -> str:
-        """The tracklet and the frames of every draw: the same files may be drawn otherwise."""
-        return canonical_json([self.tracklet.tracklet_id, [draw.frames for draw in self.draws]])
 
 
 @dataclass(frozen=True)
@@ -64,33 +40,11 @@ class ShardTask:
 def plan_shards(tracklets: Sequence[Tracklet], config: ExtractConfig, row_bytes: int) -> list[ShardTask]:
     """Cut the tracklets into shards, in order. `row_bytes`: what one tracklet takes in a shard."""
     size = config.shard_size or max(1, SHARD_BYTES // row_bytes)
-    sources = [Source(tracklet, _draws(tracklet, config)) for tracklet in tracklets]
+    sources = [
+        draw_source(tracklet, config.frames, config.sampling, config.views, config.seed) for tracklet in tracklets
+    ]
     chunks = (sources[start : start + size] for start in range(0, len(sources), size))
     return [ShardTask(number, tuple(chunk)) for number, chunk in enumerate(chunks)]
-
-
-def _draws(tracklet: Tracklet, config: ExtractConfig) -> tuple[Draw, ...]:
-    def pick(sampling: str, view: int) -> tuple[str, ...]:
-        if config.frames is None:
-            return tracklet.frames
-        chosen = choose_frames(
-            len(tracklet.frames), config.frames, sampling, config.seed, tracklet.tracklet_id, view
-        )
-        return tuple(tracklet.frames[number] for number in chosen)
-
-    views = range(1, config.views + 1) if tracklet.split == "train" else ()
-    jittered = (
-        Draw(pick("random", view), choose_jitter(config.seed, tracklet.tracklet_id, view)) for view in views
-    )
-    return (Draw(pick(config.sampling, 0)), *jittered)
-
-
-def digest_source(source: Source, contents: Sequence[str]) -> str:
-    """blake3 over a tracklet's id, the frames of its draws and the hashes of their contents."""
-    hasher = blake3(source.identity().encode())
-    for _, content in zip(source.files(), contents, strict=True):
-        hasher.update(f"\n{content}".encode())
-    return hasher.hexdigest()
 
 
 def digest_shard(source_digests: Sequence[str]) -> str:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache.base.settings import ExtractConfig
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.writer import ShardContents
+from vpar_cache.datasets.draws import Source, digest_source
 from vpar_cache.datasets.frames import apply_jitter
 from vpar_cache.datasets.loading import LoadedPiece, LoadedTracklet
-from vpar_cache.extraction.plan import ShardTask, Source, digest_shard, digest_source
+from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.plan import ShardTask, digest_shard
 
 if TYPE_CHECKING:  # it imports torch, which a run that computes nothing does not need
     from vpar_cache.backbones.encoder import Encoder

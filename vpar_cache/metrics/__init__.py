@@ -1,0 +1,1 @@
+"""In: numpy arrays of probabilities and labels. Out: scores by protocol, scores per output, intervals."""

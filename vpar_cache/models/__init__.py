@@ -1,1 +1,1 @@
-"""Models of stage 2: tensors in, logits out, no input or output of files."""
+"""In: plain settings and the shapes of the features. Out: a stage-2 network and its loss, by name."""

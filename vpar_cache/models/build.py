@@ -12,16 +12,16 @@ from vpar_cache.models.fusion import FusionTransformer
 from vpar_cache.models.inputs import ModelInputs
 from vpar_cache.models.linear import LinearHeads
 from vpar_cache.models.prior import Prior
+from vpar_cache.models.settings import ModelSettings
 from vpar_cache.models.videopar import VideoPar, VideoParImage
 from vpar_cache.models.vtb import Vtb
 from vpar_cache.models.zero_shot import ZeroShot
-from vpar_cache.training.config import TrainConfig
 
 
 def build_model(
-    config: TrainConfig, inputs: ModelInputs, block_state: Mapping[str, Tensor] | None = None
+    settings: ModelSettings, inputs: ModelInputs, block_state: Mapping[str, Tensor] | None = None
 ) -> nn.Module:
-    """A fresh model that maps rows (B, *row_shape) and text (A, Dt) to logits (B, A).
+    """Build a fresh model that maps rows (B, *row_shape) and text (A, Dt) to logits (B, A).
 
     `block_state`: the last block of an ImageNet ViT-B/16 to start from. UserError where the features lack what the
     model needs.
@@ -32,10 +32,10 @@ def build_model(
             inputs.num_outputs,
             inputs.token_dim,
             inputs.text_dim,
-            dim=config.dim,
-            layers=config.layers,
-            heads=config.heads,
-            logit_norm=config.logit_norm,
+            dim=settings.dim,
+            layers=settings.layers,
+            heads=settings.heads,
+            logit_norm=settings.logit_norm,
         )
         if block_state is not None:
             model.load_last_block(block_state)
@@ -45,11 +45,11 @@ def build_model(
         "vtf": lambda: fusion(FusionTransformer),
         "linear": lambda: LinearHeads(inputs.num_outputs, inputs.token_dim),
         "vtb": lambda: fusion(Vtb),
-        "videopar-image": lambda: VideoParImage(inputs.num_outputs, inputs.token_dim, config.dim),
-        "videopar": lambda: VideoPar(inputs.groups, inputs.token_dim, config.dim),
-        "cnn-rnn": lambda: CnnRnn(inputs.num_outputs, inputs.token_dim, config.dim),
-        "3dcnn": lambda: Cnn3d(inputs, config.dim),
+        "videopar-image": lambda: VideoParImage(inputs.num_outputs, inputs.token_dim, settings.dim),
+        "videopar": lambda: VideoPar(inputs.groups, inputs.token_dim, settings.dim),
+        "cnn-rnn": lambda: CnnRnn(inputs.num_outputs, inputs.token_dim, settings.dim),
+        "3dcnn": lambda: Cnn3d(inputs, settings.dim),
         "zero-shot": lambda: ZeroShot(inputs),
-        "prior": lambda: Prior(inputs.train_labels),
+        "prior": lambda: Prior(inputs.train_rates),
     }
-    return builders[config.model]()
+    return builders[settings.model]()

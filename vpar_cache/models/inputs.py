@@ -11,8 +11,8 @@ from torch import Tensor
 class ModelInputs:
     """A outputs in groups; rows of one of the cache's arrays; text embeddings."""
 
-    train_labels: Tensor
-    """(n, A) of 0 and 1."""
+    train_rates: Tensor
+    """(A,) float64: the share of train tracklets that have each output."""
     groups: tuple[slice, ...]
     """The outputs of each group."""
     row_shape: tuple[int, ...]
@@ -31,7 +31,7 @@ class ModelInputs:
     @property
     def num_outputs(self) -> int:
         """A"""
-        return self.train_labels.shape[1]
+        return len(self.train_rates)
 
     @property
     def token_dim(self) -> int:

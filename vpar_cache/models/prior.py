@@ -12,10 +12,10 @@ from torch import Tensor, nn
 class Prior(nn.Module):
     """`prior`: (B, N, D) -> logits (B, A), the same for every row. Nothing is trained."""
 
-    def __init__(self, train_labels: Tensor) -> None:
-        """`train_labels`: (n, A) of 0 and 1."""
+    def __init__(self, train_rates: Tensor) -> None:
+        """`train_rates`: (A,) float64."""
         super().__init__()
-        self.register_buffer("rate", train_labels.double().mean(dim=0))  # (A,)
+        self.register_buffer("rate", train_rates)  # (A,)
         self.rate: Tensor
 
     def forward(self, visual: Tensor, text: Tensor) -> Tensor:

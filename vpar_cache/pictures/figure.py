@@ -130,7 +130,7 @@ def _attention(
 ) -> Path:
     if read_run_record(run.folder).get("features_seal") != features.seal:
         raise CacheError(f"{features.path} is not the cache that {run.folder} was trained on; give that one")
-    _, model = load_model(run.folder, features)
+    model = load_model(run.folder).model
     if not isinstance(model, FusionTransformer):
         raise UserError(f"--attention shows the fusion Transformer of vtf and vtb; {run.name} is {run.model}")
     outputs = [_output(name, run.schema) for name in config.attention]

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from vpar_cache import __version__
 from vpar_cache.base.files import write_text
 from vpar_cache.errors import UserError, printable
+from vpar_cache.rendering import chart as html_chart
 from vpar_cache.rendering.tables import Block, Chart, Notes, Table
-from vpar_cache.reporting import html_chart
 
 if TYPE_CHECKING:  # imported when a page is drawn, so that the tables alone do not pay for it
     from jinja2 import Template
@@ -161,7 +161,7 @@ def _template() -> Template:
 @cache
 def _asset(name: str) -> str:
     """A file of the package; line ends as in the hash of what the browser reads."""
-    return (resources.files("vpar_cache.reporting") / name).read_text("utf-8").replace("\r\n", "\n")
+    return (resources.files("vpar_cache.rendering") / name).read_text("utf-8").replace("\r\n", "\n")
 
 
 def _hash(text: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from vpar_cache.base.csv_cells import csv_cell
 from vpar_cache.errors import UserError, nearest, printable
 from vpar_cache.rendering.tables import LONG_COLUMNS, Block, Chart, Document, Notes, Table, chart_table
 
@@ -68,12 +69,6 @@ def _csv(rows: Iterable[Mapping[str, str]]) -> str:
 def _is_number(column: str, value: str) -> bool:
     """Of the column of numbers: a difference keeps its sign."""
     return column == "value" and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value) is not None
-
-
-def csv_cell(text: str) -> str:
-    """A leading sign in a name can only be a spreadsheet formula, and is quoted."""
-    text = printable(text)
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
 
 
 def _markdown_text(text: str) -> str:

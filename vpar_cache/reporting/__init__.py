@@ -1,1 +1,1 @@
-"""From run folders to tables, pages and charts: what `vpar report` and `vpar score` print."""
+"""In: run folders, prediction files and published rows. Out: what the tables say."""

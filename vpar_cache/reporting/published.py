@@ -14,7 +14,7 @@ _METRICS = {"Precision": "precision", "Recall": "recall", "F1": "f1"}  # publish
 def published_scores() -> dict[str, list[tuple[str, ProtocolScores]]]:
     """Method and scores of each row, by dataset (MARS, DUKE), in the paper's order."""
     values: dict[tuple[str, str, str], dict[str, dict[str, float]]] = {}
-    text = (resources.files("vpar_cache") / "published.csv").read_text("utf-8")
+    text = (resources.files("vpar_cache.reporting") / "published.csv").read_text("utf-8")
     for row in csv.DictReader(text.splitlines()):
         groups = values.setdefault((row["dataset"], row["method"], row["protocol"]), {})
         groups.setdefault(row["group"], {})[_METRICS[row["metric"]]] = float(row["value"]) / 100

@@ -29,9 +29,12 @@ from torch import Tensor
 from vpar_cache.base.files import fsync_file, fsync_folder, partial_path, plain_failures, remove_leftovers
 from vpar_cache.base.settings import canonical_json
 from vpar_cache.errors import CacheError
+from vpar_cache.models.inputs import ModelInputs
 
 MODEL_METADATA = "vpar"
 """The metadata entry of model.safetensors that holds everything."""
+MODEL_PREFIX, INPUT_PREFIX = "model.", "inputs."
+"""Of the names of its tensors: the model's own weights, and the tensors of ModelInputs."""
 RUN_FILES = ("run.json", "model.safetensors", "history.parquet", "predictions.parquet", "metrics.json", "card.md")
 
 
@@ -79,13 +82,20 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
-def write_model(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """Weights as safetensors; `metadata` as one canonical JSON text.
+def write_model(path: Path, state: Mapping[str, Tensor], inputs: ModelInputs, metadata: Mapping[str, Any]) -> None:
+    """Write weights and inputs of a model as safetensors, so that runs/load.py needs nothing else.
 
-    One text, since safetensors writes several metadata entries in another order at every call.
+    `metadata` is one canonical JSON text: safetensors writes several entries in another order at every call.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    save_file(tensors, path, {MODEL_METADATA: canonical_json(metadata)})
+    tensors = {f"{MODEL_PREFIX}{name}": tensor for name, tensor in state.items()}
+    for name in ("train_rates", "text", "negative"):
+        tensors[f"{INPUT_PREFIX}{name}"] = getattr(inputs, name)
+    record = {name: getattr(inputs, name) for name in ("row_shape", "grid", "prefix_tokens", "logit_scale")}
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        path,
+        {MODEL_METADATA: canonical_json({**metadata, "inputs": record})},
+    )
 
 
 def write_history(path: Path, epochs: Sequence[Mapping[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from vpar_cache.base.settings import check_at_least, check_choice
 from vpar_cache.errors import UserError
+from vpar_cache.models.settings import ModelSettings
 from vpar_cache.models.systems import MODELS, SYSTEMS
 
 PROTOCOLS = ("strict", "paper", "reference")
@@ -155,6 +156,12 @@ class TrainConfig:
         fixed = REFERENCE if protocol == "reference" else {}
         chosen = {name: value for name, value in given.items() if value is not None}
         return cls(protocol=protocol, **{**fixed, **chosen})
+
+    def model_settings(self) -> ModelSettings:
+        """Return what decides the shape of the model."""
+        return ModelSettings(
+            model=self.model, dim=self.dim, layers=self.layers, heads=self.heads, logit_norm=self.logit_norm
+        )
 
     def settings(self) -> dict[str, Any]:
         """What makes one run another run: all but where it reads, writes and computes."""

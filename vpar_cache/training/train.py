@@ -28,7 +28,6 @@ from vpar_cache.cache.timing import load_encode_seconds
 from vpar_cache.metrics.intervals import interval_block
 from vpar_cache.metrics.protocols import score_block
 from vpar_cache.models.prior import Prior
-from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.runs.card import model_card
 from vpar_cache.runs.folder import (
     Predictions,
@@ -171,13 +170,10 @@ def _write_model(folder: Path, config: TrainConfig, features: Features, trainer:
     metadata = {
         "model": config.model,
         "settings": config.settings(),
-        "row_shape": features.arrays[SYSTEMS[config.model].reads].shape[1:],
-        "text_dim": features.text.shape[1],
-        "outputs": [output.name for output in features.schema.outputs],
         "schema": features.schema.to_dict(),
         "random_weights": features.random_weights,
     }
-    write_model(folder / "model.safetensors", trainer.model.state_dict(), metadata)
+    write_model(folder / "model.safetensors", trainer.model.state_dict(), trainer.model_inputs, metadata)
 
 
 def _predictions(features: Features, rows: Rows, trainer: Trainer, test: NDArray[np.float32]) -> Predictions:

@@ -21,10 +21,10 @@ from vpar_cache.metrics.protocols import VTF_THRESHOLD, best_threshold, vtf_scor
 from vpar_cache.models.build import build_model
 from vpar_cache.models.objective import Objective
 from vpar_cache.models.systems import SYSTEMS
-from vpar_cache.runs.load import model_inputs
 from vpar_cache.training.checkpoints import Checkpoint, CheckpointFile, optimizer_tensors, restore_optimizer
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.device_rows import DeviceRows
+from vpar_cache.training.inputs import model_inputs
 from vpar_cache.training.schedule import lr_factor
 from vpar_cache.training.splits import Rows
 
@@ -49,11 +49,11 @@ class Trainer:
         self._order = np.random.Generator(np.random.PCG64(config.seed))
         labels = torch.from_numpy(features.labels[rows.train])  # (n, A)
         self._groups = [(group.name, columns) for group, columns in features.schema.slices()]
-        inputs = model_inputs(config.model, features, labels)
+        self.model_inputs = inputs = model_inputs(config.model, features, labels)
         block = _imagenet_block(config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.model = build_model(config, inputs, block).to(self._device)
+            self.model = build_model(config.model_settings(), inputs, block).to(self._device)
         self.objective = Objective(config.loss, inputs.groups, labels, self._device)
         self._has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules())
         self._text = inputs.text.to(self._device)  # (A, Dt)

@@ -1,1 +1,1 @@
-"""What needs several verbs at once."""
+"""What needs several stages: the demo, the benchmark of all systems, repeating a run."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vpar_cache.base.settings import ExtractConfig, check_at_least, check_choice
+from vpar_cache.base.settings import check_at_least, check_choice
 from vpar_cache.errors import UserError
+from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract_features
 from vpar_cache.models.systems import MODELS, SYSTEMS
 from vpar_cache.rendering.tables import PROTOCOL_NOTES, Block, Notes, Table, percent

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vpar_cache.base.settings import ExtractConfig
+from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract_features
 from vpar_cache.pictures.figure import FigureConfig, draw_figure
 from vpar_cache.reporting.report import Report, build_report

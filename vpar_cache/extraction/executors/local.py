@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from vpar_cache.base.files import PARTIAL_SUFFIX
-from vpar_cache.base.settings import ExtractConfig, differing_fields, fingerprint
+from vpar_cache.base.settings import differing_fields, fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import read_index
 from vpar_cache.cache.headers import ShardHeader, read_shard_header
 from vpar_cache.cache.timing import save_timing
 from vpar_cache.cache.writer import write_shard
+from vpar_cache.datasets.draws import Source
 from vpar_cache.datasets.frames import preprocessing_identity
 from vpar_cache.datasets.loading import (
     PIECE_FRAMES,
@@ -35,15 +36,9 @@ from vpar_cache.datasets.loading import (
 )
 from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.errors import CacheError, UserError, VparError
+from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.lazy_encoder import LazyEncoder, make_encoder
-from vpar_cache.extraction.plan import (
-    ShardTask,
-    Source,
-    SourceMemory,
-    digest_shard,
-    file_signature,
-    plan_shards,
-)
+from vpar_cache.extraction.plan import ShardTask, SourceMemory, digest_shard, file_signature, plan_shards
 from vpar_cache.extraction.shard import compute_shard, compute_whole_shard, row_shapes
 
 if TYPE_CHECKING:

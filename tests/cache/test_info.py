@@ -1,0 +1,58 @@
+"""A cache is described from its index alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.small_caches import ENVIRONMENT, write_small_cache
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.info import describe_cache
+from vpar_cache.errors import CacheError, UserError
+
+
+def test_an_extracted_cache_is_described(tiny_cache: Path, tiny_backbone: str) -> None:
+    info = describe_cache(tiny_cache)
+    assert info["dataset"] == "mars"
+    assert info["tracklets"] == {"train": 12, "test": 6}
+    assert info["people"] == {"train": 6, "test": 3}
+    assert (info["outputs"], info["groups"]) == (43, 14)
+    assert info["arrays"] == {"visual": [18, 5, 32], "frame_embeddings": [18, 2, 32]}
+    assert info["backbone"] == f"open_clip:{tiny_backbone}"
+    assert (info["grid"], info["prefix_tokens"]) == ([2, 2], 1)
+    assert (info["text_encoder"], info["text"]) == (f"open_clip:{tiny_backbone}", [43, 32])
+    assert (info["weights"], info["random_weights"]) == ("random:0", True)
+    assert (info["precision"], info["frames"], info["sampling"]) == ("fp32", 2, "uniform")
+    assert (info["resize"], info["normalize"]) == ("pad", "own")
+    assert info["first_prompt"] == "the pedestrian has an attribute short sleeves"
+    assert info["shards"] == 4
+    files = [tiny_cache, *fmt.shard_folder(tiny_cache).glob("shard-*.h5")]
+    assert info["bytes"] == sum(path.stat().st_size for path in files)
+    assert info["seal"] == fmt.check_seal(tiny_cache)
+    assert set(info["computed_with"][0]) == {"torch", "open_clip", "processor"}
+
+
+def test_a_description_is_plain_json(tiny_cache: Path) -> None:
+    info = describe_cache(tiny_cache)
+    assert json.loads(json.dumps(info)) == info
+
+
+def test_no_shard_is_needed(tmp_path: Path) -> None:
+    cache = write_small_cache(tmp_path / "mars.h5")
+    whole = describe_cache(cache.index)
+    shutil.rmtree(fmt.shard_folder(cache.index))
+    assert describe_cache(cache.index) == whole
+    assert whole["arrays"]["augmented"] == [5, 3, 5, 8]
+    assert whole["computed_with"] == [ENVIRONMENT]
+
+
+def test_a_damaged_or_missing_index_is_named(tmp_path: Path) -> None:
+    cache = write_small_cache(tmp_path / "mars.h5")
+    cache.index.write_bytes(cache.index.read_bytes()[:-9])
+    with pytest.raises(CacheError, match=r"mars\.h5 is damaged"):
+        describe_cache(cache.index)
+    with pytest.raises(UserError, match="does not exist"):
+        describe_cache(tmp_path / "absent.h5")

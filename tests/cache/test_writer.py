@@ -1,0 +1,214 @@
+"""What is written: plain arrays that any HDF5 reader understands, sealed, and the same bytes every time."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.support.small_caches import (
+    DIM,
+    ENVIRONMENT,
+    FRAMES,
+    SCHEMA,
+    SHARD_ROWS,
+    TEXT_DIM,
+    TOKENS,
+    VIEWS,
+    VISUAL_CONFIG,
+    SmallCache,
+    shard_contents,
+    write_small_cache,
+)
+from vpar_cache.base.settings import canonical_json
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.writer import write_index, write_shard
+from vpar_cache.errors import CacheError
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> SmallCache:
+    return write_small_cache(tmp_path_factory.mktemp("small") / "mars.h5")
+
+
+def files_of(cache: SmallCache) -> list[Path]:
+    return [cache.index, *(cache.shard(number) for number in range(len(SHARD_ROWS)))]
+
+
+def test_h5py_reads_every_array_through_the_index(cache: SmallCache) -> None:
+    n = sum(sum(rows) for rows in SHARD_ROWS)
+    with h5py.File(cache.index) as file:
+        assert file["visual"].shape == (n, TOKENS, DIM)
+        assert file["frame_embeddings"].shape == (n, FRAMES, DIM)
+        assert file["augmented"].shape == (5, VIEWS, TOKENS, DIM)
+        assert file["frame_tokens"].shape == (n, FRAMES, TOKENS, DIM)
+        for name in fmt.BIG_ARRAYS:
+            assert file[name].dtype == np.dtype("<f2")
+            assert file[name].is_virtual
+            np.testing.assert_array_equal(file[name][()], cache.arrays[name])
+
+
+def test_the_small_fields_are_plain_datasets_of_their_types(cache: SmallCache) -> None:
+    n, a, contents = 10, SCHEMA.num_outputs, cache.contents
+    with h5py.File(cache.index) as file:
+        for name, shape, dtype in (
+            ("labels", (n, a), "u1"),
+            ("quality", (n, 2), "u1"),
+            ("person_id", (n,), "<i4"),
+            ("camera_id", (n,), "<i4"),
+            ("num_frames", (n,), "<i4"),
+            ("text/embeddings", (a, TEXT_DIM), "<f4"),
+            ("text/negative", (a, TEXT_DIM), "<f4"),
+        ):
+            assert (file[name].shape, file[name].dtype) == (shape, np.dtype(dtype)), name
+        np.testing.assert_array_equal(file["person_id"][()], contents.person_ids)
+        np.testing.assert_array_equal(file["text/embeddings"][()], contents.text_embeddings)
+        np.testing.assert_array_equal(file["text/negative"][()], contents.negative_embeddings)
+        assert file["text/negative_prompt"].asstr()[()].tolist() == ["kein Hut", "", "", ""]
+        assert file["tracklet_id"].asstr()[()].tolist() == contents.tracklet_ids
+        assert file["split"].asstr()[()].tolist() == contents.splits
+        assert file["text/prompt"].asstr()[()].tolist() == ["ein Hut", "前", "side", "back"]
+        assert file["text/output"].asstr()[()].tolist() == ["hat", "pose 前", "pose side", "pose back"]
+        assert file["text/group"].asstr()[()].tolist() == ["hat", "pose", "pose", "pose"]
+        assert file["meta/visual_config"].asstr()[()] == canonical_json(VISUAL_CONFIG)
+        assert file["meta/schema"].asstr()[()] == canonical_json(SCHEMA.to_dict())
+        assert file["meta/environment"].asstr()[()] == f"[{canonical_json(ENVIRONMENT)}]"
+        shards = file["shards"][()]
+    for number, row in enumerate(shards):
+        path = cache.shard(number)
+        assert row["file"].decode() == path.name
+        assert row["rows"] == sum(SHARD_ROWS[number])
+        assert row["bytes"] == path.stat().st_size
+        assert row["blake3"].decode() == fmt.check_seal(path)
+        assert row["source_digest"].decode() == f"{number:064x}"
+
+
+def test_attributes_say_what_the_file_is(cache: SmallCache) -> None:
+    with h5py.File(cache.index) as file:
+        attributes = dict(file.attrs)
+    assert attributes == {
+        "format": "vpar-features",
+        "format_version": 1,
+        "visual_fingerprint": cache.contents.visual_fingerprint,
+        "text_fingerprint": cache.contents.text_fingerprint,
+        "weights": "random:0",
+        "dataset": "klein",
+    }
+
+
+def test_every_file_has_a_user_block_of_512_bytes_with_the_seal(cache: SmallCache) -> None:
+    for path in files_of(cache):
+        with h5py.File(path) as file:
+            assert file.userblock_size == 512
+        assert fmt.check_seal(path) in path.read_bytes()[:512].decode().rstrip("\0")
+
+
+def test_arrays_in_shards_can_be_mapped(cache: SmallCache) -> None:
+    with h5py.File(cache.shard(1)) as file:
+        places = {}
+        for name in fmt.BIG_ARRAYS:
+            dataset = file[name]
+            assert dataset.chunks is None
+            assert dataset.compression is None
+            assert dataset.dtype == np.dtype("<f2")
+            places[name] = (dataset.id.get_offset(), dataset.shape)
+    for name, (offset, shape) in places.items():
+        mapped = np.memmap(cache.shard(1), "<f2", "r", offset, shape)
+        np.testing.assert_array_equal(mapped, shard_contents(1, SHARD_ROWS[1]).arrays[name])
+        assert offset % fmt.ALIGNMENT_BYTES == 0 or mapped.nbytes < fmt.ALIGNMENT_BYTES
+    assert places["visual"][0] == 4096
+
+
+@pytest.mark.parametrize("rows", [1, 40, 700])
+def test_visual_starts_at_a_multiple_of_4096(tmp_path: Path, rows: int) -> None:
+    write_shard(tmp_path / "shard-00000.h5", shard_contents(0, (rows, rows)))
+    with h5py.File(tmp_path / "shard-00000.h5") as file:
+        assert file["visual"].id.get_offset() % 4096 == 0
+
+
+def test_the_same_content_gives_the_same_bytes_at_another_time_and_place(
+    cache: SmallCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time.sleep(1.1)  # HDF5 keeps times in seconds
+    monkeypatch.chdir(tmp_path)
+    again = write_small_cache(Path("mars.h5"))
+    for one, other in zip(files_of(cache), files_of(again), strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_no_file_holds_the_path_that_it_was_written_to(cache: SmallCache) -> None:
+    for path in files_of(cache):
+        data = path.read_bytes()
+        assert str(cache.index.parent).encode() not in data
+        assert b".partial" not in data
+
+
+def test_a_missing_shard_reads_as_nan_and_never_as_zeros(tmp_path: Path) -> None:
+    cache = write_small_cache(tmp_path / "mars.h5")
+    cache.shard(1).unlink()
+    with h5py.File(cache.index) as file:
+        visual = file["visual"][()]
+    np.testing.assert_array_equal(visual[:3], cache.arrays["visual"][:3])
+    assert np.isnan(visual[3:7]).all()
+    np.testing.assert_array_equal(visual[7:], cache.arrays["visual"][7:])
+
+
+def test_an_index_moves_together_with_its_folder(tmp_path: Path) -> None:
+    cache = write_small_cache(tmp_path / "here" / "mars.h5")
+    (tmp_path / "here").rename(tmp_path / "there")
+    with h5py.File(tmp_path / "there" / "mars.h5") as file:
+        np.testing.assert_array_equal(file["visual"][()], cache.arrays["visual"])
+
+
+def test_without_views_and_frames_there_is_no_such_array(tmp_path: Path) -> None:
+    cache = write_small_cache(tmp_path / "mars.h5", views=False, frames=False)
+    for path in (cache.index, cache.shard(0)):
+        with h5py.File(path) as file:
+            assert set(file) & set(fmt.BIG_ARRAYS) == {"visual", "frame_embeddings"}
+
+
+def test_the_digests_of_rows_are_of_their_stored_bytes(cache: SmallCache) -> None:
+    from blake3 import blake3
+
+    with h5py.File(cache.index) as file:
+        for name, rows in cache.arrays.items():
+            wanted = [blake3(row.astype("<f2").tobytes()).digest(16) for row in rows]
+            assert [bytes(digest) for digest in file["row_blake3"][name][()]] == wanted
+
+
+def test_a_writer_that_fails_publishes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "shard-00000.h5"
+    good = shard_contents(0, (2, 0))
+    write_shard(path, good)
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        write_shard(path, dataclasses.replace(good, visual_config={"bad": object()}))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CacheError, match=r"then run the same command again"):
+        write_shard(tmp_path / "file" / "shard-00000.h5", shard_contents(0, (1, 1)))
+
+
+def test_big_endian_rows_are_stored_little_endian(tmp_path: Path) -> None:
+    good = shard_contents(0, (2, 0))
+    swapped = {name: array.astype(">f2") for name, array in good.arrays.items()}
+    write_shard(tmp_path / "a.h5", good)
+    write_shard(tmp_path / "b.h5", dataclasses.replace(good, arrays=swapped))
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_an_index_is_written_again_in_one_step(tmp_path: Path) -> None:
+    cache = write_small_cache(tmp_path / "mars.h5")
+    with h5py.File(cache.index) as reader:  # somebody still reads the old one
+        write_index(cache.index, dataclasses.replace(cache.contents, labels=1 - cache.contents.labels))
+        np.testing.assert_array_equal(reader["labels"][()], cache.contents.labels)
+    with h5py.File(cache.index) as reader:
+        np.testing.assert_array_equal(reader["labels"][()], 1 - cache.contents.labels)

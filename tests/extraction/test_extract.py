@@ -1,0 +1,596 @@
+"""Extraction: same settings, same bytes; only what changed is redone; rows stay with their labels."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from vpar_cache.backbones.encoder import Encoder
+from vpar_cache.base.lock import sole_writer
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.features import open_features, read_index
+from vpar_cache.cache.verify import verify_cache
+from vpar_cache.datasets.frames import apply_jitter, choose_frames, choose_jitter, decode_frame
+from vpar_cache.datasets.mars import load_mars
+from vpar_cache.datasets.tracklet import Tracklet
+from vpar_cache.errors import CacheError, DataError, UserError
+from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.executors import local as shard_run
+from vpar_cache.extraction.extract import ExtractResult, extract_features
+
+Make = Callable[..., ExtractConfig]
+
+
+def bytes_of(index: Path) -> dict[str, bytes]:
+    """The index and its shards, by name."""
+    files = [index, *sorted(fmt.shard_folder(index).glob("shard-*.h5"))]
+    return {path.name: path.read_bytes() for path in files}
+
+
+def tokens_of(index: Path) -> dict[str, NDArray[np.float16]]:
+    """The mean tokens by tracklet."""
+    features = open_features(index)
+    rows = features.visual.gather(np.arange(len(features.tracklet_ids)))
+    return dict(zip(features.tracklet_ids, rows, strict=True))
+
+
+def least_cosine(one: Any, other: Any) -> float:
+    a, b = (np.asarray(x, np.float64) for x in (one, other))
+    assert a.shape == b.shape
+    return float(((a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)).min())
+
+
+def counts(result: ExtractResult) -> tuple[int, int]:
+    """(computed, kept) shards."""
+    return result.shards_computed, result.shards_kept
+
+
+@pytest.fixture
+def extracted(tiny_cache: Path, tmp_path: Path) -> Path:
+    """A copy of the extracted cache, to change. Its memory of sources comes along."""
+    shutil.copytree(tiny_cache.parent, tmp_path / "cache")
+    return tmp_path / "cache" / tiny_cache.name
+
+
+@pytest.fixture
+def root(demo_root: Path, tmp_path: Path) -> Path:
+    """A copy of the dataset, to change."""
+    return Path(shutil.copytree(demo_root, tmp_path / "root"))
+
+
+@pytest.fixture
+def encoder(tiny_backbone: str) -> Encoder:
+    return Encoder(
+        tiny_backbone, "random:0", device=torch.device("cpu"), precision="fp32", normalize="own", offline=True
+    )
+
+
+@pytest.fixture
+def no_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*args: object) -> None:
+        pytest.fail("a frame was encoded")
+
+    monkeypatch.setattr(Encoder, "encode_frames", never)
+
+
+def drawn_file(tracklet: Tracklet) -> Path:
+    """One of the two frames that are drawn of a tracklet of four."""
+    return tracklet.folder / tracklet.frames[1]
+
+
+# --- what is in the rows ---
+
+
+def test_every_row_holds_the_features_and_the_labels_of_its_tracklet(
+    tiny_cache: Path, demo_root: Path, encoder: Encoder
+) -> None:
+    features = open_features(tiny_cache)
+    tracklets = {tracklet.tracklet_id: tracklet for tracklet in load_mars(demo_root).tracklets}
+    assert set(features.tracklet_ids) == set(tracklets)
+    tokens = features.visual.gather(np.arange(18))
+    embeddings = features.arrays["frame_embeddings"].gather(np.arange(18))
+    for row, tracklet_id in enumerate(features.tracklet_ids):
+        tracklet = tracklets[tracklet_id]
+        np.testing.assert_array_equal(features.labels[row], tracklet.labels)
+        np.testing.assert_array_equal(features.quality[row], tracklet.quality)
+        assert features.splits[row] == tracklet.split
+        assert features.person_ids[row] == tracklet.person_id
+        assert features.camera_ids[row] == tracklet.camera_id
+        assert features.num_frames[row] == len(tracklet.frames)
+        frames = np.stack(
+            [decode_frame((tracklet.folder / tracklet.frames[i]).read_bytes(), 32, "pad") for i in (1, 3)]
+        )
+        alone = encoder.encode_frames(frames[None])
+        assert least_cosine(tokens[row], alone.tokens[0]) >= 0.9999
+        assert least_cosine(embeddings[row], alone.frame_embeddings[0]) >= 0.9999
+    assert least_cosine(tokens[:9], tokens[9:]) < 0.9999, "or the check above shows nothing"
+
+
+def test_the_text_is_that_of_the_prompts(tiny_cache: Path, encoder: Encoder) -> None:
+    features = open_features(tiny_cache)
+    assert features.prompts[0] == "the pedestrian has an attribute short sleeves"
+    assert least_cosine(features.text, encoder.encode_text(features.prompts)) >= 0.99999
+
+
+def test_views_and_frames_hold_what_they_say(
+    demo_root: Path, extract_config: Make, encoder: Encoder, tmp_path: Path
+) -> None:
+    config = extract_config(tmp_path / "a.h5", views=2, keep_frames=True, seed=3)
+    features = open_features(extract_features(config).index)
+    tracklets = load_mars(demo_root).tracklets
+    train = [tracklet for tracklet in tracklets if tracklet.split == "train"]
+    augmented = features.arrays["augmented"]
+    assert augmented.shape == (12, 2, 5, 32)
+    stored = augmented.gather(np.arange(12))
+    for row, tracklet in enumerate(train):
+        assert features.tracklet_ids[row] == tracklet.tracklet_id
+        for view in (1, 2):
+            chosen = choose_frames(4, 2, "random", 3, tracklet.tracklet_id, view)
+            jitter = choose_jitter(3, tracklet.tracklet_id, view)
+            frames = [
+                apply_jitter(decode_frame((tracklet.folder / tracklet.frames[i]).read_bytes(), 32, "pad"), jitter)
+                for i in chosen
+            ]
+            by_hand = encoder.encode_frames(np.stack(frames)[None]).tokens[0]
+            assert least_cosine(stored[row, view - 1], by_hand) >= 0.9999
+    tokens = features.arrays["frame_tokens"].gather(np.arange(18)).astype(np.float32)
+    assert tokens.shape == (18, 2, 5, 32)
+    visual = features.visual.gather(np.arange(18))
+    np.testing.assert_allclose(tokens.mean(axis=1), visual, atol=2e-3)
+    class_tokens = features.arrays["frame_embeddings"].gather(np.arange(18))
+    np.testing.assert_array_equal(tokens[:, :, 0], class_tokens)
+
+
+def test_without_views_and_frames_they_are_not_there(tiny_cache: Path) -> None:
+    assert set(open_features(tiny_cache).arrays) == {"visual", "frame_embeddings"}
+
+
+# --- the same bytes ---
+
+
+@pytest.mark.usefixtures("no_encoding")
+def test_a_rerun_computes_nothing_and_leaves_every_byte(extracted: Path, extract_config: Make) -> None:
+    before, memory = bytes_of(extracted), fmt.shard_folder(extracted) / ".seen"
+    remembered = memory.read_bytes()
+    result = extract_features(extract_config(extracted))
+    assert counts(result) == (0, 4)
+    assert bytes_of(extracted) == before
+    assert memory.read_bytes() == remembered
+    assert (result.num_train, result.num_test, result.skipped) == (12, 6, ())
+    assert result.random_weights
+
+
+def test_the_same_settings_give_the_same_bytes_another_time(
+    tiny_cache: Path, extract_config: Make, tmp_path: Path
+) -> None:
+    time.sleep(1.1)  # HDF5 keeps times in seconds
+    again = extract_features(extract_config(tmp_path / "elsewhere" / "tiny.h5", workers=1)).index
+    assert bytes_of(again) == bytes_of(tiny_cache)
+
+
+def test_one_worker_equals_four_and_one_writer_equals_two(extract_config: Make, tmp_path: Path) -> None:
+    results = [
+        bytes_of(extract_features(extract_config(tmp_path / name / "a.h5", batch_size=4, **changes)).index)
+        for name, changes in {
+            "one": {"workers": 1},
+            "four": {"workers": 4},
+            "two writers": {"devices": ("cpu", "cpu"), "shard_size": 5},
+        }.items()
+    ]
+    assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 7, 10, 1000])
+def test_the_batch_size_changes_no_more_than_rounding(
+    tiny_cache: Path, extract_config: Make, tmp_path: Path, size: int
+) -> None:
+    reference = open_features(tiny_cache)
+    other = open_features(extract_features(extract_config(tmp_path / "a.h5", batch_size=size)).index)
+    assert other.tracklet_ids == reference.tracklet_ids
+    assert set(other.arrays) == set(reference.arrays)
+    rows = np.arange(18)
+    for name, array in reference.arrays.items():
+        assert least_cosine(array.gather(rows), other.arrays[name].gather(rows)) >= 0.9999, name
+
+
+@pytest.mark.parametrize("size", [1, 7, 99])
+def test_another_shard_size_gives_the_same_rows(
+    tiny_cache: Path, extract_config: Make, tmp_path: Path, size: int
+) -> None:
+    reference = tokens_of(tiny_cache)
+    index = extract_features(extract_config(tmp_path / "a.h5", shard_size=size)).index
+    other = tokens_of(index)
+    assert list(other) == list(reference)
+    assert min(least_cosine(reference[name], other[name]) for name in other) >= 0.9999
+    assert len(read_index(index).fields["shards"]) == -(-18 // size)
+
+
+# --- interrupted ---
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device"), ZeroDivisionError])
+def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same_bytes(
+    tiny_cache: Path, extract_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Any
+) -> None:
+    index = tmp_path / "tiny.h5"
+    write, written = shard_run.write_shard, []
+
+    def failing(path: Path, contents: Any) -> None:
+        if len(written) == 2:
+            raise error
+        written.append(path.name)
+        write(path, contents)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shard_run, "write_shard", failing)
+        with pytest.raises((KeyboardInterrupt, CacheError)):
+            extract_features(extract_config(index))
+    assert not index.exists(), "the index is the commit mark"
+    assert sorted(p.name for p in fmt.shard_folder(index).glob("*.h5")) == written
+
+    assert counts(extract_features(extract_config(index))) == (2, 2)
+    assert bytes_of(index) == bytes_of(tiny_cache)
+
+
+def test_what_killed_runs_left_is_removed(extracted: Path, extract_config: Make) -> None:
+    folder = fmt.shard_folder(extracted)
+    leftovers = [
+        folder / ".shard-00001.h5.4711-0123abcd.partial",
+        extracted.with_name(f".{extracted.name}.4711-0123abcd.partial"),
+        folder / "shard-00004.h5",
+        folder / "shard-00099.h5",
+    ]
+    for path in leftovers:
+        path.write_bytes(b"leftover")
+    bystanders = [folder / "notes.txt", extracted.with_name("other.h5"), folder / "shard-backup.h5"]
+    for path in bystanders:
+        path.write_bytes(b"not ours")
+    extract_features(extract_config(extracted))
+    assert [path for path in leftovers if path.exists()] == []
+    assert [path for path in bystanders if not path.exists()] == []
+
+
+def test_fewer_shards_replace_many(extracted: Path, extract_config: Make) -> None:
+    result = extract_features(extract_config(extracted, shard_size=9))
+    assert counts(result) == (2, 0)
+    assert len(bytes_of(extracted)) == 3
+    assert verify_cache(extracted).problems == ()
+
+
+def test_one_process_at_a_time_writes_a_cache(extracted: Path, extract_config: Make) -> None:
+    before = bytes_of(extracted)
+    with sole_writer(extracted), pytest.raises(CacheError, match=f"being written by process {os.getpid()}"):
+        extract_features(extract_config(extracted, shard_size=2))
+    assert bytes_of(extracted) == before
+
+
+# --- only what changed is redone ---
+
+
+def test_one_changed_jpeg_redoes_one_shard(extracted: Path, root: Path, extract_config: Make) -> None:
+    before = bytes_of(extracted)
+    tracklets = load_mars(root).tracklets
+    shutil.copy(drawn_file(tracklets[0]), drawn_file(tracklets[7]))
+    result = extract_features(extract_config(extracted, root=root))
+    assert counts(result) == (1, 3)
+    after = bytes_of(extracted)
+    assert [name for name in after if after[name] != before[name]] == ["tiny.h5", "shard-00001.h5"]
+    assert verify_cache(extracted).problems == ()
+
+
+def test_a_frame_that_is_not_drawn_redoes_nothing(extracted: Path, root: Path, extract_config: Make) -> None:
+    tracklets = load_mars(root).tracklets
+    (tracklets[7].folder / tracklets[7].frames[0]).write_bytes(b"never read")
+    assert counts(extract_features(extract_config(extracted, root=root))) == (0, 4)
+
+
+@pytest.mark.usefixtures("no_encoding")
+def test_touched_jpegs_redo_nothing(extracted: Path, root: Path, extract_config: Make) -> None:
+    before = bytes_of(extracted)
+    for path in root.rglob("*.jpg"):
+        os.utime(path)
+    assert counts(extract_features(extract_config(extracted, root=root))) == (0, 4)
+    assert bytes_of(extracted) == before
+
+
+@pytest.mark.parametrize("way", ["in place", "by another file"])
+def test_a_replaced_jpeg_of_the_same_size_and_time_is_noticed(
+    extracted: Path, root: Path, extract_config: Make, way: str
+) -> None:
+    extract_features(extract_config(extracted, root=root))
+    path = drawn_file(load_mars(root).tracklets[16])
+    stat, data = path.stat(), bytearray(path.read_bytes())
+    data[-40] ^= 1
+    other = path if way == "in place" else path.with_name("other")
+    other.write_bytes(data)
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    other.replace(path)
+    assert counts(extract_features(extract_config(extracted, root=root))) == (1, 3)
+    assert counts(extract_features(extract_config(extracted, root=root))) == (0, 4)
+
+
+def test_recheck_finds_a_change_that_sizes_and_times_hide(
+    extracted: Path, root: Path, extract_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that keeps no times."""
+    monkeypatch.setattr(shard_run, "file_signature", lambda task: "the same")
+    extract_features(extract_config(extracted, root=root))
+    path = drawn_file(load_mars(root).tracklets[16])
+    data = bytearray(path.read_bytes())
+    data[-40] ^= 1
+    path.write_bytes(data)
+    assert counts(extract_features(extract_config(extracted, root=root))) == (0, 4)
+    assert counts(extract_features(extract_config(extracted, root=root, recheck=True))) == (1, 3)
+    assert counts(extract_features(extract_config(extracted, root=root, recheck=True))) == (0, 4)
+
+
+def test_sources_are_not_read_again_unless_they_changed(
+    extracted: Path, root: Path, extract_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract_features(extract_config(extracted, root=root))
+    read: list[str] = []
+    hash_tracklet = shard_run.hash_tracklet
+
+    def spy(source: Any) -> str:
+        read.append(source.tracklet.tracklet_id)
+        return hash_tracklet(source)
+
+    monkeypatch.setattr(shard_run, "hash_tracklet", spy)
+    extract_features(extract_config(extracted, root=root))
+    assert read == []
+    tracklets = load_mars(root).tracklets
+    os.utime(drawn_file(tracklets[0]))
+    extract_features(extract_config(extracted, root=root))
+    assert sorted(read) == [tracklet.tracklet_id for tracklet in tracklets[:5]], "its shard and no other"
+
+
+@pytest.mark.usefixtures("no_encoding")
+def test_new_prompts_change_the_index_alone(extracted: Path, extract_config: Make) -> None:
+    before, old = bytes_of(extracted), open_features(extracted)
+    result = extract_features(extract_config(extracted, prompts="words"))
+    after, new = bytes_of(extracted), open_features(extracted)
+    assert counts(result) == (0, 4)
+    assert [name for name in after if after[name] != before[name]] == ["tiny.h5"]
+    assert new.prompts[0] == "top length short"
+    assert new.text_fingerprint != old.text_fingerprint
+    assert new.visual_fingerprint == old.visual_fingerprint
+    assert least_cosine(new.text, old.text) < 0.9999
+    extract_features(extract_config(extracted))
+    assert bytes_of(extracted) == before
+
+
+@pytest.mark.usefixtures("no_encoding")
+def test_new_labels_change_the_index_alone(extracted: Path, root: Path, extract_config: Make) -> None:
+    before, old = bytes_of(extracted), open_features(extracted)
+    table = root / "mars_attributes.csv"
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[4]["hat"] = str(1 - int(rows[4]["hat"]))
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    extract_features(extract_config(extracted, root=root))
+    after, new = bytes_of(extracted), open_features(extracted)
+    assert [name for name in after if after[name] != before[name]] == ["tiny.h5"]
+    hat = [output.name for output in new.schema.outputs].index("hat")
+    changed = np.argwhere(new.labels != old.labels)
+    key = f"{int(rows[4]['person_id']):04d}C{rows[4]['camera_id']}T{int(rows[4]['tracklets_id']):04d}"
+    assert changed.tolist() == [[new.tracklet_ids.index(key), hat]]
+
+
+def test_text_is_not_encoded_again_for_the_same_prompts(
+    extracted: Path, extract_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: object) -> None:
+        pytest.fail("text was encoded")
+
+    monkeypatch.setattr(Encoder, "encode_text", never)
+    extract_features(extract_config(extracted))
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "removed", "emptied"])
+def test_a_damaged_shard_is_redone_to_the_same_bytes(extracted: Path, extract_config: Make, damage: str) -> None:
+    before = bytes_of(extracted)
+    path = fmt.shard_folder(extracted) / "shard-00002.h5"
+    data = bytearray(path.read_bytes())
+    if damage == "removed":
+        path.unlink()
+    else:
+        data[5000] ^= 16
+        path.write_bytes({"flipped": data, "truncated": data[:5000], "emptied": b""}[damage])
+    messages: list[str] = []
+    assert counts(extract_features(extract_config(extracted), messages.append)) == (1, 3)
+    assert bytes_of(extracted) == before
+    assert damage == "removed" or any("shard-00002.h5" in m and m.endswith("redoing it") for m in messages)
+
+
+@pytest.mark.usefixtures("no_encoding")
+@pytest.mark.parametrize("damage", [b"", b"no index", None])
+def test_a_damaged_index_is_written_again(extracted: Path, extract_config: Make, damage: bytes | None) -> None:
+    before = bytes_of(extracted)
+    extracted.unlink() if damage is None else extracted.write_bytes(damage)
+    assert counts(extract_features(extract_config(extracted))) == (0, 4)
+    assert bytes_of(extracted) == before
+
+
+def test_a_tracklet_that_moves_to_train_gets_its_views(tmp_path: Path, root: Path, extract_config: Make) -> None:
+    """With one frame a tracklet, plain draw and views need the same file."""
+    rows = []
+    for number, path in enumerate(sorted(root.rglob("*.jpg"))[:6]):
+        (tmp_path / "own" / str(number)).mkdir(parents=True)
+        shutil.copy(path, tmp_path / "own" / str(number) / "a.jpg")
+        rows.append([str(number), "train" if number < 3 else "test", "1"])
+    schema = tmp_path / "schema.toml"
+    schema.write_text('name = "own"\n[[group]]\nname = "hat"\n')
+
+    def extract() -> ExtractResult:
+        lines = [["tracklet", "split", "hat"], *rows]
+        (tmp_path / "own" / "labels.csv").write_text("".join(f"{','.join(line)}\n" for line in lines))
+        config = extract_config(
+            tmp_path / "a.h5", dataset="folder", root=tmp_path / "own", schema=str(schema), views=1, shard_size=2
+        )
+        return extract_features(config)
+
+    assert counts(extract()) == (3, 0)
+    rows[3][1] = "train"
+    assert counts(extract()) == (1, 2)
+    assert open_features(tmp_path / "a.h5").arrays["augmented"].shape[0] == 4
+
+
+# --- what cannot be used ---
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty (0 bytes)"),
+        (b"GIF or what", "no image: not one of JPEG, PNG, WEBP, BMP"),
+        (None, "damaged image: image file is truncated"),
+    ],
+)
+def test_a_bad_jpeg_is_an_error_that_keeps_the_shards_or_is_left_out_when_allowed(
+    tiny_cache: Path, root: Path, extract_config: Make, tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    tracklets = load_mars(root).tracklets
+    bad = tracklets[6]
+    path = drawn_file(bad)
+    path.write_bytes(path.read_bytes()[:-100] if content is None else content)
+    index = tmp_path / "tiny.h5"
+    with pytest.raises(DataError, match=rf"1 tracklets cannot be used, more than --max-bad 0 \({bad.tracklet_id}"):
+        extract_features(extract_config(index, root=root))
+    assert not index.exists()
+    assert len(list(fmt.shard_folder(index).glob("shard-*.h5"))) == 4
+
+    result = extract_features(extract_config(index, root=root, max_bad=1))
+    assert counts(result) == (0, 4), "the finished shards were kept"
+    assert [(skip.tracklet_id, skip.split) for skip in result.skipped] == [(bad.tracklet_id, bad.split)]
+    with (fmt.shard_folder(index) / "skipped.csv").open(newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert line["tracklet_id"] == bad.tracklet_id
+    assert line["reason"].startswith(f"{path.name}: {reason}")
+
+    features, whole = open_features(index), tokens_of(tiny_cache)
+    kept = [tracklet for tracklet in tracklets if tracklet is not bad]
+    assert features.tracklet_ids == tuple(tracklet.tracklet_id for tracklet in kept)
+    for row, tracklet in enumerate(kept):
+        np.testing.assert_array_equal(features.labels[row], tracklet.labels)
+    for tracklet_id, tokens in tokens_of(index).items():
+        assert least_cosine(tokens, whole[tracklet_id]) >= 0.9999
+
+
+def test_a_mended_jpeg_comes_back(tiny_cache: Path, root: Path, extract_config: Make, tmp_path: Path) -> None:
+    path = drawn_file(load_mars(root).tracklets[6])
+    good = path.read_bytes()
+    path.write_bytes(b"")
+    extract_features(extract_config(tmp_path / "tiny.h5", root=root, max_bad=1))
+    path.write_bytes(good)
+    result = extract_features(extract_config(tmp_path / "tiny.h5", root=root))
+    assert (counts(result), result.skipped) == ((1, 3), ())
+    assert not (tmp_path / "tiny" / "skipped.csv").exists()
+    assert bytes_of(tmp_path / "tiny.h5") == bytes_of(tiny_cache)
+
+
+def test_of_many_bad_tracklets_the_first_five_and_the_total_are_shown(
+    root: Path, extract_config: Make, tmp_path: Path
+) -> None:
+    tracklets = load_mars(root).tracklets
+    for tracklet in tracklets[2:9]:
+        drawn_file(tracklet).write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        extract_features(extract_config(tmp_path / "a.h5", root=root, max_bad=6))
+    message = str(caught.value)
+    assert message.startswith("7 tracklets cannot be used, more than --max-bad 6 (")
+    assert "--max-bad 7" in message
+    assert str(tmp_path / "a" / "skipped.csv") in message
+    shown = [tracklet.tracklet_id in message for tracklet in tracklets[2:9]]
+    assert shown == [True] * 5 + [False] * 2
+    with (tmp_path / "a" / "skipped.csv").open(newline="") as file:
+        assert [row["tracklet_id"] for row in csv.DictReader(file)] == [t.tracklet_id for t in tracklets[2:9]]
+    assert extract_features(extract_config(tmp_path / "a.h5", root=root, max_bad=7)).num_train == 5
+
+
+def test_a_tracklet_without_its_files_is_counted_too(root: Path, extract_config: Make, tmp_path: Path) -> None:
+    tracklet = load_mars(root).tracklets[3]
+    drawn_file(tracklet).unlink()
+    with pytest.raises(DataError, match=f"1 tracklets cannot be used, .*{tracklet.tracklet_id}"):
+        extract_features(extract_config(tmp_path / "a.h5", root=root))
+    result = extract_features(extract_config(tmp_path / "a.h5", root=root, max_bad=1))
+    assert [skip.tracklet_id for skip in result.skipped] == [tracklet.tracklet_id]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_split_left_empty_is_an_error_whatever_is_allowed(
+    root: Path, extract_config: Make, tmp_path: Path, split: str
+) -> None:
+    for tracklet in load_mars(root).tracklets:
+        if tracklet.split == split:
+            drawn_file(tracklet).write_bytes(b"")
+    with pytest.raises(DataError, match=f"no {split} tracklet is left to cache"):
+        extract_features(extract_config(tmp_path / "a.h5", root=root, max_bad=99))
+    assert not (tmp_path / "a.h5").exists()
+
+
+@pytest.mark.parametrize("limit", [2, 5, 17])
+def test_a_limit_takes_tracklets_of_both_splits_evenly(
+    tiny_cache: Path, extract_config: Make, tmp_path: Path, limit: int
+) -> None:
+    result = extract_features(extract_config(tmp_path / "a.h5", limit=limit))
+    assert result.num_train + result.num_test == limit
+    assert abs(result.num_train - limit * 12 / 18) < 1
+    whole = tokens_of(tiny_cache)
+    assert all(least_cosine(rows, whole[name]) >= 0.9999 for name, rows in tokens_of(result.index).items())
+
+
+# --- refused before any work ---
+
+
+@pytest.mark.usefixtures("no_encoding")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"devices": ("cpu", "cuda:77")}, "GPU 77 is not here"),
+        ({"root": Path("absent")}, "absent"),
+        ({"backbone": "ViT-Q"}, "--backbone 'ViT-Q' is unknown"),
+        ({"prompts": "none"}, "prompts 'none' are unknown"),
+    ],
+)
+def test_what_does_not_fit_is_named_before_a_frame_is_encoded(
+    extract_config: Make, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        extract_features(extract_config(tmp_path / "a.h5", **changes))
+
+
+@pytest.mark.usefixtures("no_encoding")
+def test_a_prompt_that_does_not_fit_is_named_before_a_frame_is_encoded(
+    extract_config: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "long.toml").write_text(f'template = "{"very " * 80}{{}}"\n')
+    with pytest.raises(DataError, match="but the text encoder reads 77; shorten it"):
+        extract_features(extract_config(tmp_path / "a.h5", prompts=str(tmp_path / "long.toml")))
+
+
+def test_the_demo_is_drawn_where_it_is_not_there(
+    extract_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vpar_cache.datasets import loaders
+    from vpar_cache.datasets.demo.dataset import DemoSize
+
+    monkeypatch.setattr(loaders, "DemoSize", lambda: DemoSize(2, 2, 1, 2))
+    config = extract_config(tmp_path / "demo.h5", dataset="demo", root=tmp_path / "drawn")
+    result = extract_features(config)
+    assert (result.dataset, result.num_train, result.num_test) == ("demo", 2, 2)
+    assert open_features(result.index).dataset == "demo"
+    assert counts(extract_features(dataclasses.replace(config, workers=1)))[0] == 0

@@ -1,0 +1,185 @@
+"""A shard task depends on tracklets and settings alone; its digest and signature see every change of a source."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vpar_cache.datasets.draws import Source, digest_source
+from vpar_cache.datasets.tracklet import Tracklet
+from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.plan import (
+    SHARD_BYTES,
+    ShardTask,
+    SourceMemory,
+    digest_shard,
+    file_signature,
+    plan_shards,
+)
+
+ROW_BYTES = 197 * 512 * 2
+
+
+def tracklet(number: int, split: str = "train", frames: int = 9, folder: Path = Path("nowhere")) -> Tracklet:
+    names = tuple(f"{i:03d}.jpg" for i in range(frames))
+    empty = np.zeros(0, np.uint8)
+    return Tracklet(f"{number:04d}C1T0001", split, number, 1, folder, names, empty, empty)  # type: ignore[arg-type]
+
+
+def plan(tracklets: list[Tracklet], row_bytes: int = ROW_BYTES, **settings: Any) -> list[ShardTask]:
+    config = ExtractConfig(dataset="mars", root=Path("x"), out=Path("a.h5"), **settings)
+    return plan_shards(tracklets, config, row_bytes)
+
+
+MANY = [tracklet(n) for n in range(12)] + [tracklet(n, "test") for n in range(12, 17)]
+
+
+@pytest.mark.parametrize(("size", "lengths"), [(1, [1] * 17), (5, [5, 5, 5, 2]), (17, [17]), (99, [17])])
+def test_shards_cut_the_tracklets_in_their_order(size: int, lengths: list[int]) -> None:
+    tasks = plan(MANY, shard_size=size)
+    assert [len(task.sources) for task in tasks] == lengths
+    assert [source.tracklet for task in tasks for source in task.sources] == MANY
+    assert [task.file for task in tasks] == [f"shard-{n:05d}.h5" for n in range(len(lengths))]
+
+
+def test_shards_are_about_52_megabytes_unless_told() -> None:
+    tasks = plan([tracklet(n) for n in range(600)], ROW_BYTES + 6 * 512 * 2)
+    assert len(tasks[0].sources) in range(256, 264)
+    assert [len(task.sources) for task in plan(MANY[:3], 2 * SHARD_BYTES)] == [1, 1, 1]
+
+
+def test_the_plan_does_not_depend_on_devices_workers_or_batches() -> None:
+    other = plan(MANY, shard_size=5, devices=("cuda:0", "cuda:1"), workers=9, batch_size=1, max_bad=3)
+    assert other == plan(MANY, shard_size=5)
+
+
+def test_train_tracklets_alone_have_views_and_views_have_jitter() -> None:
+    sources = [source for task in plan(MANY, frames=3, views=2) for source in task.sources]
+    for source in sources:
+        plain, *views = source.draws
+        assert plain.jitter is None
+        assert plain.frames == ("001.jpg", "004.jpg", "007.jpg")
+        assert len(views) == (2 if source.tracklet.split == "train" else 0)
+        assert all(view.jitter is not None and len(view.frames) == 3 for view in views)
+    drawn = {view.frames for source in sources for view in source.draws[1:]}
+    assert len(drawn) > 12, "each view draws frames of its own"
+
+
+def test_a_draw_does_not_depend_on_the_other_tracklets() -> None:
+    alone = plan([MANY[7]], views=2, sampling="random")[0].sources[0]
+    assert alone == plan(MANY, views=2, sampling="random", shard_size=4)[1].sources[3]
+
+
+def test_files_are_listed_once_in_order_of_use() -> None:
+    source = plan([tracklet(1, frames=2)], frames=4, views=3)[0].sources[0]
+    assert source.files() == ("000.jpg", "001.jpg")
+
+
+# --- digests and signatures ---
+
+
+def changed(source: Source, **changes: Any) -> Source:
+    return dataclasses.replace(source, tracklet=dataclasses.replace(source.tracklet, **changes))
+
+
+def test_a_digest_sees_ids_names_contents_and_their_order() -> None:
+    one = plan([tracklet(1, frames=2)], frames=2)[0].sources[0]
+    renamed = plan([dataclasses.replace(one.tracklet, frames=("000.jpg", "1.jpg"))], frames=2)[0].sources[0]
+    digests = [
+        digest_source(one, ["a", "b"]),
+        digest_source(one, ["b", "a"]),
+        digest_source(one, ["a", "c"]),
+        digest_source(renamed, ["a", "b"]),
+        digest_source(changed(one, tracklet_id="0002C1T0001"), ["a", "b"]),
+    ]
+    assert len(set(digests)) == 5
+    assert digest_source(changed(one, labels=np.ones(3, np.uint8), person_id=7), ["a", "b"]) == digests[0]
+    assert digest_shard(digests[:2]) != digest_shard(digests[1::-1])
+
+
+def test_a_digest_and_a_signature_see_another_draw_of_the_same_files() -> None:
+    train, test = (plan([tracklet(1, split, frames=1)], views=1)[0] for split in ("train", "test"))
+    assert train.sources[0].files() == test.sources[0].files()
+    assert digest_source(train.sources[0], ["a"]) != digest_source(test.sources[0], ["a"])
+    assert file_signature(train) != file_signature(test)
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> ShardTask:
+    for name in ("000.jpg", "001.jpg"):
+        (tmp_path / name).write_bytes(b"jpeg")
+        os.utime(tmp_path / name, ns=(10**18, 10**18))
+    return plan([tracklet(1, frames=2, folder=tmp_path)], frames=2)[0]
+
+
+def test_a_signature_sees_touched_resized_and_missing_files(on_disk: ShardTask, tmp_path: Path) -> None:
+    seen = [file_signature(on_disk)]
+    assert file_signature(on_disk) == seen[0]
+    os.utime(tmp_path / "001.jpg", ns=(10**18, 10**18 + 1))
+    seen.append(file_signature(on_disk))
+    (tmp_path / "001.jpg").write_bytes(b"longer")
+    os.utime(tmp_path / "001.jpg", ns=(10**18, 10**18))
+    seen.append(file_signature(on_disk))
+    (tmp_path / "001.jpg").unlink()
+    seen.append(file_signature(on_disk))
+    assert len(set(seen)) == 4
+
+
+def test_a_signature_sees_a_file_replaced_by_one_of_the_same_size_and_time(
+    on_disk: ShardTask, tmp_path: Path
+) -> None:
+    """As an archive unpacked again does that keeps times, or one that has none."""
+    before = file_signature(on_disk)
+    stat, other = (tmp_path / "001.jpg").stat(), tmp_path / "other.jpg"
+    other.write_bytes(b"gepj")
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    other.replace(tmp_path / "001.jpg")
+    after = (tmp_path / "001.jpg").stat()
+    assert (after.st_size, after.st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    assert file_signature(on_disk) != before
+
+
+@pytest.mark.parametrize("field", ["st_size", "st_mtime_ns", "st_ctime_ns"])
+def test_a_signature_sees_each_field_by_itself(
+    field: str, on_disk: ShardTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = {"st_size": 4, "st_mtime_ns": 5, "st_ctime_ns": 6}
+    signatures = set()
+    for changed in (stat, {**stat, field: 7}):
+        monkeypatch.setattr(Path, "stat", lambda path, now=changed: SimpleNamespace(**now))
+        signatures.add(file_signature(on_disk))
+    assert len(signatures) == 2
+
+
+# --- the memory of sources ---
+
+
+def test_a_memory_recalls_a_digest_under_its_signature_alone(tmp_path: Path) -> None:
+    path = tmp_path / ".seen"
+    memory = SourceMemory(path)
+    memory.remember("shard-00000.h5", "signature", "digest")
+    memory.save()
+    again = SourceMemory(path)
+    assert again.recall("shard-00000.h5", "signature") == "digest"
+    assert again.recall("shard-00000.h5", "other") is None
+    assert again.recall("shard-00001.h5", "signature") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"', b"\xff", json.dumps({"a": "x", "b": [1]}).encode()])
+def test_a_damaged_memory_knows_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".seen").write_bytes(content)
+    memory = SourceMemory(tmp_path / ".seen")
+    assert memory.recall("a", "x") is None
+    assert memory.recall("b", "x") is None
+
+
+def test_a_memory_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    SourceMemory(tmp_path / "file" / ".seen").save()

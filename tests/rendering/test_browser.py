@@ -1,0 +1,269 @@
+"""The HTML page in a browser: it sorts, fits, and neither loads nor runs what it should not.
+
+Needs Chromium and its driver (Debian: chromium, chromium-driver). Skipped without them, unless
+VPAR_REQUIRE_BROWSER is set, as .ci/run does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from test_html_page import contrast
+
+from tests.support.pages import CHART, CURVE, GROUPS, HOSTILE, NOTES, SCORES, parts, wide
+from vpar_cache.errors import printable
+from vpar_cache.rendering.page import Part, write_page
+from vpar_cache.rendering.tables import Table
+
+ARGUMENTS = (
+    "--headless=new",
+    "--no-sandbox",  # CI runs as root; the pages are ours
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)
+
+# The text that is shown, with its colour and the one behind it.
+COLORS = """
+const behind = (e) => { for (; e; e = e.parentElement) {
+  const color = getComputedStyle(e).backgroundColor;
+  if (!/, 0\\)$/.test(color)) return color; } };
+return [...document.querySelectorAll("body *")]
+  .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
+  .filter((e) => e.checkVisibility() && !e.closest("title, desc"))
+  .map((e) => [e.textContent.trim().slice(0, 30),
+               getComputedStyle(e)[e.closest("svg") ? "fill" : "color"], behind(e)]);
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chrome]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (chromium and driver):
+        reason = "no chromium and chromedriver (Debian: apt-get install chromium chromium-driver)"
+        if os.environ.get("VPAR_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    options = ChromeOptions()
+    options.binary_location = chromium
+    for argument in ARGUMENTS:
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    started = Chrome(options, Service(driver))  # with a path, selenium downloads no driver
+    yield started
+    started.quit()
+
+
+@pytest.fixture
+def show(browser: Chrome, tmp_path: Path):
+    """Opens a page of these blocks from disk, at a width and in a scheme."""
+
+    def opened(shown: list[Part], width: int = 1000, scheme: str = "light", media: str = "") -> Chrome:
+        write_page(tmp_path / "page.html", shown, HOSTILE[:1])
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [feature]})
+        browser.get((tmp_path / "page.html").as_uri())
+        return browser
+
+    return opened
+
+
+def rows(table: WebElement, part: str = "tbody") -> list[str]:
+    return [cell.text for cell in table.find_elements(By.CSS_SELECTOR, f"{part} th")]
+
+
+def press(table: WebElement, title: str, key: str = "") -> str:
+    """Sorts by a column with the mouse or a key, and says the order that the column then has."""
+    (button,) = (b for b in table.find_elements(By.CSS_SELECTOR, "thead button") if b.text == title)
+    button.send_keys(key) if key else button.click()
+    order = button.find_element(By.XPATH, "..").get_attribute("aria-sort")
+    others = [th.get_attribute("aria-sort") for th in table.find_elements(By.CSS_SELECTOR, "thead th")]
+    assert sorted(others) == sorted([order, *["none"] * (len(others) - 1)])
+    return order
+
+
+def test_nothing_is_requested_said_or_run(browser: Chrome, show) -> None:
+    browser.get_log("performance")
+    browser.get_log("browser")
+    show([*parts(*HOSTILE)])
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert [url for url in urls if not url.startswith(("file://", "data:,"))] == []
+    assert sum(url.startswith("file://") for url in urls) == 1
+    assert browser.get_log("browser") == []
+    assert browser.execute_script("return window.pwned") is None
+    assert browser.execute_script("return document.scripts.length") == 1
+    assert browser.execute_script("return document.querySelectorAll('img, [onload], [onmouseover]').length") == 0
+    text = browser.execute_script("return document.body.textContent")
+    assert all(printable(name) in text for name in HOSTILE)
+
+
+def test_a_script_or_a_picture_that_came_in_after_all_would_not_act(browser: Chrome, show) -> None:
+    show([])
+    browser.execute_script("""
+        const script = document.createElement("script");
+        script.textContent = "window.pwned = 1";
+        const picture = document.createElement("p");
+        picture.innerHTML = '<img src="file:///etc/x.png" onerror="pwned = 1"><b onclick="pwned = 1">';
+        document.body.append(script, picture);
+        picture.lastChild.click();
+    """)
+    assert browser.execute_script("return window.pwned") is None
+    refused = [entry["message"] for entry in browser.get_log("browser")]
+    assert len(refused) >= 3
+    assert all("Content Security Policy" in message for message in refused)
+
+
+@pytest.mark.parametrize("key", ["", Keys.ENTER, Keys.SPACE], ids=["mouse", "enter", "space"])
+def test_numbers_sort_as_numbers_with_dashes_last_and_return_to_their_order(show, key: str) -> None:
+    table = show([Part("demo", [SCORES])]).find_element(By.TAG_NAME, "table")
+    before = rows(table)
+    assert press(table, "F1", key) == "descending"
+    assert rows(table) == ["prior", "a (random weights)", "run 10", "B", "run 9"]
+    assert press(table, "F1", key) == "ascending"
+    assert rows(table) == ["B", "run 10", "a (random weights)", "prior", "run 9"]
+    assert press(table, "F1", key) == "none"
+    assert rows(table) == before
+
+
+def test_equal_values_keep_their_order_both_ways(show) -> None:
+    table = show([Part("demo", [SCORES])]).find_element(By.TAG_NAME, "table")
+    press(table, "acc")
+    assert rows(table) == ["a (random weights)", "run 10", "run 9", "B", "prior"]
+    press(table, "acc")
+    assert rows(table) == ["run 10", "run 9", "B", "a (random weights)", "prior"]
+
+
+def test_names_sort_as_people_do_and_another_column_starts_anew(show) -> None:
+    table = show([Part("demo", [SCORES])]).find_element(By.TAG_NAME, "table")
+    press(table, "F1")
+    assert press(table, "System") == "ascending"
+    assert rows(table) == ["a (random weights)", "B", "prior", "run 9", "run 10"]
+    assert press(table, "System") == "descending"
+    assert rows(table) == ["run 10", "run 9", "prior", "B", "a (random weights)"]
+
+
+def test_labels_that_start_with_numbers_sort_as_numbers(show) -> None:
+    table = show([Part("demo", [CURVE])]).find_element(By.TAG_NAME, "table")
+    assert press(table, "Threshold") == "ascending"
+    assert rows(table) == ["0.05", "0.1", "0.2", "0.45 to 0.5"]
+
+
+def test_the_average_stays_below_the_groups(show) -> None:
+    table = show([Part("demo", [GROUPS])]).find_element(By.TAG_NAME, "table")
+    press(table, "run 9")
+    assert rows(table) == ["pose", "hat"]
+    assert rows(table, "tfoot") == ["average"]
+    tops = [table.find_element(By.CSS_SELECTOR, part).rect["y"] for part in ("thead", "tbody", "tfoot")]
+    assert tops == sorted(tops)
+
+
+def test_the_points_of_a_chart_sort_too(show) -> None:
+    browser = show([Part("demo", [CHART])])
+    browser.find_element(By.TAG_NAME, "summary").click()
+    table = browser.find_element(By.TAG_NAME, "table")
+    press(table, "epoch")
+    assert rows(table) == ["4", "3", "2", "1"]
+    press(table, "run 10")
+    assert rows(table) == ["4", "3", "1", "2"]
+
+
+def test_everything_can_be_reached_by_keyboard_and_shows_it(show) -> None:
+    browser = show([Part("demo", [SCORES, CHART])])
+    reached = []
+    for _ in range(15):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        element = browser.switch_to.active_element
+        assert element.value_of_css_property("outline-style") == "solid", element.tag_name
+        reached.append(element.tag_name)
+        if element.tag_name == "summary":
+            break
+    assert reached == ["a", "a", "a", "div", "button", "button", "button", "button", "summary"]
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_a_wide_table_scrolls_in_its_box_and_never_the_page(show, width: int) -> None:
+    browser = show([*parts("w" * 200, *HOSTILE), Part("W", [wide(30, 60)])], width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    boxes = browser.find_elements(By.CSS_SELECTOR, ".box, svg.chart, figure, .legend")
+    for rect in (box.rect for box in boxes if box.is_displayed()):
+        assert rect["x"] >= 0
+        assert rect["x"] + rect["width"] <= width
+    last = browser.find_elements(By.CSS_SELECTOR, ".box")[-1]
+    assert browser.execute_script("return arguments[0].scrollWidth", last) > width
+
+
+def test_header_and_names_stay_in_sight_while_a_table_scrolls(show) -> None:
+    browser = show([Part("W", [wide(30, 60)])])
+    box = browser.find_element(By.CSS_SELECTOR, ".box")
+    browser.execute_script("arguments[0].scrollTo(500, 500)", box)
+    corner = box.find_element(By.CSS_SELECTOR, "thead th")
+    name = box.find_elements(By.CSS_SELECTOR, "tbody th")[-1]
+    assert browser.execute_script("return arguments[0].scrollTop", box) == 500
+    assert abs(corner.rect["y"] - box.rect["y"]) <= 2
+    assert abs(corner.rect["x"] - box.rect["x"]) <= 2
+    assert abs(name.rect["x"] - box.rect["x"]) <= 2
+
+
+@pytest.mark.parametrize(("scheme", "media", "is_dark"), [("light", "", 0), ("dark", "", 1), ("dark", "print", 0)])
+def test_text_has_contrast_in_every_scheme(show, scheme: str, media: str, is_dark: int) -> None:
+    browser = show([Part("demo", [SCORES, GROUPS, CHART, NOTES])], 1000, scheme, media)
+    shown = browser.execute_script(COLORS)
+    assert len(shown) > 50
+    for text, ink, page in shown:
+        colors = [
+            "#" + "".join(f"{int(channel):02x}" for channel in re.findall(r"\d+", color)[:3])
+            for color in (ink, page or "rgb(255, 255, 255)")
+        ]
+        assert contrast(*colors) >= 4.5, (text, ink, page)
+        assert (contrast(colors[1], "#000000") < 2) == is_dark
+
+
+def test_without_scripts_all_is_there_and_nothing_pretends_to_sort(browser: Chrome, show) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        show([Part("demo", [SCORES, GROUPS, CHART, NOTES])])
+        text = browser.find_element(By.TAG_NAME, "body").text
+        assert browser.find_elements(By.TAG_NAME, "button") == []
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    for shown in ("Table 1. demo: averages", "81.94 [80.1, 83.2]", "average", "F1 by epoch", "a plain remark"):
+        assert shown in text
+    assert "sorts its table" not in text
+
+
+def test_a_printed_page_shows_whole_tables_and_the_points(show) -> None:
+    browser = show([Part("demo", [CHART, wide(2, 60)])], media="print")
+    points, table = browser.find_elements(By.TAG_NAME, "table")
+    # Not is_displayed: it takes all in a closed <details> for hidden.
+    assert browser.execute_script("return arguments[0].checkVisibility()", points)
+    assert points.rect["height"] > 50
+    box = table.find_element(By.XPATH, "..")
+    assert box.rect["height"] >= table.rect["height"] > 800
+    assert not browser.find_element(By.TAG_NAME, "nav").is_displayed()
+
+
+def test_no_column_moves_when_it_is_sorted(show) -> None:
+    table = show([Part("demo", [SCORES, Table("A", ("a",), ())])]).find_element(By.TAG_NAME, "table")
+    titles = table.find_elements(By.CSS_SELECTOR, "thead th")
+    before = [title.rect for title in titles]
+    press(table, "F1")
+    press(table, "System")
+    assert [title.rect for title in titles] == before

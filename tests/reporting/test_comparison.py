@@ -1,0 +1,101 @@
+"""Differences between two runs: of the same tracklets alone, whatever their order."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from test_run_predictions import SCHEMA, rewrite
+
+from tests.support.fake_runs import groups_of, make_run
+from vpar_cache.attributes.schema import MARS
+from vpar_cache.errors import CacheError
+from vpar_cache.metrics.intervals import difference_block
+from vpar_cache.reporting.comparison import compare_runs
+from vpar_cache.runs.predictions import read_test_predictions
+from vpar_cache.runs.scores import read_run
+
+
+def named(folder):
+    run = read_run(folder)
+    return run, run.name, f"{run.name} (mark)"
+
+
+@pytest.fixture
+def pair(tmp_path):
+    return [make_run(tmp_path, name, schema=SCHEMA, n=60, seed=i, details=True) for i, name in enumerate("ab")]
+
+
+def test_differences_are_the_second_less_the_first(pair):
+    first, second = map(named, pair)
+    (sheet,) = compare_runs(first, second).sheets
+    by_label = {row.label: row.values for row in sheet.rows}
+    for i, protocol in enumerate(("vtf", "videopar")):
+        a, b = (run.scores[protocol] for run, _, _ in (first, second))
+        assert by_label["hat F1"][2 * i] == pytest.approx(b.groups["hat"]["f1"] - a.groups["hat"]["f1"], abs=1e-6)
+        assert by_label["average F1"][2 * i] == pytest.approx(b.average["f1"] - a.average["f1"], abs=1e-6)
+        low, high = by_label["average F1"][2 * i + 1]
+        assert low <= by_label["average F1"][2 * i] <= high
+    assert by_label["average recall"][2:] == (None, None)
+    assert by_label["average accuracy"][:2] == (None, None)
+
+
+def test_tracklets_in_another_order_are_brought_together(pair):
+    before = compare_runs(*map(named, pair))
+    order = np.random.default_rng(0).permutation(60)
+    rewrite(pair[1], lambda columns: columns.update({k: [v[i] for i in order] for k, v in columns.items()}))
+    assert compare_runs(*map(named, pair)) == before
+    a, b = (read_test_predictions(read_run(folder)) for folder in pair)
+    wrong = difference_block(a.probabilities, b.probabilities, a.labels, groups_of(SCHEMA), a.person_ids)
+    shown = {row.label: row.values for row in before.sheets[0].rows}["average F1"][0]
+    assert wrong["vtf"]["average"]["f1"]["difference"] != shown
+
+
+def test_a_comparison_carries_both_names_and_marks_and_the_rule(pair):
+    details = compare_runs(*map(named, pair))
+    assert (details.system, details.source) == ("b less a", "comparison")
+    (sheet,) = details.sheets
+    assert sheet.title.startswith("b (mark) less a (mark), ")
+    assert "probability > 0.45" in sheet.title
+    rows = details.long_rows()
+    assert all(row["protocol"] and row["threshold"] for row in rows)
+    assert {row["metric"] for row in rows} == {"difference", "difference_95_low", "difference_95_high"}
+    json.dumps(details.to_dict(), allow_nan=False)
+
+
+def test_random_weights_of_either_mark_the_comparison(tmp_path):
+    a = make_run(tmp_path, "a", details=True)
+    b = make_run(tmp_path, "b", seed=1, details=True, weights="random:0", random_weights=True)
+    assert compare_runs(named(a), named(b)).random_weights
+    assert compare_runs(named(b), named(a)).random_weights
+    assert compare_runs(named(a), named(b)).weights == "random:0, openai"
+
+
+def test_one_person_leaves_differences_without_intervals(tmp_path):
+    folders = [make_run(tmp_path, name, seed=i, details=True, people=1) for i, name in enumerate("ab")]
+    details = compare_runs(*map(named, folders))
+    assert details.notes[0].startswith("comparison: one person only")
+    assert details.sheets[0].rows[0].values[0] is not None
+    assert details.sheets[0].rows[0].values[1] is None
+
+
+def refused(first, second, message):
+    with pytest.raises(CacheError, match=message) as caught:
+        compare_runs(named(first), named(second))
+    assert str(first) in str(caught.value)
+    assert str(second) in str(caught.value)
+    assert "compare runs on the same cache and split" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_runs_of_other_tracklets_attributes_labels_or_people_are_refused(pair, tmp_path):
+    fewer = make_run(tmp_path, "fewer", schema=SCHEMA, n=59, seed=1, details=True)
+    refused(pair[0], fewer, r"59 test tracklets\) was not tested on .* \(60\): only one has '0059C1T0001'")
+    refused(fewer, pair[0], r"only one has '0059C1T0001'")
+    mars = make_run(tmp_path, "mars", schema=MARS, n=60, details=True)
+    refused(pair[0], mars, r"other attributes \(mars, 43 outputs\) than .* \(small, 4\)")
+    people = pq.read_table(pair[1] / "predictions.parquet")["person_id"].to_pylist()
+    rewrite(pair[1], lambda columns: columns.update(person_id=people[::-1]))
+    refused(*pair, "another person or other labels for tracklet '0000C1T0001'")

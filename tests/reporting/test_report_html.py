@@ -1,0 +1,116 @@
+"""`vpar report --html`: the page beside the tables."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from test_html_page import Page
+
+from tests.support.fake_runs import make_run
+from vpar_cli.main import run
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    """Calls `vpar report` in an empty folder; gives its status, stdout and stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["vpar", "report", *arguments])
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as stop:
+                run()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+def headings(page: Path, level: int) -> list[str]:
+    return Page(page.read_text("utf-8")).texts[f"h{level}"]
+
+
+@pytest.mark.parametrize("format", ["rich", "csv"])
+def test_the_tables_print_as_ever_and_stderr_says_where_the_page_is(
+    report: Call, tmp_path: Path, format: str
+) -> None:
+    make_run(tmp_path / "cache/runs", "a", details=True)
+    code, tables, _ = report("--format", format)
+    assert report("--format", format, "--html", "out/page.html") == (code, tables, "page: out/page.html\n")
+    assert code == 0
+    assert headings(tmp_path / "out/page.html", 1) == ["Pedestrian attribute recognition"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["page.html"]
+
+
+def test_the_page_has_every_detail_and_the_differences_of_runs_that_can_be_compared(
+    report: Call, tmp_path: Path
+) -> None:
+    for name, n in (("a", 24), ("b", 24), ("c", 48)):
+        make_run(tmp_path / "cache/runs", name, n=n, seed=ord(name), details=True)
+    assert report("--html", "page.html")[0] == 0
+    parts = headings(tmp_path / "page.html", 2)
+    assert parts[3:] == ["Details of a", "Details of b", "Details of c", "b less a", "How to read the numbers"]
+    assert any("calibration" in heading for heading in headings(tmp_path / "page.html", 3))
+
+
+def test_the_same_runs_give_the_same_bytes(report: Call, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        make_run(tmp_path / "cache/runs", name, seed=ord(name), details=True)
+    report("--html", "one.html")
+    report("--html", "two.html")
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+
+
+def test_a_run_without_predictions_is_on_the_page_without_details_and_both_say_so(
+    report: Call, tmp_path: Path
+) -> None:
+    make_run(tmp_path / "cache/runs", "a", details=True)
+    make_run(tmp_path / "cache/runs", "b", seed=1)
+    code, _, notes = report("--html", "page.html")
+    assert code == 0
+    assert "no details of b: cache/runs/b/predictions.parquet is missing" in notes
+    assert any(
+        line.startswith("no details of b: ") for line in Page((tmp_path / "page.html").read_text()).texts["li"]
+    )
+    assert "Details of b" not in headings(tmp_path / "page.html", 2)
+
+
+def test_runs_of_other_tracklets_are_not_compared_and_it_is_said(report: Call, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        folder = make_run(tmp_path / "cache/runs", name, details=True, seed=ord(name))
+    predictions = pq.read_table(folder / "predictions.parquet")
+    others = [f"9{tracklet}" for tracklet in predictions["tracklet_id"].to_pylist()]
+    predictions = predictions.set_column(0, "tracklet_id", [others])
+    pq.write_table(predictions, folder / "predictions.parquet")
+    code, _, notes = report("--html", "page.html")
+    assert code == 0
+    assert "no comparison of b with a: cache/runs/b (24 test tracklets) was not tested on the tracklets" in notes
+    assert headings(tmp_path / "page.html", 2)[-2:] == ["Details of b", "How to read the numbers"]
+
+
+def test_without_runs_the_page_has_the_published_rows(report: Call, tmp_path: Path) -> None:
+    code, _, notes = report("--html", "page.html")
+    assert code == 0
+    assert "no finished run" in notes
+    assert headings(tmp_path / "page.html", 2)[1:] == ["MARS", "DUKE", "How to read the numbers"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--html", "run-a"], ["--html", "p.html", "--format", "pdf"], ["--html", ""]]
+)
+def test_an_error_writes_nothing(report: Call, tmp_path: Path, arguments: list[str]) -> None:
+    code, out, err = report(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())

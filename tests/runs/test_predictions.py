@@ -1,0 +1,155 @@
+"""Predictions of a run: read as they were scored, and refused where they are not what was scored."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support.fake_runs import SMALL, make_run, people_of, predictions
+from vpar_cache.errors import CacheError
+from vpar_cache.runs.predictions import prior_probabilities, read_test_predictions
+from vpar_cache.runs.scores import read_run
+
+SCHEMA = replace(SMALL, quality=("occlusion", "cut-out"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_run(tmp_path, "a", schema=SCHEMA, details=True)
+
+
+def rewrite(folder, edit):
+    """`edit` changes the columns, each a list."""
+    path = folder / "predictions.parquet"
+    table = pq.read_table(path)
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    types = {name: type(values[0]) for name, values in columns.items()}
+    edit(columns)
+    kinds = {name: table.schema.field(name).type for name in table.column_names}
+    arrays = {}
+    for name, values in columns.items():
+        changed = type(next(value for value in values if value is not None)) is not types[name]
+        arrays[name] = pa.array(values, None if changed else kinds[name])
+    pq.write_table(pa.table(arrays), path)
+
+
+def test_test_rows_read_back_as_they_were_scored(folder):
+    probabilities, labels = predictions(SCHEMA, 24)
+    found = read_test_predictions(read_run(folder))
+    assert found.probabilities.dtype == np.float32
+    assert (found.probabilities == probabilities.astype(np.float32)).all()
+    assert (found.labels == labels).all()
+    assert (found.person_ids == people_of(24, 6)).all()
+    assert found.camera_ids.tolist() == [1, 2, 3] * 8
+    assert found.quality[:, 1].tolist() == [True, False, False] * 8
+    assert found.num_frames[:3].tolist() == [2, 3, 4]
+    assert found.tracklet_ids[1] == "0001C1T0001"
+
+
+def test_a_schema_without_quality_flags_has_none(tmp_path):
+    found = read_test_predictions(read_run(make_run(tmp_path, "a", details=True)))
+    assert found.quality.shape == (24, 0)
+
+
+def test_validation_rows_are_left_out(folder):
+    whole = read_test_predictions(read_run(folder))
+
+    def add(columns):
+        for name, values in columns.items():
+            values[:0] = [values[0]] * 3
+            if name == "split":
+                values[:3] = ["validation"] * 3
+
+    rewrite(folder, add)
+    found = read_test_predictions(read_run(folder))
+    assert found.tracklet_ids == whole.tracklet_ids
+    assert (found.probabilities == whole.probabilities).all()
+
+
+def test_the_prior_has_the_train_rates_for_every_tracklet(folder):
+    found = read_test_predictions(read_run(folder))
+    assert prior_probabilities(found, (0.1, 0.2, 0.3, 0.4)).tolist() == [[0.1, 0.2, 0.3, 0.4]] * 24
+
+
+def set_value(column, row, value):
+    return lambda columns: columns[column].__setitem__(row, value)
+
+
+BAD = {
+    "no column": (lambda c: c.pop("person_id"), "no column 'person_id'"),
+    "another split": (set_value("split", 2, "train"), "split 'train' is unknown: it must be validation or test"),
+    "no test row": (lambda c: c.update(split=["validation"] * 24), "no row of split 'test'"),
+    "no split": (set_value("split", 2, None), "row 2: split is empty"),
+    "one id twice": (set_value("tracklet_id", 2, "0001C1T0001"), "'0001C1T0001' stands there 2 times"),
+    "a person missing": (set_value("person_id", 2, None), "'0002C1T0001': person_id is empty"),
+    "a person of text": (lambda c: c.update(person_id=["x"] * 24), "'person_id' is string, but must be whole"),
+    "half a camera": (lambda c: c.update(camera_id=[0.5] * 24), "'camera_id' is double, but must be whole"),
+    "no frames": (set_value("num_frames", 4, 0), "'0004C1T0001': num_frames 0 must be at least 1"),
+    "a flag of 2": (set_value("quality", 4, [0, 2]), "'0004C1T0001': quality flag 'cut-out' is 2, but"),
+    "a flag missing": (set_value("quality", 4, [0, None]), "quality flag 'cut-out' is nan"),
+    "three flags": (set_value("quality", 4, [0, 1, 1]), "'0004C1T0001' has 3 quality, but schema small has 2"),
+    "no probability": (set_value("probabilities", 4, [2.0] * 4), "'0004C1T0001', output 0 .* must lie in 0 to 1"),
+    "few labels": (set_value("labels", 4, [1]), "has 1 labels, but schema small has 4 outputs"),
+    "two classes": (set_value("labels", 4, [0, 1, 1, 0]), "2 labels of the group are 1"),
+    "a row less": (lambda c: [values.pop() for values in c.values()], "23 test tracklets .* metrics.json says 24"),
+    "a person less": (lambda c: c.update(person_id=[1] * 24), "of 1 people, but metrics.json says 24 of 6"),
+    "another run": (lambda c: c["probabilities"].reverse(), "the run's vtf F1 of average is .* of different runs"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("edit", "message"), BAD.values(), ids=BAD.keys())
+def test_what_does_not_fit_is_refused_by_name(folder, edit, message):
+    rewrite(folder, edit)
+    with pytest.raises(CacheError, match=message) as caught:
+        read_test_predictions(read_run(folder))
+    assert str(folder / "predictions.parquet") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_prior_than_the_one_that_was_scored_is_refused(folder):
+    path = folder / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["prior_rates"] = [0.9] * 4
+    path.write_text(json.dumps(metrics))
+    with pytest.raises(CacheError, match=r"the prior's vtf F1 of average is .* of different runs"):
+        read_test_predictions(read_run(folder))
+
+
+def test_a_missing_file_and_one_that_leads_elsewhere_are_refused(folder, tmp_path):
+    path = folder / "predictions.parquet"
+    path.rename(tmp_path / "elsewhere")
+    with pytest.raises(CacheError, match=r"predictions.parquet is missing.* train the run again"):
+        read_test_predictions(read_run(folder))
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CacheError, match="make it readable, or train the run again"):
+        read_test_predictions(read_run(folder))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(CacheError, match="no plain file"):
+        read_test_predictions(read_run(folder))
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(1000) + b"PAR1", b"\xff" * 10_000])
+def test_what_is_no_parquet_is_refused(folder, content):
+    (folder / "predictions.parquet").write_bytes(content)
+    with pytest.raises(CacheError, match=r"unreadable as parquet .* train the run again"):
+        read_test_predictions(read_run(folder))
+
+
+def test_no_flipped_bit_escapes_as_anything_but_a_cache_error(folder):
+    path = folder / "predictions.parquet"
+    good = path.read_bytes()
+    run = read_run(folder)
+    for i in range(0, len(good), 31):
+        damaged = bytearray(good)
+        damaged[i] ^= 1 << (i % 8)
+        path.write_bytes(damaged)
+        with contextlib.suppress(CacheError):
+            read_test_predictions(run)

@@ -1,0 +1,21 @@
+"""What decides the shape of a model; no torch, so that settings can be checked before it is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """What decides the shape of a model."""
+
+    model: str = "vtf"
+    """One of systems.SYSTEMS."""
+    dim: int = 512
+    """Width of the model."""
+    layers: int = 1
+    """vtf, vtb: fusion blocks."""
+    heads: int = 8
+    """vtf, vtb: attention heads a block."""
+    logit_norm: bool = False
+    """vtf, vtb: BatchNorm over the logits."""
