@@ -26,6 +26,7 @@ from vpar_cache.errors import CacheError, DataError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract_features
 from vpar_cache.extraction.plan import SourceMemory
+from vpar_cache.models.inputs import ModelInputs
 from vpar_cache.runs.folder import new_run_folder, refuse_finished, write_history, write_json, write_model
 from vpar_cli.main import run
 
@@ -189,7 +190,14 @@ def test_a_run_folder_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_
     folder = tmp_path / "runs" / "first"
     writers: list[Callable[[Path], None]] = [
         lambda partial: write_json(partial / "run.json", {"text": "x" * 10_000}),
-        lambda partial: write_model(partial / "model.safetensors", {"weight": torch.zeros(10_000)}, {}),
+        lambda partial: write_model(
+            partial / "model.safetensors",
+            {"weight": torch.zeros(10_000)},
+            ModelInputs(
+                torch.ones(1), (slice(0, 1),), (5, 4), torch.ones(1, 4), torch.ones(1, 4), (2, 2), 1, None
+            ),
+            {},
+        ),
         lambda partial: write_history(partial / "history.parquet", HISTORY),
     ]
     for write in writers:

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
-from test_metrics import GROUPS, random_labels
 
+from tests.metrics.test_protocols import GROUPS, random_labels
 from vpar_cache.errors import DataError
 from vpar_cache.metrics import intervals
 from vpar_cache.metrics.intervals import difference_block, interval_block, measures

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, precision_recall_fscore_support
-from test_metrics import GROUPS, matrices, random_labels
 
+from tests.metrics.test_protocols import GROUPS, matrices, random_labels
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.metrics.outputs import CURVE, calibration, confusion, output_scores, threshold_curve
 from vpar_cache.metrics.protocols import videopar_scores, vtf_scores

@@ -98,7 +98,7 @@ def test_a_tracklet_s_logits_do_not_depend_on_its_batch() -> None:
 
 def test_the_prior_says_the_train_frequencies_whatever_it_sees() -> None:
     labels = torch.tensor([[1, 0, 0], [1, 1, 0], [1, 0, 0], [1, 1, 0]])
-    probabilities = Prior(labels)(torch.randn(2, 5, 8), torch.randn(3, 8)).sigmoid()
+    probabilities = Prior(labels.double().mean(dim=0))(torch.randn(2, 5, 8), torch.randn(3, 8)).sigmoid()
     torch.testing.assert_close(probabilities, torch.tensor([[1, 0.5, 0]] * 2).double(), atol=2e-6, rtol=0)
 
 

@@ -35,6 +35,6 @@ def test_titles(model: str, backbone: str, title: str) -> None:
 
 
 def test_every_paper_name_is_a_published_row() -> None:
-    text = (resources.files("vpar_cache") / "published.csv").read_text("utf-8")
+    text = (resources.files("vpar_cache.reporting") / "published.csv").read_text("utf-8")
     published = {row["method"] for row in csv.DictReader(text.splitlines())}
     assert {system.paper_name for system in SYSTEMS.values() if system.paper_name} <= published

@@ -19,8 +19,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from test_html_page import contrast
 
+from tests.rendering.test_page import contrast
 from tests.support.pages import CHART, CURVE, GROUPS, HOSTILE, NOTES, SCORES, parts, wide
 from vpar_cache.errors import printable
 from vpar_cache.rendering.page import Part, write_page

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from test_run_predictions import SCHEMA, rewrite
 
+from tests.runs.test_predictions import SCHEMA, rewrite
 from tests.support.fake_runs import groups_of, make_run
 from vpar_cache.attributes.schema import MARS
 from vpar_cache.errors import CacheError

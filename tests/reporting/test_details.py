@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_run_predictions import SCHEMA, rewrite
 
+from tests.runs.test_predictions import SCHEMA, rewrite
 from tests.support.fake_runs import make_mars_run, make_run
 from tests.support.hostile_files import NASTY, assert_refused, bounded, call_vpar
 from vpar_cache.errors import CacheError, UserError

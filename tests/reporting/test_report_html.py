@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from test_html_page import Page
 
+from tests.rendering.test_page import Page
 from tests.support.fake_runs import make_run
 from vpar_cli.main import run
 

@@ -1,4 +1,4 @@
-"""The packages and what each may import, as data; printed from the top down by `python -m tests.support.layers`."""
+"""The packages and what each may import, as data; `python -m tests.support.layers` prints them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAY_IMPORT = {
 
 def package_of(module: str) -> str:
     """vpar_cache.cache.format -> cache; vpar_cache.errors -> errors; vpar_cache -> the empty name."""
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def allowed(package: str) -> set[str]:

@@ -15,7 +15,7 @@ class Prior(nn.Module):
     def __init__(self, train_rates: Tensor) -> None:
         """`train_rates`: (A,) float64."""
         super().__init__()
-        self.register_buffer("rate", train_rates)  # (A,)
+        self.register_buffer("rate", train_rates.clone())  # (A,)
         self.rate: Tensor
 
     def forward(self, visual: Tensor, text: Tensor) -> Tensor:

@@ -131,7 +131,7 @@ def _score(
     """metrics.json: both protocols on the test rows, for the model and for the prior of all train labels."""
     groups = [(group.name, columns) for group, columns in features.schema.slices()]
     labels = features.labels[rows.test]
-    prior = Prior(torch.from_numpy(features.labels[features.rows_of("train")]))
+    prior = Prior(torch.from_numpy(features.labels[features.rows_of("train")]).double().mean(dim=0))
     constant = np.tile(prior.rate.numpy(), (len(rows.test), 1))  # (n_test, A)
     return {
         "split": "test",

@@ -1,0 +1,58 @@
+"""NAME/hints.json: what spares a run work that was done before. No part of the cache format.
+
+Each section belongs to one part of the program: which files were verified, which sources were read, which encoder
+was built, how long encoding took. Deleting the file costs time, nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from vpar_cache.base.files import read_plain, write_text
+from vpar_cache.cache.format import shard_folder
+from vpar_cache.errors import CacheError
+
+_FILE = "hints.json"
+_MAX_BYTES = 256_000_000
+
+
+class Hints:
+    """The hints of one cache. A missing, damaged or foreign file is the same as an empty one."""
+
+    def __init__(self, index: Path) -> None:
+        self._path = shard_folder(index) / _FILE
+        self._known = _read(self._path)
+        self._changed: dict[str, dict[str, Any]] = {}
+
+    def get(self, section: str, key: str) -> Any:
+        """Return what was stored under this key; None where there is nothing. Check its type before use."""
+        return self._known.get(section, {}).get(key)
+
+    def put(self, section: str, key: str, value: Any) -> None:
+        """Store a JSON value; `save` writes it."""
+        self._known.setdefault(section, {})[key] = value
+        self._changed.setdefault(section, {})[key] = value
+
+    def save(self) -> None:
+        """Add what was put to what the file holds now. Best effort: a read-only cache stays usable."""
+        if not self._changed:
+            return
+        stored = _read(self._path)
+        for section, entries in self._changed.items():
+            stored.setdefault(section, {}).update(entries)
+        self._changed = {}
+        with suppress(CacheError):
+            write_text(self._path, json.dumps(stored))
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        stored = json.loads(read_plain(path, _MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(stored, dict):
+        return {}
+    return {section: entries for section, entries in stored.items() if isinstance(entries, dict)}
