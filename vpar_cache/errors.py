@@ -43,3 +43,7 @@ def nearest(value: str, valid: Iterable[str]) -> str:
     if len(names) <= 12:
         return f"{hint}valid are: {', '.join(names)}"
     return f"{hint}valid are, among {len(names)}: {', '.join(close or names[:10])}"
+
+
+class Stopped(Exception):  # noqa: N818 - the caller asked for it
+    """Raised when the caller's `stop` returned True. What was finished is kept."""
