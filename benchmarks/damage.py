@@ -39,7 +39,7 @@ from vpar_cache.cache.verify import verify_cache
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.errors import CacheError, VparError
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 
 MEMORY = Path("/dev/shm")
 EXTRACT_EVERY = 100
@@ -128,7 +128,7 @@ class Trial:
             shard_size=6,
             workers=2,
         )
-        self.index = extract_features(self.config).index
+        self.index = extract(self.config).index
         self.listed: tuple[ShardInfo, ...] = read_index(self.index).fields["shards"]
         self.shards = [shard.path for shard in self.listed]
         self.whole = {path: path.read_bytes() for path in (self.index, *self.shards)}
@@ -198,7 +198,7 @@ class Trial:
     def repair(self, damage: Damage) -> None:
         """The same extraction again: only what is broken is redone, and every byte comes back."""
         self.summary.repairs += 1
-        computed = extract_features(self.config).shards_computed
+        computed = extract(self.config).shards_computed
         broken = len([path for path in damage.files if path != self.index])
         same = all(path.read_bytes() == content for path, content in self.whole.items())
         if same and computed == broken:
@@ -275,7 +275,7 @@ def check_good(folder: Path, count: int, config: ExtractConfig, rng: random.Rand
             write_small_cache(index, [*trains, *tests], rng.random() < 0.5, rng.random() < 0.5)
         else:
             settings = {**vars(config), "out": index, "weights": f"random:{number}", "shard_size": 1 + number % 7}
-            extract_features(ExtractConfig(**settings))
+            extract(ExtractConfig(**settings))
         try:
             alarms += bool(verify_cache(index).problems)
             open_features(index)

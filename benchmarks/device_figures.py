@@ -16,7 +16,7 @@ machine that it works; the targets are those of a GPU at full size. A line of JS
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import platform
 import shutil
 import subprocess
@@ -31,8 +31,9 @@ from random_inputs import FRAMES, Content, write_cache
 
 from vpar_cache.base.devices import resolve_device
 from vpar_cache.cache import format as fmt
+from vpar_cache.cache.hints import load_encode_seconds
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import train_model
 
@@ -92,10 +93,10 @@ def extraction_rate(folder: Path, device: str, tracklets: int) -> float:
     for _ in range(2):
         shutil.rmtree(fmt.shard_folder(out), ignore_errors=True)
         out.unlink(missing_ok=True)
-        extract_features(config)
-    record = json.loads((fmt.shard_folder(out) / "timing.json").read_text("utf-8"))
+        extract(config)
+    seconds = load_encode_seconds(out) or math.nan
     shutil.rmtree(fmt.shard_folder(out))
-    return FRAMES / float(record["encode_seconds_per_tracklet"])
+    return FRAMES / seconds
 
 
 def training_seconds(folder: Path, device: str, tracklets: int, epochs: int) -> float:

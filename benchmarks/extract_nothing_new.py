@@ -32,7 +32,7 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import read_shard_header
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 
 REPEATS = 5
 MOST_SECONDS = 5.0
@@ -70,7 +70,7 @@ def make_cache(root: Path, index: Path) -> int:
 
     config = ExtractConfig(dataset="mars", root=root, out=index, weights="random:0", devices=("cpu",))
     with mock.patch.object(Encoder, "encode_frames", without_forward):
-        result = extract_features(config)
+        result = extract(config)
     print(f"cache: {result.shards_computed} shards, made in {result.seconds:.0f} s", flush=True)
     return result.shards_computed
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import math
 import shutil
 from pathlib import Path
 
 from bare_forward import WEIGHTS
 
 from vpar_cache.cache import format as fmt
+from vpar_cache.cache.hints import load_encode_seconds
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 
 FRAMES = 6
 
@@ -23,6 +24,5 @@ def our_seconds_per_frame(root: Path, out: Path, tracklets: int) -> float:
     config = ExtractConfig(
         dataset="demo", root=root, out=out, weights=WEIGHTS, devices=("cpu",), limit=tracklets, frames=FRAMES
     )
-    extract_features(config)
-    record = json.loads((fmt.shard_folder(out) / "timing.json").read_text("utf-8"))
-    return float(record["encode_seconds_per_tracklet"]) / FRAMES
+    extract(config)
+    return (load_encode_seconds(out) or math.nan) / FRAMES

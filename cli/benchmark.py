@@ -8,6 +8,7 @@ import typer
 from vpar_cache.errors import UserError
 
 from .console import print_document, say
+from .interrupts import stoppable
 
 
 def add_to(app: typer.Typer) -> None:
@@ -60,6 +61,7 @@ def benchmark(
         train={"protocol": protocol, "epochs": epochs, "lr": lr, "device": device, "offline": offline},
         backbones=BACKBONES,
     )
-    result = run_benchmark(config, say)
+    with stoppable() as stop:
+        result = run_benchmark(config, say=say, stop=stop)
     print_document(result, format)
     say(f"runs: {config.runs}; more of them: vpar report --runs {config.runs} --details")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .console import print_document, print_text, say
+from .interrupts import stoppable
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,6 +28,8 @@ def demo(
     """
     from vpar_cache.workflows.demo import DemoConfig, run_demo
 
-    result = run_demo(DemoConfig(out=out, frames=frames, epochs=epochs, seed=seed, device=device), say)
+    config = DemoConfig(out=out, frames=frames, epochs=epochs, seed=seed, device=device)
+    with stoppable() as stop:
+        result = run_demo(config, say=say, stop=stop)
     print_document(result.report, "rich")
     print_text(f"features: {result.index}\nrun:      {result.run.folder}\npicture:  {result.picture}\n")

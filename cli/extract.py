@@ -8,6 +8,7 @@ import typer
 from vpar_cache.errors import UserError
 
 from .console import print_text, say
+from .interrupts import stoppable
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,7 +60,7 @@ def extract(
 ) -> None:
     """Stage 1: encode every tracklet once with a frozen backbone, into sealed HDF5 shards.
 
-    Interrupted or changed, the same command goes on: only what is missing, damaged or stale is redone.
+    Run the same command again after an interrupt or a change: only what is missing, damaged or stale is computed.
     """
     from vpar_cache.extraction.config import ExtractConfig, with_preset
 
@@ -77,7 +78,7 @@ def extract(
         chosen["frames"] = _frames(frames)
     config = ExtractConfig(
         dataset=dataset,
-        root=root or Path("data") / dataset,
+        root=root,
         out=out or Path("cache") / f"{dataset}.h5",
         labels=labels,
         schema=schema,
@@ -95,11 +96,10 @@ def extract(
         offline=offline,
         **with_preset(preset, chosen),
     )
-    from vpar_cache.extraction.extract import (
-        extract_features,  # after the settings are checked: it imports numpy and HDF5
-    )
+    from vpar_cache.extraction.extract import extract as write_cache  # it imports numpy and HDF5
 
-    result = extract_features(config, say)
+    with stoppable() as stop:
+        result = write_cache(config, say=say, stop=stop)
     say(
         f"{result.num_train} train and {result.num_test} test tracklets in {result.seconds:.1f} s; shards: "
         f"{result.shards_computed} computed, {result.shards_kept} kept; {result.precision}"
@@ -110,21 +110,21 @@ def extract(
 
 
 def _frames(frames: str) -> int | None:
-    """A number; None for all"""
+    """Return the number; None for all."""
     if frames == "all":
         return None
     if not frames.isdecimal() or len(frames) > 9:
-        raise UserError(f"--frames {frames!r} must be a whole number, as in 6, or all")
+        raise UserError(f"--frames: got {frames!r}; expected a whole number, as in 6, or all")
     return int(frames)
 
 
 def _devices(gpu: str | None, device: str) -> tuple[str, ...]:
-    """--gpu 0,1 -> cuda:0, cuda:1"""
+    """Return the devices: cuda:0 and cuda:1 for --gpu 0,1."""
     if gpu is None:
         return (device,)
     if device != "auto":
-        raise UserError(f"--gpu {gpu} and --device {device} say the same thing twice; give one of them")
+        raise UserError(f"--gpu {gpu} cannot be combined with --device {device}; give one of them")
     numbers = [number.strip() for number in gpu.split(",")]
     if not all(number.isdecimal() for number in numbers) or len(set(numbers)) < len(numbers):
-        raise UserError(f"--gpu {gpu!r} must be GPU numbers, each once, as in 0 or 0,1")
+        raise UserError(f"--gpu: got {gpu!r}; expected GPU numbers, each once, as in 0 or 0,1")
     return tuple(f"cuda:{number}" for number in numbers)

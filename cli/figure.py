@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 
 from .console import print_text
-from .plain_values import PlainCommand
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(cls=PlainCommand)(figure)
+    app.command()(figure)
 
 
 def figure(

@@ -11,6 +11,7 @@ from vpar_cache.errors import UserError
 from vpar_cache.models.systems import MODELS
 
 from .console import print_text, say
+from .interrupts import stoppable
 
 
 def add_to(app: typer.Typer) -> None:
@@ -109,7 +110,8 @@ def train(
     )
     from vpar_cache.training.train import train_model  # after the settings are checked: it imports torch
 
-    result = train_model(config, command, say)
+    with stoppable() as stop:
+        result = train_model(config, command, say=say, stop=stop)
     say(f"{result.model} in {result.seconds:.1f} s; tables: vpar report {result.folder}")
     print_text(f"{result.folder}\n")
 
@@ -132,8 +134,9 @@ def _repeat(
     """Exit status 1 when the metrics differ, for scripts."""
     from vpar_cache.workflows.repeat import repeat_run
 
-    result = repeat_run(run, features=features, name=name, runs=runs, overwrite=overwrite, device=device,
-                        command=command, say=say)  # fmt: skip
+    with stoppable() as stop:
+        result = repeat_run(run, features=features, name=name, runs=runs, overwrite=overwrite, device=device,
+                            command=command, say=say, stop=stop)  # fmt: skip
     print_text(f"{result.run.folder}: {result.verdict}\n")
     if result.differences:
         raise typer.Exit(1)

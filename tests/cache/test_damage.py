@@ -20,7 +20,7 @@ from vpar_cache.cache.features import open_features, read_index
 from vpar_cache.cache.verify import verify_cache
 from vpar_cache.errors import CacheError
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 
 ROWS = ((3, 0), (2, 2), (0, 9))
 
@@ -270,7 +270,7 @@ def test_the_same_extraction_again_redoes_what_is_broken_and_nothing_else(
     index = tmp_path / "copy" / tiny_cache.name
     broken = damage(index)
     times = {path.name: path.stat().st_mtime_ns for path in fmt.shard_folder(index).glob("*.h5")}
-    extract_features(extract_config(index))
+    extract(extract_config(index))
     redone = {p.name for p in fmt.shard_folder(index).glob("*.h5") if p.stat().st_mtime_ns != times.get(p.name)}
     assert redone == broken
     for path in (tiny_cache, *fmt.shard_folder(tiny_cache).glob("*.h5")):

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 from vpar_cache.models.systems import MODELS
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import TrainResult, train_model
@@ -29,7 +29,7 @@ SAME_BYTES = ("metrics.json", "model.safetensors", "predictions.parquet")
 def cache(tmp_path_factory: pytest.TempPathFactory, extract_config: Callable[..., ExtractConfig]) -> Path:
     """With everything that a model may read, or draw from."""
     config = extract_config(tmp_path_factory.mktemp("whole") / "whole.h5", views=2, keep_frames=True)
-    return extract_features(config).index
+    return extract(config).index
 
 
 def settings(cache: Path, runs: Path, **changes: Any) -> dict[str, Any]:

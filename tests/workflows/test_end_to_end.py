@@ -12,7 +12,7 @@ import pytest
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 from vpar_cache.rendering.text import render
 from vpar_cache.reporting.report import build_report
 from vpar_cache.reporting.score import score_predictions
@@ -26,7 +26,7 @@ def test_a_model_learns_from_cached_features_and_the_report_shows_it_beside_the_
 ) -> None:
     size = DemoSize(train_people=60, test_people=24, tracklets_per_person=2, frames=3)
     root = write_demo(tmp_path / "tracklets", size, 0)
-    index = extract_features(extract_config(tmp_path / "demo.h5", root=root, shard_size=None)).index
+    index = extract(extract_config(tmp_path / "demo.h5", root=root, shard_size=None)).index
     runs = tmp_path / "runs"
     result = train_model(
         TrainConfig(features=index, runs=runs, dim=64, heads=4, epochs=30, lr=2e-3, protocol="paper", device="cpu")
@@ -53,7 +53,7 @@ def _schema(run: Path) -> Schema:
 
 @pytest.mark.slow
 def test_the_real_crops_go_through_the_real_vit_b_16(real_data: Path, tmp_path: Path) -> None:
-    index = extract_features(
+    index = extract(
         ExtractConfig(
             dataset="mars",
             root=real_data / "vtest_mars",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vpar_cache.errors import CacheError
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import train_model
 from vpar_cache.workflows.repeat import repeat_run
@@ -42,7 +42,7 @@ def test_other_metrics_are_said_with_where_they_differ(run: Path, tmp_path: Path
 
 
 def test_another_cache_is_refused_before_any_training(run: Path, extract_config: Any, tmp_path: Path) -> None:
-    other = extract_features(extract_config(tmp_path / "other.h5", frames=1)).index
+    other = extract(extract_config(tmp_path / "other.h5", frames=1)).index
     with pytest.raises(CacheError, match=r"other\.h5 is not the cache that .*first was trained on"):
         repeat_run(run, features=other, runs=tmp_path, device="cpu")
     assert not (tmp_path / "first-repeat").exists()

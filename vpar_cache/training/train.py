@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from vpar_cache import __version__
+from vpar_cache.base.callbacks import Say, Stop, check_stop, log, never
 from vpar_cache.base.devices import resolve_device, resolve_precision
-from vpar_cache.base.interrupts import no_lost_interrupts
 from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache.features import Features, open_features, read_index
-from vpar_cache.cache.timing import load_encode_seconds
+from vpar_cache.cache.hints import load_encode_seconds
 from vpar_cache.metrics.intervals import interval_block
 from vpar_cache.metrics.protocols import score_block
 from vpar_cache.models.prior import Prior
@@ -43,8 +43,6 @@ from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.splits import Rows, choose_rows
 from vpar_cache.training.trainer import Trainer
 
-Say = Callable[[str], None]
-
 _EXTRACTION = ("frames", "sampling", "seed", "views", "resize", "normalize", "precision")
 """Of the cache's settings, what a reader of the run asks for."""
 
@@ -62,15 +60,14 @@ class TrainResult:
     seconds: float
 
 
-def train_model(config: TrainConfig, command: str = "", say: Say = lambda message: None) -> TrainResult:
+def train_model(config: TrainConfig, command: str = "", say: Say = log, stop: Stop = never) -> TrainResult:
     """Train and evaluate one model, write its run folder, return where it is.
 
     The test split is read once, after everything is chosen. Same seed, machine and cache: the same metrics,
     bit for bit on a CPU. Raises UserError, DataError or CacheError; an interrupted run leaves no folder, but a
     checkpoint for --resume.
     """
-    with no_lost_interrupts() as check:
-        return _train(_with_precision(config), command, say, check)
+    return _train(_with_precision(config), command, say, lambda: check_stop(stop))
 
 
 def _train(config: TrainConfig, command: str, say: Say, check: Callable[[], None]) -> TrainResult:

@@ -5,15 +5,16 @@ Extracts what is missing, trains what is not finished, and averages. Interrupted
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.base.settings import check_at_least, check_choice
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 from vpar_cache.models.systems import MODELS, SYSTEMS
 from vpar_cache.rendering.tables import PROTOCOL_NOTES, Block, Notes, Table, percent
 from vpar_cache.reporting.report import build_report
@@ -133,14 +134,14 @@ def _percents(values: tuple[float, ...]) -> dict[str, float]:
     return {column: round(100 * value, 2) for (column, _, _), value in zip(MEASURES, values, strict=True)}
 
 
-def run_benchmark(config: BenchmarkConfig, say: Callable[[str], None] = lambda message: None) -> BenchmarkResult:
+def run_benchmark(config: BenchmarkConfig, *, say: Say = log, stop: Stop = never) -> BenchmarkResult:
     """Extract, train, average. Raises what extraction and training raise; what is finished is kept."""
     wanted = [(model, ROWS[model]) for model in ROWS if model in config.models]
     caches = {}
     for name in dict.fromkeys(backbone for _, backbone in wanted):
         say(f"features of {config.backbones[name]}")
         keep = any(SYSTEMS[model].reads == "frame_tokens" for model, backbone in wanted if backbone == name)
-        caches[name] = extract_features(
+        caches[name] = extract(
             ExtractConfig(
                 dataset=config.dataset,
                 root=config.root,
@@ -149,19 +150,20 @@ def run_benchmark(config: BenchmarkConfig, say: Callable[[str], None] = lambda m
                 keep_frames=keep,
                 **config.extract,
             ),
-            say,
+            say=say,
+            stop=stop,
         ).index
     folders = []
     for model, backbone in wanted:
         for seed in range(config.seeds if SYSTEMS[model].is_trained else 1):
-            folders.append(_train(config, caches[backbone], model, seed, say))
+            folders.append(_train(config, caches[backbone], model, seed, say, stop))
     runs = [read_run(folder) for folder in folders]
     return BenchmarkResult(
         runs[0].place, tuple(seed_means(runs)), _published(folders[:1], config.runs), tuple(folders)
     )
 
 
-def _train(config: BenchmarkConfig, features: Path, model: str, seed: int, say: Callable[[str], None]) -> Path:
+def _train(config: BenchmarkConfig, features: Path, model: str, seed: int, say: Say, stop: Stop) -> Path:
     """The run's folder; a finished one is kept, an interrupted one goes on."""
     given = {"protocol": "strict", **config.train, "model": model, "seed": seed}
     settings = TrainConfig.of_protocol(**given, features=features, runs=config.runs)
@@ -171,7 +173,7 @@ def _train(config: BenchmarkConfig, features: Path, model: str, seed: int, say: 
         return folder
     say(f"{model}, seed {seed}")
     begun = checkpoint_path(config.runs, name).exists()
-    return train_model(replace(settings, resume=begun), "vpar benchmark", say).folder
+    return train_model(replace(settings, resume=begun), "vpar benchmark", say, stop).folder
 
 
 def _published(folders: list[Path], runs: Path) -> tuple[tuple[str, tuple[str, ...]], ...]:

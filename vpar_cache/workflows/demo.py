@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 from vpar_cache.pictures.figure import FigureConfig, draw_figure
 from vpar_cache.reporting.report import Report, build_report
 from vpar_cache.training.config import TrainConfig
@@ -39,7 +39,7 @@ class DemoResult:
     picture: Path
 
 
-def run_demo(config: DemoConfig, say: Callable[[str], None] = lambda message: None) -> DemoResult:
+def run_demo(config: DemoConfig, *, say: Say = log, stop: Stop = never) -> DemoResult:
     """Render, extract, train, report, draw. A second call goes on from what is there."""
     root, index, runs = config.out / "tracklets", config.out / "cache" / "demo.h5", config.out / "runs"
     say(f"1/4 tracklets: {root} (drawn by the program, no real people)")
@@ -53,7 +53,7 @@ def run_demo(config: DemoConfig, say: Callable[[str], None] = lambda message: No
         seed=config.seed,
     )
     say(f"2/4 features: {index}")
-    extract_features(extraction, say)
+    extract(extraction, say=say, stop=stop)
     say(f"3/4 fusion model: {runs}")
     run = train_model(
         TrainConfig(
@@ -67,6 +67,7 @@ def run_demo(config: DemoConfig, say: Callable[[str], None] = lambda message: No
         ),
         "vpar demo",
         say,
+        stop,
     )
     picture = config.out / "predictions.png"
     say(f"4/4 picture: {picture}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from reprlib import repr as short_repr
 from typing import Any
 
+from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.cache.features import read_index
 from vpar_cache.errors import CacheError
 from vpar_cache.runs.scores import find_runs, read_run_record
@@ -42,7 +43,8 @@ def repeat_run(
     overwrite: bool = False,
     device: str = "auto",
     command: str = "",
-    say: Callable[[str], None] = lambda message: None,
+    say: Say = log,
+    stop: Stop = never,
 ) -> Repetition:
     """Train again with the settings of `run` on the same features, into NAME-repeat.
 
@@ -60,7 +62,7 @@ def repeat_run(
         )
     config = _config(record, folder, features=index, runs=runs, name=name or f"{folder.name}-repeat",
                      overwrite=overwrite, device=device)  # fmt: skip
-    result = train_model(config, command, say)
+    result = train_model(config, command, say, stop)
     old, new = (json.loads((path / "metrics.json").read_text("utf-8")) for path in (folder, result.folder))
     return Repetition(result, tuple(_differences(old, new, "")))
 
