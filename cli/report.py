@@ -17,7 +17,7 @@ def report(
     run: Annotated[
         list[Path] | None, typer.Argument(help="Run folders, or their names. Default: all finished runs.")
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("cache/runs"),
+    runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("cache/runs"),
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
     html: Annotated[
         Path | None, typer.Option(help="Also write a page with all details to this .html file.")

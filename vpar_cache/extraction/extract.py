@@ -202,7 +202,7 @@ def _account_for_skipped(
         first = "; ".join(f"{item.tracklet_id}: {item.reason}" for item in skipped[:SHOWN_LEFT_OUT])
         raise DataError(
             f"{len(skipped)} tracklets cannot be used, more than --max-bad {config.max_bad} ({first}); all are "
-            f"listed in {path}. Fix them, or leave them out with --max-bad {len(skipped)}: finished shards are kept"
+            f"listed in {path}. Fix them, or allow them with --max-bad {len(skipped)}: finished shards are kept"
         )
     return skipped
 
