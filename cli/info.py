@@ -9,12 +9,11 @@ import typer
 from vpar_cache.errors import UserError, printable
 
 from .console import print_blocks, print_text
-from .plain_values import PlainCommand
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(cls=PlainCommand)(info)
+    app.command()(info)
 
 
 def info(

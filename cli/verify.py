@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 
 from .console import print_text, say
-from .plain_values import PlainCommand
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(cls=PlainCommand)(verify)
+    app.command()(verify)
 
 
 def verify(

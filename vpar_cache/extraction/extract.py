@@ -26,8 +26,8 @@ from vpar_cache.base.interrupts import no_lost_interrupts
 from vpar_cache.base.lock import sole_writer
 from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache import format as fmt
-from vpar_cache.cache.features import read_index
 from vpar_cache.cache.headers import ShardHeader
+from vpar_cache.cache.index import read_index
 from vpar_cache.cache.writer import IndexContents, ShardEntry, write_index
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.tracklet import SPLITS, Dataset, LeftOut
@@ -186,7 +186,6 @@ def _write_index(
             source_digest=header.source_digest,
             shapes=header.shapes,
             offsets=header.offsets,
-            row_digests=header.row_digests,
         )
         for task, header in zip(run.tasks, headers, strict=True)
     ]
@@ -246,9 +245,9 @@ def _embedded(encoder: LazyEncoder, prompts: Sequence[str], negatives: Sequence[
 def _known_embeddings(config: ExtractConfig, text_fingerprint: str) -> Embeddings | None:
     """Those of the index that is already there, when they are the same."""
     try:
-        fields = read_index(config.out).fields
-        if fields["text_fingerprint"] == text_fingerprint:
-            return fields["text"], fields["text_negative"]
+        index = read_index(config.out)
+        if index.text_fingerprint == text_fingerprint:
+            return index.text, index.text_negative
     except (CacheError, UserError):
         pass  # no index yet, or a damaged one: it is about to be written
     return None

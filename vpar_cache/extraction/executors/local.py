@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from vpar_cache.base.files import PARTIAL_SUFFIX
-from vpar_cache.base.settings import differing_fields, fingerprint
+from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache import format as fmt
-from vpar_cache.cache.features import read_index
+from vpar_cache.cache.fingerprint import other_settings
 from vpar_cache.cache.headers import ShardHeader, read_shard_header
+from vpar_cache.cache.index import read_index
 from vpar_cache.cache.timing import save_timing
 from vpar_cache.cache.writer import write_shard
 from vpar_cache.datasets.draws import Source
@@ -91,7 +92,7 @@ class ShardRun:
         for path in (self._config.out, *sorted(self._folder.glob("shard-*.h5"))):
             try:
                 if path == self._config.out:
-                    found = read_index(path).fields["visual_config"]
+                    found = read_index(path).visual_config
                 else:
                     found = read_shard_header(path).visual_config
                 break
@@ -99,11 +100,7 @@ class ShardRun:
                 continue  # absent or damaged: it will be made anew, and says nothing of the settings
         if found is not None and fingerprint(found) != self.visual_fingerprint:
             self._encoder.load()  # what is recalled of an encoder refuses nothing: it may be wrong
-            fields = "; ".join(differing_fields(self.visual_config, found))
-            raise CacheError(
-                f"{self._config.out} holds features of other settings ({fields}); "
-                f"choose another --out, or delete it and {self._folder}{os.sep} first"
-            )
+            raise other_settings(self._config.out, self.visual_config, found)
 
     def run(self) -> list[ShardHeader]:
         """Keep or compute every shard; the headers in shard order."""
