@@ -137,7 +137,6 @@ def _write_shards(
             source_digest=header.source_digest,
             shapes=header.shapes,
             offsets=header.offsets,
-            row_digests=header.row_digests,
         )
 
 
@@ -154,5 +153,4 @@ def _invent_shards(tracklets: int, rows_per_shard: int, random: np.random.Genera
             source_digest=random.bytes(32).hex(),
             shapes=shapes,
             offsets={fmt.VISUAL: fmt.FIRST_ARRAY_BYTES, fmt.FRAME_EMBEDDINGS: after_visual},
-            row_digests={name: random.integers(0, 256, (rows, fmt.DIGEST_BYTES), np.uint8) for name in shapes},
         )

@@ -22,7 +22,9 @@ def extract(
     out: Annotated[Path | None, typer.Option(help="The index file to write. Default: cache/DATASET.h5.")] = None,
     gpu: Annotated[str | None, typer.Option(help="Numbers of the GPUs to use, as in 0 or 0,1.")] = None,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
-    labels: Annotated[Path | None, typer.Option(help="folder: the CSV file of labels. Default: ROOT/labels.csv.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="folder: the CSV file of labels. Default: ROOT/labels.csv.")
+    ] = None,
     schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file with your attributes.")] = "mars",
     preset: Annotated[
         str | None, typer.Option(help="reference: frames, pixels and prompts as in the authors' code.")
@@ -32,29 +34,44 @@ def extract(
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="A hub tag, a .safetensors or .pt file, or random:SEED. Default: openai, or timm's for NAME."),
+        typer.Option(
+            help="A hub tag, a .safetensors or .pt file, or random:SEED. Default: openai, or timm's for NAME."
+        ),
     ] = None,
     text: Annotated[
-        str | None, typer.Option(help="clip, minilm (sentence embeddings), or auto: clip if the backbone has it. Default: auto.")
+        str | None,
+        typer.Option(
+            help="clip, minilm (sentence embeddings), or auto: clip if the backbone has it. Default: auto."
+        ),
     ] = None,
     frames: Annotated[str | None, typer.Option(help="Frames per tracklet, or all. Default: 6.")] = None,
     sampling: Annotated[str | None, typer.Option(help="uniform or random frames. Default: uniform.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of random sampling, views and the demo's drawings.")] = 0,
     views: Annotated[int, typer.Option(help="Augmented draws to store for each train tracklet.")] = 0,
     keep_frames: Annotated[bool, typer.Option("--keep-frames", help="Store the tokens of every frame.")] = False,
-    resize: Annotated[str | None, typer.Option(help="How to make frames square: pad or stretch. Default: pad.")] = None,
+    resize: Annotated[
+        str | None, typer.Option(help="How to make frames square: pad or stretch. Default: pad.")
+    ] = None,
     normalize: Annotated[
-        str | None, typer.Option(help="Mean and deviation of pixels: own (the backbone's) or half (the authors' code). Default: own.")
+        str | None,
+        typer.Option(
+            help="Mean and deviation of pixels: own (the backbone's) or half (the authors' code). Default: own."
+        ),
     ] = None,
     prompts: Annotated[str | None, typer.Option(help="paper, words, or a TOML file. Default: paper.")] = None,
     precision: Annotated[str, typer.Option(help="Precision of the encoder: auto, fp32, bf16 or fp16.")] = "auto",
-    batch_size: Annotated[int | None, typer.Option(help="Frames per forward pass. Default: 8 on a CPU, 512 on a GPU.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Frames per forward pass. Default: 8 on a CPU, 512 on a GPU.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Threads that decode images. Default: one per core.")] = None,
     shard_size: Annotated[int | None, typer.Option(help="Tracklets per shard. Default: about 52 MB.")] = None,
     limit: Annotated[int | None, typer.Option(help="Use only this many tracklets, spread evenly.")] = None,
     max_bad: Annotated[int, typer.Option(help="How many unusable tracklets may be left out.")] = 0,
     recheck: Annotated[
-        bool, typer.Option("--recheck", help="Read all images and weights again, even if their sizes and times are unchanged.")
+        bool,
+        typer.Option(
+            "--recheck", help="Read all images and weights again, even if their sizes and times are unchanged."
+        ),
     ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
 ) -> None:

@@ -19,13 +19,17 @@ def figure(
     out: Annotated[Path, typer.Option(help="The PNG file to write.")],
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
     tracklet: Annotated[
-        list[str] | None, typer.Option(help="A test tracklet; repeat the option for more. Default: four, spread evenly.")
+        list[str] | None,
+        typer.Option(help="A test tracklet; repeat the option for more. Default: four, spread evenly."),
     ] = None,
     attention: Annotated[
-        list[str] | None, typer.Option(help="Draw where this output looks, as in backpack; repeat the option for more.")
+        list[str] | None,
+        typer.Option(help="Draw where this output looks, as in backpack; repeat the option for more."),
     ] = None,
     features: Annotated[Path | None, typer.Option(help="With --attention: the index of the run's cache.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="folder: the CSV file of labels. Default: ROOT/labels.csv.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="folder: the CSV file of labels. Default: ROOT/labels.csv.")
+    ] = None,
     schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file with your attributes.")] = "mars",
     seed: Annotated[int, typer.Option(help="demo: seed of its drawings.")] = 0,
     runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("cache/runs"),

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.lock import sole_writer
 from vpar_cache.cache import format as fmt
-from vpar_cache.cache.features import open_features, read_index
+from vpar_cache.cache.features import open_features
+from vpar_cache.cache.index import read_index
 from vpar_cache.cache.verify import verify_cache
 from vpar_cache.datasets.frames import apply_jitter, choose_frames, choose_jitter, decode_frame
 from vpar_cache.datasets.mars import load_mars
@@ -213,7 +214,7 @@ def test_another_shard_size_gives_the_same_rows(
     other = tokens_of(index)
     assert list(other) == list(reference)
     assert min(least_cosine(reference[name], other[name]) for name in other) >= 0.9999
-    assert len(read_index(index).fields["shards"]) == -(-18 // size)
+    assert len(read_index(index).shards) == -(-18 // size)
 
 
 # --- interrupted ---

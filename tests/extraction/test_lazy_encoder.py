@@ -14,7 +14,7 @@ import pytest
 
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.cache import format as fmt
-from vpar_cache.cache.features import read_index
+from vpar_cache.cache.index import read_index
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extraction import encoder_memory, lazy_encoder
@@ -219,7 +219,7 @@ def test_new_prompts_make_the_encoder_and_keep_the_shards(
 ) -> None:
     assert counts(extract(extract_config(cache, prompts="words"))) == (0, 4)
     assert made == ["cpu"]
-    assert read_index(cache).fields["prompts"][0] == "top length short"
+    assert read_index(cache).prompts[0] == "top length short"
 
 
 @pytest.mark.usefixtures("fresh")

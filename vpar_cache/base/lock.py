@@ -22,7 +22,7 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 def sole_writer(path: Path, say: Say = log) -> Iterator[None]:
     """Make sure that no other process writes `path` while the block runs.
 
-    Raises CacheError, which names the other process, where one does. It is a `flock` on `.NAME.lock` beside `path`:
+    Raises CacheError, which names the other process, where one does. A `flock` on `.NAME.lock` beside `path`:
     the file of a dead process does not block. Over NFS it works between hosts; where a file system has no locks,
     `say` gets a warning and the block runs.
     """

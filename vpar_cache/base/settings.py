@@ -21,12 +21,6 @@ def fingerprint(settings: Mapping[str, Any]) -> str:
     return hash_bytes(canonical_json(settings).encode())
 
 
-def differing_fields(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """`name: theirs -> ours`, a line a field, for errors about another fingerprint."""
-    names = sorted({*ours, *theirs})
-    return [f"{n}: {theirs.get(n)!r} -> {ours.get(n)!r}" for n in names if ours.get(n) != theirs.get(n)]
-
-
 def check_choice(option: str, value: str, valid: tuple[str, ...]) -> None:
     """Raise UserError for a value that is none of `valid`."""
     if value not in valid:

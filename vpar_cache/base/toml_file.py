@@ -18,7 +18,9 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            raise UserError(f"{what} {path}: got over {MAX_BYTES} bytes; expected a short TOML file. Check the path")
+            raise UserError(
+                f"{what} {path}: got over {MAX_BYTES} bytes; expected a short TOML file. Check the path"
+            )
         return tomllib.loads(data.decode("utf-8").replace("\r\n", "\n"))
     except OSError as error:
         raise UserError(f"{what} {path}: {error.strerror}; give a readable TOML file") from error

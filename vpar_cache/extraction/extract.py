@@ -228,7 +228,6 @@ def _write_index(config: ExtractConfig, dataset: Dataset, work: _Work) -> None:
             source_digest=header.source_digest,
             shapes=header.shapes,
             offsets=header.offsets,
-            row_digests=header.row_digests,
         )
         for task, header in zip(work.plan.tasks, headers, strict=True)
     ]

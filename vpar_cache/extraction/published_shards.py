@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from vpar_cache.base.callbacks import Say, Stop, check_stop
 from vpar_cache.base.files import PARTIAL_SUFFIX
-from vpar_cache.base.settings import differing_fields, fingerprint
+from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache import format as fmt
-from vpar_cache.cache.features import read_index
+from vpar_cache.cache.fingerprint import other_settings
 from vpar_cache.cache.headers import ShardHeader, read_shard_header
 from vpar_cache.cache.hints import Hints
+from vpar_cache.cache.index import read_index
 from vpar_cache.cache.writer import ShardContents, write_shard
 from vpar_cache.datasets.loading import hash_tracklet
 from vpar_cache.errors import CacheError, UserError
@@ -99,18 +100,14 @@ class PublishedShards:
         for path in (self._config.out, *sorted(self._folder.glob("shard-*.h5"))):
             try:
                 if path == self._config.out:
-                    found = read_index(path).fields["visual_config"]
+                    found = read_index(path).visual_config
                 else:
                     found = read_shard_header(path).visual_config
                 break
             except (CacheError, UserError):
                 continue  # missing or damaged: it will be written again, and says nothing of the settings
         if found is not None and fingerprint(found) != self._plan.visual_fingerprint:
-            fields = "; ".join(differing_fields(self._plan.visual_config, found))
-            raise CacheError(
-                f"{self._config.out} holds features of other settings ({fields}); "
-                f"choose another --out, or delete it and {self._folder}/ first"
-            )
+            raise other_settings(self._config.out, self._plan.visual_config, found)
 
     def remove_unlisted(self) -> None:
         """Remove shards of a larger dataset or another shard size, once the index no longer lists them."""

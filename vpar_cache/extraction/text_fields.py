@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vpar_cache.attributes.prompts import build_negative_prompts, build_prompts
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.settings import fingerprint
-from vpar_cache.cache.features import read_index
+from vpar_cache.cache.index import read_index
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.extraction.encoder_request import EncoderIdentity
 
@@ -62,12 +62,12 @@ class TextFields:
     def _stored(self, out: Path) -> Embeddings | None:
         """Return those of the published index, where they are of the same text."""
         try:
-            fields = read_index(out).fields
+            index = read_index(out)
         except (CacheError, UserError):
             return None  # no index yet, or a damaged one: it is about to be written
-        if fields["text_fingerprint"] != self._fingerprint:
+        if index.text_fingerprint != self._fingerprint:
             return None
-        return fields["text"], fields["text_negative"]
+        return index.text, index.text_negative
 
 
 def _encoded(encoder: Encoder, prompts: Sequence[str], negatives: Sequence[str]) -> Embeddings:

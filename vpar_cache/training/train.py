@@ -23,8 +23,9 @@ from vpar_cache import __version__
 from vpar_cache.base.callbacks import Say, Stop, check_stop, log, never
 from vpar_cache.base.devices import resolve_device, resolve_precision
 from vpar_cache.base.settings import fingerprint
-from vpar_cache.cache.features import Features, open_features, read_index
+from vpar_cache.cache.features import Features, open_features
 from vpar_cache.cache.hints import load_encode_seconds
+from vpar_cache.cache.index import read_index
 from vpar_cache.metrics.intervals import interval_block
 from vpar_cache.metrics.protocols import score_block
 from vpar_cache.models.prior import Prior
@@ -205,8 +206,8 @@ def _with_precision(config: TrainConfig) -> TrainConfig:
 
 def default_run_name(config: TrainConfig) -> str:
     """DATASET-MODEL-SEED-xxxxxx, six hex digits of the settings and of every byte of the cache."""
-    fields = read_index(config.features).fields
-    return _default_name(_with_precision(config), fields["dataset"], fields["seal"])
+    index = read_index(config.features)
+    return _default_name(_with_precision(config), index.dataset, index.seal)
 
 
 def _default_name(config: TrainConfig, dataset: str, seal: str) -> str:

@@ -10,7 +10,7 @@ from reprlib import repr as short_repr
 from typing import Any
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
-from vpar_cache.cache.features import read_index
+from vpar_cache.cache.index import read_index
 from vpar_cache.errors import CacheError
 from vpar_cache.runs.scores import find_runs, read_run_record
 from vpar_cache.training.config import TrainConfig
@@ -54,7 +54,7 @@ def repeat_run(
     (folder,) = find_runs([run], runs)
     record = read_run_record(folder)
     index = features or Path(_text(record, "features", folder))
-    seal = read_index(index).fields["seal"]
+    seal = read_index(index).seal
     if seal != _text(record, "features_seal", folder):
         raise CacheError(
             f"{index} is not the cache that {folder} was trained on (its seal is {seal[:12]}..., not "
