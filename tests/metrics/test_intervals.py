@@ -12,7 +12,9 @@ from tests.metrics.test_protocols import GROUPS, random_labels
 from vpar_cache.errors import DataError
 from vpar_cache.metrics import intervals
 from vpar_cache.metrics.intervals import difference_block, interval_block, measures
-from vpar_cache.metrics.protocols import ProtocolScores, videopar_scores, vtf_scores
+from vpar_cache.metrics.protocol import ProtocolScores
+from vpar_cache.metrics.videopar import VIDEOPAR
+from vpar_cache.metrics.vtf import VTF
 
 PEOPLE = np.array([7, 7, 7, -1, 900, 900, 3, 3, 3, 3, 3, 12, 12, 900, 7, 12, 12, 4, 4, 900])
 """Of any value, in any order, with 1 to 5 tracklets each."""
@@ -37,7 +39,7 @@ def numbers(scores: list[ProtocolScores]) -> list[float]:
 
 def rescored(probabilities, labels, rows):
     p, y = probabilities[rows], labels[rows]
-    return numbers([vtf_scores(p, y, GROUPS, 0.45), videopar_scores(p, y, GROUPS, 0.5)])
+    return numbers([VTF.score(p, y, GROUPS, 0.45), VIDEOPAR.score(p, y, GROUPS, 0.5)])
 
 
 def brute_force(statistic, seed):

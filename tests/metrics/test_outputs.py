@@ -11,7 +11,8 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, precision
 from tests.metrics.test_protocols import GROUPS, matrices, random_labels
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.metrics.outputs import CURVE, calibration, confusion, output_scores, threshold_curve
-from vpar_cache.metrics.protocols import videopar_scores, vtf_scores
+from vpar_cache.metrics.videopar import VIDEOPAR
+from vpar_cache.metrics.vtf import VTF
 
 
 @settings(max_examples=100, deadline=None)
@@ -32,7 +33,7 @@ def test_a_group_of_one_output_has_the_vtf_scores_of_its_output():
     rng = np.random.default_rng(0)
     labels = random_labels(rng, 40, GROUPS)
     probabilities = rng.random(labels.shape, dtype=np.float32)
-    outputs, groups = (f(probabilities, labels, GROUPS, 0.45) for f in (output_scores, vtf_scores))
+    outputs, groups = (f(probabilities, labels, GROUPS, 0.45) for f in (output_scores, VTF.score))
     for metric in ("precision", "recall", "f1", "mA"):
         assert outputs[metric][0] == pytest.approx(groups.groups["hat"][metric])
         assert outputs[metric][4] == pytest.approx(groups.groups["gender"][metric])
@@ -86,7 +87,7 @@ def test_the_curve_has_the_vtf_averages_at_each_threshold():
     assert (CURVE[0], CURVE[-1], len(CURVE)) == (0.05, 0.95, 19)
     assert 0.45 in CURVE
     for threshold, row in zip(CURVE, curve, strict=True):
-        average = vtf_scores(probabilities, labels, GROUPS, threshold).average
+        average = VTF.score(probabilities, labels, GROUPS, threshold).average
         assert row.tolist() == [average[metric] for metric in ("precision", "recall", "f1")]
     assert (np.diff(curve[:, 1]) <= 0).all()  # fewer positives never raise the recall
 
@@ -104,6 +105,6 @@ def test_the_diagonal_of_the_confusion_is_the_videopar_accuracy():
     rng = np.random.default_rng(2)
     labels = random_labels(rng, 30, GROUPS)
     probabilities = rng.random(labels.shape)
-    accuracy = videopar_scores(probabilities, labels, GROUPS, 0.5).groups["pose"]["accuracy"]
+    accuracy = VIDEOPAR.score(probabilities, labels, GROUPS, 0.5).groups["pose"]["accuracy"]
     counts = confusion(probabilities[:, 1:4], labels[:, 1:4].astype(bool))
     assert counts.trace() / 30 == pytest.approx(accuracy)

@@ -15,17 +15,12 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, p
 
 from vpar_cache.attributes.schema import MARS
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.metrics.protocols import (
-    VIDEOPAR_THRESHOLD,
-    VTF_THRESHOLD,
-    ProtocolScores,
-    best_threshold,
-    check_inputs,
-    mean_accuracy,
-    score_block,
-    videopar_scores,
-    vtf_scores,
-)
+from vpar_cache.metrics.inputs import check_inputs
+from vpar_cache.metrics.protocol import ProtocolScores
+from vpar_cache.metrics.protocols import mean_accuracy
+from vpar_cache.metrics.scoring import best_threshold, score_block
+from vpar_cache.metrics.videopar import VIDEOPAR, VIDEOPAR_THRESHOLD
+from vpar_cache.metrics.vtf import VTF, VTF_THRESHOLD
 
 MARS_GROUPS = [(group.name, columns) for group, columns in MARS.slices()]
 GROUPS = [("hat", slice(0, 1)), ("pose", slice(1, 4)), ("gender", slice(4, 5)), ("age", slice(5, 7))]
@@ -82,7 +77,7 @@ def matrices(draw):
 @given(matrices())
 def test_vtf_is_its_definition_tracklet_by_tracklet(data):
     probabilities, labels, threshold = data
-    scores = vtf_scores(probabilities, labels, GROUPS, threshold)
+    scores = VTF.score(probabilities, labels, GROUPS, threshold)
     expected = brute_force_vtf(probabilities, labels, GROUPS, threshold)
     for name, triple in expected.items():
         found = [scores.groups[name][metric] for metric in ("precision", "recall", "f1")]
@@ -95,7 +90,7 @@ def test_vtf_accepts_several_true_classes_and_none():
     labels = np.array([[0, 1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 1, 1, 1]])
     probabilities = np.array([[0.9, 0.9, 0.9, 0.9, 0.1, 0.9, 0.1], [0.9, 0.9, 0.1, 0.1, 0.1, 0.1, 0.1]])
     expected = brute_force_vtf(probabilities, labels, GROUPS, 0.5)
-    scores = vtf_scores(probabilities, labels, GROUPS, 0.5)
+    scores = VTF.score(probabilities, labels, GROUPS, 0.5)
     assert scores.groups["pose"]["f1"] == pytest.approx(expected["pose"][2]) == pytest.approx(0.4)
 
 
@@ -104,7 +99,7 @@ def test_vtf_accepts_several_true_classes_and_none():
 def test_vtf_agrees_with_scikit_learn(data):
     probabilities, labels, threshold = data
     predictions = probabilities > threshold
-    scores = vtf_scores(probabilities, labels, GROUPS, threshold)
+    scores = VTF.score(probabilities, labels, GROUPS, threshold)
     for name, columns in GROUPS:
         single = columns.stop - columns.start == 1
         y, p = labels[:, columns], predictions[:, columns].astype(int)
@@ -122,7 +117,7 @@ def test_vtf_agrees_with_scikit_learn(data):
 @given(matrices())
 def test_videopar_agrees_with_scikit_learn(data):
     probabilities, labels, _ = data
-    scores = videopar_scores(probabilities, labels, GROUPS, 0.5)
+    scores = VIDEOPAR.score(probabilities, labels, GROUPS, 0.5)
     for name, columns in GROUPS:
         p, y = probabilities[:, columns], labels[:, columns]
         single = p.shape[1] == 1
@@ -137,14 +132,14 @@ def test_videopar_agrees_with_scikit_learn(data):
 
 def test_videopar_counts_an_absent_class_as_zero():
     labels = np.array([[1, 0, 0], [0, 1, 0]])
-    scores = videopar_scores(labels.astype(float), labels, [("pose", slice(0, 3))], 0.5)
+    scores = VIDEOPAR.score(labels.astype(float), labels, [("pose", slice(0, 3))], 0.5)
     assert scores.groups["pose"] == {"f1": pytest.approx(2 / 3), "accuracy": 1.0}
 
 
 def test_videopar_breaks_a_tie_towards_the_first_class():
     labels = np.array([[0, 1, 0]])
-    assert videopar_scores(np.full((1, 3), 0.5), labels, [("pose", slice(0, 3))], 0.5).average["accuracy"] == 0
-    assert videopar_scores([[0.5]], [[0]], [("hat", slice(0, 1))], 0.5).average["accuracy"] == 1
+    assert VIDEOPAR.score(np.full((1, 3), 0.5), labels, [("pose", slice(0, 3))], 0.5).average["accuracy"] == 0
+    assert VIDEOPAR.score([[0.5]], [[0]], [("hat", slice(0, 1))], 0.5).average["accuracy"] == 1
 
 
 @settings(max_examples=60, deadline=None)
@@ -152,7 +147,7 @@ def test_videopar_breaks_a_tie_towards_the_first_class():
 def test_scores_are_fractions_and_do_not_depend_on_tracklet_order(data):
     probabilities, labels, threshold = data
     order = np.random.default_rng(0).permutation(len(labels))
-    for protocol in (vtf_scores, videopar_scores):
+    for protocol in (VTF.score, VIDEOPAR.score):
         scores = protocol(probabilities, labels, GROUPS, threshold)
         again = protocol(probabilities[order], labels[order], GROUPS, threshold)
         for name, metrics in scores.groups.items():
@@ -164,7 +159,7 @@ def test_scores_are_fractions_and_do_not_depend_on_tracklet_order(data):
 @given(matrices())
 def test_perfect_predictions_are_perfect_where_every_class_occurs(data):
     _, labels, threshold = data
-    scores = vtf_scores(labels.astype(float), labels, GROUPS, min(threshold, 0.5))
+    scores = VTF.score(labels.astype(float), labels, GROUPS, min(threshold, 0.5))
     for name, columns in GROUPS:
         if labels[:, columns].any():
             assert scores.groups[name]["f1"] == 1
@@ -173,7 +168,7 @@ def test_perfect_predictions_are_perfect_where_every_class_occurs(data):
 @settings(max_examples=60, deadline=None)
 @given(matrices())
 def test_f1_of_means_is_the_harmonic_mean_beside_it_and_never_below_f1(data):
-    scores = vtf_scores(*data[:2], GROUPS, data[2])
+    scores = VTF.score(*data[:2], GROUPS, data[2])
     for metrics in (*scores.groups.values(), scores.average):
         p, r = metrics["precision"], metrics["recall"]
         assert metrics["f1_of_means"] == pytest.approx(2 * p * r / (p + r) if p + r else 0)
@@ -186,9 +181,9 @@ def test_a_probability_equal_to_the_threshold_is_not_above_it(dtype):
     for threshold in (0.3, 0.45, 0.7):
         p = np.array([[threshold]], dtype)
         above = np.nextafter(p, dtype(1))
-        assert vtf_scores(p, [[1]], [("hat", slice(0, 1))], threshold).average["f1"] == 0
-        assert vtf_scores(above, [[1]], [("hat", slice(0, 1))], threshold).average["f1"] == 1
-        assert videopar_scores(p, [[1]], [("hat", slice(0, 1))], threshold).average["accuracy"] == 0
+        assert VTF.score(p, [[1]], [("hat", slice(0, 1))], threshold).average["f1"] == 0
+        assert VTF.score(above, [[1]], [("hat", slice(0, 1))], threshold).average["f1"] == 1
+        assert VIDEOPAR.score(p, [[1]], [("hat", slice(0, 1))], threshold).average["accuracy"] == 0
 
 
 def test_mean_accuracy_is_balanced_accuracy_where_both_classes_occur():
@@ -207,7 +202,7 @@ def test_group_mean_accuracy_averages_over_its_outputs():
     rng = np.random.default_rng(4)
     probabilities, labels = rng.random((30, NUM_OUTPUTS)), random_labels(rng, 30, GROUPS)
     outputs = mean_accuracy(probabilities > 0.45, labels)
-    scores = vtf_scores(probabilities, labels, GROUPS, 0.45)
+    scores = VTF.score(probabilities, labels, GROUPS, 0.45)
     assert scores.groups["pose"]["mA"] == pytest.approx(outputs[1:4].mean())
     assert scores.average["mA"] == pytest.approx(np.mean([outputs[s].mean() for _, s in GROUPS]))
 
@@ -217,7 +212,7 @@ def test_best_threshold_has_the_highest_average_f1_and_is_the_lowest_of_equals()
     labels = random_labels(rng, 80, GROUPS)
     probabilities = np.clip(0.5 * labels + 0.6 * rng.random(labels.shape), 0, 1)
     candidates = [0.9, 0.35, 0.5, 0.1]
-    f1 = {t: vtf_scores(probabilities, labels, GROUPS, t).average["f1"] for t in candidates}
+    f1 = {t: VTF.score(probabilities, labels, GROUPS, t).average["f1"] for t in candidates}
     assert best_threshold(probabilities, labels, GROUPS, candidates) == max(f1, key=f1.__getitem__)
     assert best_threshold(labels.astype(float), labels, GROUPS, iter([0.8, 0.2, 0.5])) == 0.2
 
@@ -230,7 +225,7 @@ def test_a_block_holds_both_protocols_and_the_selected_threshold_only_if_there_i
     assert (VTF_THRESHOLD, VIDEOPAR_THRESHOLD) == (0.45, 0.5)
     block = score_block(probabilities, labels, GROUPS, 0.37)
     assert block["vtf_selected"]["protocol"] == "vtf"
-    assert block["vtf_selected"] == vtf_scores(probabilities, labels, GROUPS, 0.37).to_dict()
+    assert block["vtf_selected"] == VTF.score(probabilities, labels, GROUPS, 0.37).to_dict()
     for value in json.loads(json.dumps(block)).values():
         assert ProtocolScores.from_dict(value).to_dict() == value
 
@@ -266,7 +261,7 @@ P, Y = valid()
         (P, with_value(Y, 1, 6, np.nan), GROUPS, "label nan must be 0 or 1"),
     ],
 )
-@pytest.mark.parametrize("protocol", [vtf_scores, videopar_scores])
+@pytest.mark.parametrize("protocol", [VTF.score, VIDEOPAR.score])
 def test_arrays_that_do_not_fit_are_refused_by_name(protocol, probabilities, labels, groups, message):
     with pytest.raises(DataError, match=message):
         protocol(probabilities, labels, groups, 0.45)
@@ -277,8 +272,8 @@ def test_videopar_refuses_a_group_without_exactly_one_class(value, count):
     labels = with_value(Y, 0, 1, value)
     labels[0, 3] = value
     with pytest.raises(DataError, match=rf"row 0, output 1 \(pose\): {count} labels .* exactly one class"):
-        videopar_scores(P, labels, GROUPS, 0.5)
-    vtf_scores(P, labels, GROUPS, 0.5)
+        VIDEOPAR.score(P, labels, GROUPS, 0.5)
+    VTF.score(P, labels, GROUPS, 0.5)
 
 
 def test_messages_name_the_tracklet_where_names_are_given():
@@ -288,7 +283,7 @@ def test_messages_name_the_tracklet_where_names_are_given():
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
 def test_a_threshold_outside_0_to_1_is_refused(threshold):
-    for call in (vtf_scores, videopar_scores):
+    for call in (VTF.score, VIDEOPAR.score):
         with pytest.raises(UserError, match=r"threshold .* must lie in 0 to 1"):
             call(P, Y, GROUPS, threshold)
     with pytest.raises(UserError, match="must lie in 0 to 1"):
@@ -311,7 +306,7 @@ def test_no_candidate_threshold_is_refused():
     ],
 )
 def test_stored_scores_that_do_not_fit_are_refused(damage):
-    data = vtf_scores(P, Y, GROUPS, 0.45).to_dict()
+    data = VTF.score(P, Y, GROUPS, 0.45).to_dict()
     damage(data)
     with pytest.raises(DataError, match="score the predictions again"):
         ProtocolScores.from_dict(data)
@@ -334,7 +329,7 @@ def test_the_prior_scores_on_the_real_mars_labels_as_measured(real_data):
     train, test = real_mars_labels(real_data)
     assert (len(train), len(test)) == (8298, 8062)
     prior = np.broadcast_to(train.mean(axis=0), test.shape)
-    vtf = vtf_scores(prior, test, MARS_GROUPS, VTF_THRESHOLD)
+    vtf = VTF.score(prior, test, MARS_GROUPS, VTF_THRESHOLD)
     f1 = {name: round(100 * metrics["f1"], 2) for name, metrics in vtf.groups.items()}
     assert {name: value for name, value in f1.items() if value} == {
         "top length": 97.00,
@@ -345,5 +340,5 @@ def test_the_prior_scores_on_the_real_mars_labels_as_measured(real_data):
     }
     average = [round(100 * vtf.average[metric], 2) for metric in ("precision", "recall", "f1")]
     assert average == [29.39, 33.44, 31.05]
-    videopar = videopar_scores(prior, test, MARS_GROUPS, VIDEOPAR_THRESHOLD)
+    videopar = VIDEOPAR.score(prior, test, MARS_GROUPS, VIDEOPAR_THRESHOLD)
     assert round(100 * videopar.average["f1"], 2) == 32.16

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from vpar_cache.errors import CacheError
-from vpar_cache.runs.folder import Predictions, new_run_folder, refuse_finished, write_predictions
+from vpar_cache.runs.folder import new_run_folder, refuse_finished
+from vpar_cache.runs.predictions import write_predictions
 
 
 def test_a_folder_appears_only_when_its_block_succeeds(tmp_path: Path) -> None:
