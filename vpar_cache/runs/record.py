@@ -132,7 +132,10 @@ def read_record(path: Path, kind: type[Record]) -> Record:
         raise CacheError(f"{path}: {error.strerror}; make it readable, or {_FIX}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        field, rule = ".".join(map(str, first["loc"])), first["msg"].replace("Input should be", "expected")
+        field, rule = (
+            ".".join(map(str, first["loc"])),
+            first["msg"].replace("Input should be", "expected").removeprefix("Value error, "),
+        )
         raise _invalid(path, field, first["input"], rule) from error
     return record
 
