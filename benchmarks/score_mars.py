@@ -14,7 +14,7 @@ from paired import REPEATS, timed, verdict
 
 from vpar_cache.attributes.schema import MARS
 from vpar_cache.metrics.intervals import interval_block
-from vpar_cache.metrics.protocols import score_block
+from vpar_cache.metrics.scoring import score_block
 
 TRACKLETS, PEOPLE, MOST_SECONDS = 8_062, 634, 0.3
 

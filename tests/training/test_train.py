@@ -19,7 +19,7 @@ from vpar_cache.cache.format import FRAME_TOKENS
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
-from vpar_cache.metrics.protocols import score_block
+from vpar_cache.metrics.scoring import score_block
 from vpar_cache.models.objective import Objective
 from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.runs.load import load_model

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from vpar_cache.metrics.protocols import VIDEOPAR_THRESHOLD, VTF_THRESHOLD, ProtocolScores
-from vpar_cache.runs.stored_intervals import Intervals
+from vpar_cache.metrics.intervals import Intervals
+from vpar_cache.metrics.protocol import ProtocolScores
+from vpar_cache.metrics.videopar import VIDEOPAR_THRESHOLD
+from vpar_cache.metrics.vtf import VTF_THRESHOLD
 
 LONG_COLUMNS = (
     "table", "dataset", "system", "source", "weights", "protocol", "threshold", "group", "item", "metric", "value",

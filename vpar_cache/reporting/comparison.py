@@ -8,9 +8,10 @@ import numpy as np
 
 from vpar_cache.errors import CacheError
 from vpar_cache.metrics.intervals import difference_block
+from vpar_cache.metrics.scoring import THRESHOLDS
 from vpar_cache.rendering.sheets import Column, Details, Row, Sheet, Value
 from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
-from vpar_cache.runs.scores import THRESHOLDS, RunScores
+from vpar_cache.runs.scores import RunScores
 
 _MEND = "compare runs on the same cache and split"
 _AVERAGES = {"average precision": "precision", "average recall": "recall", "average accuracy": "accuracy",

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vpar_cache.metrics.protocols import VTF_THRESHOLD, ProtocolScores
+from vpar_cache.metrics.intervals import Intervals
+from vpar_cache.metrics.protocol import ProtocolScores
+from vpar_cache.metrics.scoring import SELECTED, THRESHOLDS
+from vpar_cache.metrics.vtf import VTF_THRESHOLD
 from vpar_cache.rendering.sheets import interval_text
 from vpar_cache.rendering.tables import Block, Notes, Table, percent, percents
-from vpar_cache.runs.scores import SELECTED, THRESHOLDS
-from vpar_cache.runs.stored_intervals import Intervals
 
 _TABLE_1 = {
     "vtf P": ("vtf", "precision"),

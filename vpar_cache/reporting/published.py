@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 from importlib import resources
 
-from vpar_cache.metrics.protocols import ProtocolScores
-from vpar_cache.runs.scores import THRESHOLDS
+from vpar_cache.metrics.protocol import ProtocolScores
+from vpar_cache.metrics.scoring import THRESHOLDS
 
 _METRICS = {"Precision": "precision", "Recall": "recall", "F1": "f1"}  # published.csv to ours
 

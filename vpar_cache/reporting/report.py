@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vpar_cache.metrics.protocols import ProtocolScores
+from vpar_cache.metrics.protocol import ProtocolScores
+from vpar_cache.metrics.scoring import SELECTED, THRESHOLDS
 from vpar_cache.rendering.page import Part
 from vpar_cache.rendering.sheets import Details
 from vpar_cache.rendering.tables import PROTOCOL_NOTES, Block, Notes, long_rows, percents
 from vpar_cache.reporting.details import Named, all_details, report_details
 from vpar_cache.reporting.paper_tables import Section, System
 from vpar_cache.reporting.published import published_scores
-from vpar_cache.runs.scores import SELECTED, THRESHOLDS, RunScores, find_runs, read_run
+from vpar_cache.runs.scores import RunScores, find_runs, read_run
 
 _PUBLISHED_NOTE = (
     "published: copied from the paper, not re-run here; 3DCNN, CNN-RNN and VideoPAR are videopar, the others "
@@ -199,7 +200,9 @@ def _priors(runs: Sequence[RunScores], names: Sequence[str]) -> list[System]:
         owners: dict[str, list[str]] = {}
         scores: dict[str, dict[str, ProtocolScores]] = {}
         for run, name in zip(runs, names, strict=True):
-            block = {protocol: run.prior[protocol] for protocol in protocols if protocol in run.prior}
+            block: dict[str, ProtocolScores] = {
+                protocol: run.prior[protocol] for protocol in protocols if protocol in run.prior
+            }
             if block:
                 figures = str({protocol: percents(one) for protocol, one in block.items()})
                 owners.setdefault(figures, []).append(name)

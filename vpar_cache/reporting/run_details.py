@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vpar_cache.metrics.inputs import Groups
 from vpar_cache.metrics.outputs import CURVE, Calibration, calibration, confusion, output_scores, threshold_curve
-from vpar_cache.metrics.protocols import Groups
+from vpar_cache.metrics.scoring import SELECTED, THRESHOLDS
 from vpar_cache.rendering.sheets import Column, Details, Row, Sheet, Value
 from vpar_cache.rendering.tables import Chart
 from vpar_cache.reporting.slices import MIN_TRACKLETS, SliceScores, slice_scores
 from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
-from vpar_cache.runs.scores import SELECTED, THRESHOLDS, RunScores
+from vpar_cache.runs.scores import RunScores
 
 _VTF = f"vtf, probability > {THRESHOLDS['vtf']:g}"
 _VIDEOPAR = "videopar, the most probable class"

@@ -16,9 +16,11 @@ import pyarrow as pa
 
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.errors import DataError
-from vpar_cache.metrics.protocols import ProtocolScores, check_inputs, score_block
+from vpar_cache.metrics.inputs import check_inputs
+from vpar_cache.metrics.protocol import ProtocolScores
+from vpar_cache.metrics.scoring import score_all
 from vpar_cache.rendering.tables import PROTOCOL_NOTES, Block, Notes, Table, long_rows, percent, percents
-from vpar_cache.runs.parquet import matrix, read_columns, texts, tracklet_ids
+from vpar_cache.runs.parquet_columns import matrix, read_columns, texts, tracklet_ids
 
 COLUMNS = ("tracklet_id", "probabilities", "labels")
 
@@ -99,8 +101,7 @@ def score_predictions(path: Path, schema: Schema) -> ScoreResult:
         check_inputs(probabilities, labels, groups, one_class=True, names=names)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    block = score_block(probabilities, labels, groups, None)
-    scores = {protocol: ProtocolScores.from_dict(one) for protocol, one in block.items()}
+    scores = score_all(probabilities, labels, groups)
     return ScoreResult(path.name, schema.name, len(names), scores, tuple(notes))
 
 

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache.metrics.protocols import Bools, Floats, Groups, videopar_scores, vtf_scores
+from vpar_cache.metrics.inputs import Bools, Floats, Groups
+from vpar_cache.metrics.scoring import THRESHOLDS
+from vpar_cache.metrics.videopar import VIDEOPAR
+from vpar_cache.metrics.vtf import VTF
 from vpar_cache.runs.predictions import RunPredictions, prior_probabilities
-from vpar_cache.runs.scores import THRESHOLDS, RunScores
+from vpar_cache.runs.scores import RunScores
 
 MIN_TRACKLETS = 10
 """A part with fewer has no score: one tracklet would move it by ten points."""
@@ -82,8 +85,8 @@ def _score(
     labels = predictions.labels[rows]
 
     def averages(probabilities: Floats) -> tuple[float, float, float]:
-        vtf = vtf_scores(probabilities[rows], labels, groups, THRESHOLDS["vtf"]).average
-        videopar = videopar_scores(probabilities[rows], labels, groups, THRESHOLDS["videopar"]).average
+        vtf = VTF.score(probabilities[rows], labels, groups, THRESHOLDS["vtf"]).average
+        videopar = VIDEOPAR.score(probabilities[rows], labels, groups, THRESHOLDS["videopar"]).average
         return vtf["f1"], vtf["mA"], videopar["f1"]
 
     vtf_f1, vtf_ma, videopar_f1 = averages(predictions.probabilities)

@@ -22,23 +22,16 @@ from tqdm import tqdm
 from vpar_cache import __version__
 from vpar_cache.base.callbacks import Say, Stop, check_stop, log, never
 from vpar_cache.base.devices import resolve_device, resolve_precision
-from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.cache.hints import load_encode_seconds
 from vpar_cache.cache.index import read_index
 from vpar_cache.metrics.intervals import interval_block
-from vpar_cache.metrics.protocols import score_block
+from vpar_cache.metrics.scoring import score_block
 from vpar_cache.models.prior import Prior
 from vpar_cache.runs.card import model_card
-from vpar_cache.runs.folder import (
-    Predictions,
-    new_run_folder,
-    refuse_finished,
-    write_history,
-    write_json,
-    write_model,
-    write_predictions,
-)
+from vpar_cache.runs.folder import new_run_folder, refuse_finished, write_history, write_json, write_model
+from vpar_cache.runs.name import default_run_name, run_fingerprint
+from vpar_cache.runs.predictions import RunPredictions, write_predictions
 from vpar_cache.training.checkpoints import CheckpointFile
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.splits import Rows, choose_rows
@@ -74,7 +67,8 @@ def train_model(config: TrainConfig, command: str = "", say: Say = log, stop: St
 def _train(config: TrainConfig, command: str, say: Say, check: Callable[[], None]) -> TrainResult:
     started = time.monotonic()
     features = _open(config)
-    folder = config.runs / (config.name or _default_name(config, features.dataset, features.seal))
+    identity = run_fingerprint(config.settings(), features.seal)
+    folder = config.runs / (config.name or default_run_name(features.dataset, config.model, config.seed, identity))
     refuse_finished(folder, config.overwrite)
     rows = choose_rows(features, config, say)
     if features.random_weights:
@@ -85,7 +79,7 @@ def _train(config: TrainConfig, command: str, say: Say, check: Callable[[], None
             "authors' code; `vpar extract --preset reference` makes features as theirs"
         )
     trainer = Trainer(config, features, rows, check)
-    checkpoints = CheckpointFile(config.runs, folder.name, _run_fingerprint(config, features.seal))
+    checkpoints = CheckpointFile(config.runs, folder.name, identity)
     if not config.resume:
         checkpoints.remove()
     elif not checkpoints.path.exists():
@@ -174,18 +168,18 @@ def _write_model(folder: Path, config: TrainConfig, features: Features, trainer:
     write_model(folder / "model.safetensors", trainer.model.state_dict(), trainer.model_inputs, metadata)
 
 
-def _predictions(features: Features, rows: Rows, trainer: Trainer, test: NDArray[np.float32]) -> Predictions:
+def _predictions(features: Features, rows: Rows, trainer: Trainer, test: NDArray[np.float32]) -> RunPredictions:
     """Validation rows, then test rows with their probabilities (n_test, A)."""
     kept = np.concatenate([rows.validation, rows.test])
-    return Predictions(
+    return RunPredictions(
         tracklet_ids=[features.tracklet_ids[row] for row in kept],
         splits=["validation"] * len(rows.validation) + ["test"] * len(rows.test),
-        person_ids=features.person_ids[kept],
-        camera_ids=features.camera_ids[kept],
-        num_frames=features.num_frames[kept],
-        quality=features.quality[kept],
+        person_ids=features.person_ids[kept].astype(np.int64),
+        camera_ids=features.camera_ids[kept].astype(np.int64),
+        num_frames=features.num_frames[kept].astype(np.int64),
+        quality=features.quality[kept].astype(bool),
         probabilities=np.concatenate([trainer.predict(rows.validation), test]),
-        labels=features.labels[kept],
+        labels=features.labels[kept].astype(bool),
     )
 
 
@@ -194,21 +188,13 @@ def _open(config: TrainConfig) -> Features:
         return open_features(config.features, bar.update)
 
 
-def _run_fingerprint(config: TrainConfig, seal: str) -> str:
-    """Of the settings and of every byte of the cache."""
-    return fingerprint({**config.settings(), "features": seal})
-
-
 def _with_precision(config: TrainConfig) -> TrainConfig:
     """What `auto` comes to on this device: settings say what was done."""
     return replace(config, precision=resolve_precision(config.precision, resolve_device(config.device)))
 
 
-def default_run_name(config: TrainConfig) -> str:
-    """DATASET-MODEL-SEED-xxxxxx, six hex digits of the settings and of every byte of the cache."""
+def name_of(config: TrainConfig) -> str:
+    """Return the default name of the run that `config` makes."""
     index = read_index(config.features)
-    return _default_name(_with_precision(config), index.dataset, index.seal)
-
-
-def _default_name(config: TrainConfig, dataset: str, seal: str) -> str:
-    return f"{dataset}-{config.model}-{config.seed}-{_run_fingerprint(config, seal)[:6]}"
+    identity = run_fingerprint(_with_precision(config).settings(), index.seal)
+    return default_run_name(index.dataset, config.model, config.seed, identity)

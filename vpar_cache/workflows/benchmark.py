@@ -22,7 +22,7 @@ from vpar_cache.reporting.seed_means import MEASURES, SeedMean, seed_means
 from vpar_cache.runs.scores import read_run
 from vpar_cache.training.checkpoints import checkpoint_path
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import default_run_name, train_model
+from vpar_cache.training.train import name_of, train_model
 
 BACKBONES = {
     "clip": "open_clip:ViT-B-16-quickgelu",
@@ -167,7 +167,7 @@ def _train(config: BenchmarkConfig, features: Path, model: str, seed: int, say: 
     """The run's folder; a finished one is kept, an interrupted one goes on."""
     given = {"protocol": "strict", **config.train, "model": model, "seed": seed}
     settings = TrainConfig.of_protocol(**given, features=features, runs=config.runs)
-    name = default_run_name(settings)
+    name = name_of(settings)
     folder = config.runs / name
     if (folder / "metrics.json").is_file():
         return folder

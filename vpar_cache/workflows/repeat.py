@@ -12,7 +12,7 @@ from typing import Any
 from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.cache.index import read_index
 from vpar_cache.errors import CacheError
-from vpar_cache.runs.scores import find_runs, read_run_record
+from vpar_cache.runs.scores import RunScores, find_runs, read_run
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import TrainResult, train_model
 
@@ -52,37 +52,29 @@ def repeat_run(
     not say what it must.
     """
     (folder,) = find_runs([run], runs)
-    record = read_run_record(folder)
-    index = features or Path(_text(record, "features", folder))
+    old_run = read_run(folder)
+    index = features or Path(old_run.features)
     seal = read_index(index).seal
-    if seal != _text(record, "features_seal", folder):
+    if seal != old_run.features_seal:
         raise CacheError(
             f"{index} is not the cache that {folder} was trained on (its seal is {seal[:12]}..., not "
-            f"{_text(record, 'features_seal', folder)[:12]}...); give that one with --features"
+            f"{old_run.features_seal[:12]}...); give that one with --features"
         )
-    config = _config(record, folder, features=index, runs=runs, name=name or f"{folder.name}-repeat",
+    config = _config(old_run, features=index, runs=runs, name=name or f"{folder.name}-repeat",
                      overwrite=overwrite, device=device)  # fmt: skip
     result = train_model(config, command, say, stop)
     old, new = (json.loads((path / "metrics.json").read_text("utf-8")) for path in (folder, result.folder))
     return Repetition(result, tuple(_differences(old, new, "")))
 
 
-def _text(record: dict[str, Any], key: str, folder: Path) -> str:
-    value = record.get(key)
-    if not isinstance(value, str):
-        raise CacheError(f"{folder}/run.json: {key!r} is {short_repr(value)}, but must be a text; train it anew")
-    return value
-
-
-def _config(record: dict[str, Any], folder: Path, **places: Any) -> TrainConfig:
-    settings = record.get("settings")
+def _config(run: RunScores, **places: Any) -> TrainConfig:
     known = {field.name for field in fields(TrainConfig)} - places.keys()
-    if not isinstance(settings, dict) or not settings.keys() <= known:
-        raise CacheError(f"{folder}/run.json: 'settings' do not fit this version of vpar-cache; train it anew")
+    if not run.settings.keys() <= known:
+        raise CacheError(f"{run.folder}/run.json: 'settings' do not fit this version; train the run again")
     try:
-        return TrainConfig(**settings, **places)
+        return TrainConfig(**run.settings, **places)
     except TypeError as error:
-        raise CacheError(f"{folder}/run.json: 'settings' do not fit ({error}); train it anew") from error
+        raise CacheError(f"{run.folder}/run.json: 'settings' do not fit ({error}); train the run again") from error
 
 
 def _differences(old: Any, new: Any, where: str) -> Iterator[str]:
