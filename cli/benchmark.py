@@ -38,7 +38,7 @@ def benchmark(
     """Extract what is missing, train every system with several seeds, print means and deviations. Resumable."""
     if protocol == "reference":
         raise UserError("--protocol reference is the authors' training of vtf alone; use strict or paper")
-    from vpar_cache.rendering.text import check_format
+    from vpar_cache.rendering.formats import check_format
     from vpar_cache.workflows.benchmark import BACKBONES, ROWS, BenchmarkConfig, run_benchmark
 
     check_format(format)  # before hours of work

@@ -9,7 +9,7 @@ from pathlib import Path
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract_features
 from vpar_cache.pictures.figure import FigureConfig, draw_figure
-from vpar_cache.reporting.report import Report, build_report
+from vpar_cache.reporting.report import Report, report
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import TrainResult, train_model
 
@@ -71,4 +71,4 @@ def run_demo(config: DemoConfig, say: Callable[[str], None] = lambda message: No
     picture = config.out / "predictions.png"
     say(f"4/4 picture: {picture}")
     draw_figure(FigureConfig(run=run.folder, runs=runs, dataset="demo", root=root, out=picture, seed=config.seed))
-    return DemoResult(index, run, build_report([run.folder], runs), picture)
+    return DemoResult(index, run, report([run.folder], runs), picture)
