@@ -38,8 +38,8 @@ def benchmark(
 ) -> None:
     """Extract, train every system with several seeds, print means and deviations. Run it again to continue."""
     if protocol == "reference":
-        raise UserError("--protocol: got reference, which trains vtf only; expected strict or paper")
-    from vpar_cache.rendering.text import check_format
+        raise UserError("--protocol reference is the authors' training of vtf alone; use strict or paper")
+    from vpar_cache.rendering.formats import check_format
     from vpar_cache.workflows.benchmark import BACKBONES, ROWS, BenchmarkConfig, run_benchmark
 
     check_format(format)  # before hours of work

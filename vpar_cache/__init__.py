@@ -5,8 +5,8 @@ The public API, loaded on first use, so that importing the package stays cheap (
     extract(config)             stage 1: tracklets to a feature cache
     open_features(path)         open a verified cache: its rows are read when they are asked for
     train_model(config)         stage 2: train and evaluate a model on a cache
-    build_report(runs)          tables of runs beside the published rows
-    score_predictions(path)     both metric protocols on anybody's predictions
+    report(runs)                tables of runs beside the published rows
+    score(path)                 both metric protocols on anybody's predictions
 
 `vpar_cache.extraction.extract` is the module, `vpar_cache.extract` the function.
 """
@@ -19,10 +19,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 _API = {
-    "build_report": "vpar_cache.reporting.report",
     "extract": "vpar_cache.extraction.extract",
     "open_features": "vpar_cache.cache.features",
-    "score_predictions": "vpar_cache.reporting.score",
+    "report": "vpar_cache.reporting.report",
+    "score": "vpar_cache.reporting.score",
     "train_model": "vpar_cache.training.train",
 }
 

@@ -20,7 +20,7 @@ from vpar_cache.metrics.scoring import PROTOCOLS
 from vpar_cache.runs.parquet_columns import matrix, read_columns, tracklet_ids
 
 if TYPE_CHECKING:
-    from vpar_cache.runs.scores import RunScores  # imports pydantic, which writing does not need
+    from vpar_cache.runs.scores import RunScores
 
 _SCHEMA = pa.schema(
     {

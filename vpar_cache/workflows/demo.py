@@ -9,7 +9,7 @@ from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
 from vpar_cache.pictures.figure import FigureConfig, draw_figure
-from vpar_cache.reporting.report import Report, build_report
+from vpar_cache.reporting.report import Report, report
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import TrainResult, train_model
 
@@ -72,4 +72,4 @@ def run_demo(config: DemoConfig, *, say: Say = log, stop: Stop = never) -> DemoR
     picture = config.out / "predictions.png"
     say(f"4/4 picture: {picture}")
     draw_figure(FigureConfig(run=run.folder, runs=runs, dataset="demo", root=root, out=picture, seed=config.seed))
-    return DemoResult(index, run, build_report([run.folder], runs), picture)
+    return DemoResult(index, run, report([run.folder], runs), picture)
