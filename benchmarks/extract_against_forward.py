@@ -2,9 +2,9 @@
 
     python benchmarks/extract_against_forward.py
 
-The bare side is the same network on tensors in memory, in the batch size that is the fastest here and in the precision
-that `--precision auto` resolves to. Ours also reads, decodes, pads, resizes, hashes, averages, projects, writes and
-seals. The two take turns, with as many frames each.
+The bare side is the same network on tensors in memory, in the batch size that is the fastest here and in the
+precision that `--precision auto` resolves to. Ours also reads, decodes, pads, resizes, hashes, averages,
+projects, writes and seals. The two take turns, with as many frames each.
 """
 
 from __future__ import annotations

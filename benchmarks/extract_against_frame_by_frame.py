@@ -2,7 +2,8 @@
 
     python benchmarks/extract_against_frame_by_frame.py
 
-Theirs encodes frames that are decoded already. The target is 3 where the processor has bf16 instructions, else 1.1.
+Theirs encodes frames that are decoded already. The target is 3 where the processor has bf16 instructions, else
+1.1.
 """
 
 from __future__ import annotations

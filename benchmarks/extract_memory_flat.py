@@ -2,9 +2,9 @@
 
     python benchmarks/extract_memory_flat.py
 
-Two datasets in the layout of MARS, with as many frames a tracklet as it has (tiny pictures), each extracted by a process
-of its own, in turn. The backbone is timm's smallest ViT, so that minutes are enough; a shard holds as many tracklets as
-with the default backbone. The kernel says how large each process was.
+Two datasets in the layout of MARS, with as many frames a tracklet as it has (tiny pictures), each extracted by
+a process of its own, in turn. The backbone is timm's smallest ViT, so that minutes are enough; a shard holds as
+many tracklets as with the default backbone. The kernel says how large each process was.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python benchmarks/extract_memory_peak.py
 
-A process of its own extracts drawn pedestrians, enough for more than one shard. The figure is its largest resident set,
-as the kernel counts it: the network, libraries, frames on their way, and the shard.
+A process of its own extracts drawn pedestrians, enough for more than one shard. The figure is its largest
+resident set, as the kernel counts it: the network, libraries, frames on their way, and the shard.
 """
 
 from __future__ import annotations

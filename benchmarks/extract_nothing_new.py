@@ -2,10 +2,11 @@
 
     python benchmarks/extract_nothing_new.py
 
-A dataset of MARS's size with tiny pictures is made in a temporary folder. Its cache comes from the real pipeline with
-the default settings of `vpar extract`; only the network's forward pass is replaced, by random numbers. Then the real
-command runs again and again as a process of its own, with the pages in memory: it must keep every shard and compute
-none. Needs 4 GB of disk with room for 1.2 million names, and as much memory for the pages.
+A dataset of MARS's size with tiny pictures is made in a temporary folder. Its cache comes from the real
+pipeline with the default settings of `vpar extract`; only the network's forward pass is replaced, by random
+numbers. Then the real command runs again and again as a process of its own, with the pages in memory: it must
+keep every shard and compute none. Needs 4 GB of disk with room for 1.2 million names, and as much memory for
+the pages.
 """
 
 from __future__ import annotations

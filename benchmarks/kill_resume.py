@@ -4,8 +4,8 @@
     python benchmarks/kill_resume.py --kills 60 --signals KILL,INT,TERM
 
 One process imports everything, then every run of `vpar extract` is a fork of it, so that a kill costs its run
-and not the start of torch. Half of the kills fall at a random moment of an undisturbed run's duration, half just
-after a random shard, or the index, has begun to be written. Rounds alternate between one writer and two.
+and not the start of torch. Half of the kills fall at a random moment of an undisturbed run's duration, half
+just after a random shard, or the index, has begun to be written. Rounds alternate between one writer and two.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forked_extract import BrokenPromiseError, Forks, contents, ended, is_locked_by, leftovers, published
+from support.forked_extract import BrokenPromiseError, Forks, contents, ended, is_locked_by, leftovers, published
 
 from vpar_cache.base.files import PARTIAL_SUFFIX
 from vpar_cache.cache.headers import read_shard_header

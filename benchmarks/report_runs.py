@@ -2,10 +2,10 @@
 
     python benchmarks/report_runs.py
 
-The runs are real: `vpar train` of one epoch on a cache of random features in a small shape, each with its own seed; what
-the report reads (predictions, scores, intervals) has the full size. Then the real command runs as a process of its own,
-with the files in memory. The figure is `vpar report`; printed beside it are the report with every detail of every run as
-a page, and the comparison of the first run with each other one.
+The runs are real: `vpar train` of one epoch on a cache of random features in a small shape, each with its own
+seed; what the report reads (predictions, scores, intervals) has the full size. Then the real command runs as a
+process of its own, with the files in memory. The figure is `vpar report`; printed beside it are the report with
+every detail of every run as a page, and the comparison of the first run with each other one.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python benchmarks/startup_help.py
 
-Whole processes in turn, with the files in memory. Beside ours stands the least that typer can do: an application of one
-command that does nothing, printing its help with rich. What remains is the cost of our own commands.
+Whole processes in turn, with the files in memory. Beside ours stands the least that typer can do: an
+application of one command that does nothing, printing its help with rich. What remains is the cost of our own
+commands.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python benchmarks/train_beyond_memory.py
 
-Both are `vpar train` (width 512, batch 16) as a process of its own on the same cache of random features, whose pages
-are dropped from memory before each. One of them runs under a limit smaller than the cache, and pages of files count: it
-must read most rows from the disk again in every epoch. Compared is the last epoch of each.
+Both are `vpar train` (width 512, batch 16) as a process of its own on the same cache of random features, whose
+pages are dropped from memory before each. One of them runs under a limit smaller than the cache, and pages of
+files count: it must read most rows from the disk again in every epoch. Compared is the last epoch of each.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ TRACKLETS, LIMIT, REPEATS, TARGET = 8_000, 1_200_000_000, 3, 0.8
 
 def main() -> None:
     parser = option_parser(__doc__)
-    parser.add_argument("--train-once", type=Path, metavar="INDEX", help="Only print an epoch's seconds per tracklet.")
+    parser.add_argument(
+        "--train-once", type=Path, metavar="INDEX", help="Only print an epoch's seconds per tracklet."
+    )
     options = parser.parse_args()
     if options.train_once is not None:
         print(epoch_seconds_per_tracklet(options.train_once, options.train_once.parent / "runs"))

@@ -2,8 +2,9 @@
 
     python benchmarks/train_epoch_against_end_to_end.py
 
-Ours is `vpar train` (width 512, batch 16) on a cache of random features, loading included. Theirs is a step of the
-authors' code (width 768, batch 16, 6 frames, every frame and every prompt through CLIP in fp32) on decoded frames.
+Ours is `vpar train` (width 512, batch 16) on a cache of random features, loading included. Theirs is a step of
+the authors' code (width 768, batch 16, 6 frames, every frame and every prompt through CLIP in fp32) on decoded
+frames.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python benchmarks/train_step.py
 
-Ours is `vpar train --dim 768 --heads 12` on a cache of random features: the seconds of an epoch per tracklet, loading
-included, in the precision that `auto` resolves to. Theirs is the authors' step on tensors in memory, same batch of 16.
-The target is 6 where the processor has bf16 instructions, else 2.5.
+Ours is `vpar train --dim 768 --heads 12` on a cache of random features: the seconds of an epoch per tracklet,
+loading included, in the precision that `auto` resolves to. Theirs is the authors' step on tensors in memory,
+same batch of 16. The target is 6 where the processor has bf16 instructions, else 2.5.
 """
 
 from __future__ import annotations

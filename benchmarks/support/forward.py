@@ -1,14 +1,14 @@
-"""The forward pass of the default encoder alone, on tensors that are on the device already; the rate of matrix products."""
+"""The forward pass of the default encoder alone, on tensors that are on the device; the rate of matrix products."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import torch
-from support.program import WEIGHTS, is_bf16
-from support.timing import timed
 from torch.utils.flop_counter import FlopCounterMode
 
+from support.program import WEIGHTS, is_bf16
+from support.timing import timed
 from vpar_cache.backbones.open_clip_vit import load_open_clip
 
 ARCHITECTURE = "ViT-B-16-quickgelu"

@@ -57,7 +57,7 @@ def peak_bytes(command: list[str]) -> int:
 
 @contextmanager
 def memory_limit(limit: int) -> Iterator[list[str]]:
-    """Yield what to put in front of a command line, so that the process gets `limit` bytes, pages of files included.
+    """Yield a prefix for a command line, so that the process gets `limit` bytes, pages of files included.
 
     `ulimit` does not count those. Three ways, the first that works here: a cgroup of version 1, one of version 2,
     or systemd-run.

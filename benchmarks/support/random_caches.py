@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from support.program import FRAMES
+from numpy.typing import NDArray
 
+from support.program import FRAMES
 from tests.support.small_caches import shard_entry
 from vpar_cache.attributes.schema import MARS
 from vpar_cache.base.settings import canonical_json, fingerprint
 from vpar_cache.cache import format as fmt
+from vpar_cache.cache.rows import RowArray
 from vpar_cache.cache.writer import IndexContents, ShardContents, ShardEntry, write_index, write_shard
 
 TOKENS, DIM = 197, 512
@@ -65,7 +67,9 @@ def write_cache(
             person_ids=[i * people // tracklets for i in range(tracklets)],
             camera_ids=[1] * tracklets,
             num_frames=[FRAMES] * tracklets,
-            labels=np.stack([MARS.encode(dict(zip(names, map(int, row), strict=True))) for row in values]),  # (N, A)
+            labels=np.stack(
+                [MARS.encode(dict(zip(names, map(int, row), strict=True))) for row in values]
+            ),  # (N, A)
             quality=np.zeros((tracklets, len(MARS.quality)), np.uint8),
             text_embeddings=random.standard_normal((MARS.num_outputs, DIM)).astype(np.float32),
             negative_embeddings=np.zeros((MARS.num_outputs, DIM), np.float32),
@@ -82,6 +86,12 @@ def write_cache(
         ),
     )
     return index
+
+
+def read_batches(rows: RowArray, order: NDArray[np.int64], batch_size: int) -> None:
+    """Read all rows in this order and look at none."""
+    for _ in rows.batches(order, batch_size):
+        pass
 
 
 def _write_shards(
