@@ -1,4 +1,4 @@
-"""The forward pass of the default encoder alone, on tensors that are on the device; the rate of matrix products."""
+"""The forward pass of the default encoder alone, on tensors that are on the device; rate of matrix products."""
 
 from __future__ import annotations
 
