@@ -41,7 +41,7 @@ from vpar_cache.base.devices import resolve_device
 MARS_TRACKLETS, MARS_TEST = 16_360, 8_062
 BATCHES = {"cpu": (1, 4), "cuda": (64, 128, 256, 512, 1024)}
 TARGETS = {"forward_of_matrix_rate": 0.5, "shard_of_forward": 0.8, "train_seconds": 15.0}
-STEPS = 50
+STEPS = {"cpu": 5, "cuda": 50}
 
 
 def main() -> None:
@@ -145,12 +145,12 @@ def step_seconds(index: Path, device: torch.device) -> tuple[float, float]:
 
     On a CPU the two are the same.
     """
-    step = training_step(index, device)
-    finished(device, lambda: [step() for _ in range(STEPS)])  # warms up
+    step, number = training_step(index, device), STEPS[device.type]
+    finished(device, lambda: [step() for _ in range(number)])  # warms up
     started = []
-    for _ in range(STEPS):
+    for _ in range(number):
         finished(device, lambda: started.append(timed(step)))  # the device waits for the host
-    return statistics.median(started), finished(device, lambda: [step() for _ in range(STEPS)]) / STEPS
+    return statistics.median(started), finished(device, lambda: [step() for _ in range(number)]) / number
 
 
 if __name__ == "__main__":
