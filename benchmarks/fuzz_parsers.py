@@ -1,4 +1,4 @@
-"""Give every parser spoiled inputs: each must be read, or refused with one of our errors.
+"""Give every parser spoiled inputs: each must be read, or refused with an error of this project.
 
     python benchmarks/fuzz_parsers.py --cases 100000
 
@@ -42,7 +42,7 @@ _STATE = struct.Struct("qdqqd")  # cases done, start of the running one, read, r
 
 @dataclass
 class Tally:
-    """What became of one parser's cases."""
+    """The counts of one parser's cases."""
 
     cases: int
     read: int = 0
@@ -104,7 +104,7 @@ class Trial:
         return self._tally
 
     def _fork(self, start: int) -> tuple[int, int]:
-        """The child's number and the pipe on which it reports what it did not expect."""
+        """Return the child's process id and the pipe on which it reports unexpected errors."""
         receive, send = os.pipe()
         child = os.fork()
         if child:
@@ -147,7 +147,7 @@ class Trial:
         self._state[:] = _STATE.pack(self._tally.cases, time.monotonic(), read, refused, slowest)
 
     def _watch(self, child: int, reports: int) -> int:
-        """Wait for the child's end; how many cases are dealt with."""
+        """Wait for the end of the child; return how many cases are done."""
         hung = False
         while True:
             ended, status = os.waitpid(child, os.WNOHANG)
