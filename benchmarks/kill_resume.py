@@ -3,9 +3,9 @@
     python benchmarks/kill_resume.py --kills 200
     python benchmarks/kill_resume.py --kills 60 --signals KILL,INT,TERM
 
-One process imports everything, and every run of `vpar extract` is a fork of it, so that no run imports torch again.
-Half of the kills fall at a random moment of an undisturbed run's duration, half just after the program has begun to
-write a random shard or the index. Rounds alternate between one writer and two.
+One process imports everything, and every run of `vpar extract` is a fork of it, so that no run imports torch
+again. Half of the kills fall at a random moment of an undisturbed run's duration, half just after the program
+has begun to write a random shard or the index. Rounds alternate between one writer and two.
 """
 
 from __future__ import annotations
