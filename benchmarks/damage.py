@@ -29,10 +29,10 @@ from support.timing import option_parser
 
 from tests.support.small_caches import write_small_cache
 from tests.support.tiny_clip import TINY_BACKBONE, TINY_CLIP
-from vpar_cache.cache import features
-from vpar_cache.cache import headers as shard_headers
+from vpar_cache.cache import headers, index
 from vpar_cache.cache.features import open_features
-from vpar_cache.cache.format import check_seal, shard_folder
+from vpar_cache.cache.format import shard_folder
+from vpar_cache.cache.seal import check_seal
 from vpar_cache.cache.verify import verify_cache
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.errors import CacheError, VparError
@@ -122,7 +122,7 @@ class Trial:
         self.kinds: list[Callable[[], Damage]] = [
             self.truncate, self.flip, self.flip, self.zero, self.swap, self.edit_attribute, self.remove,
         ]  # fmt: skip
-        for module in (features, shard_headers):
+        for module in (headers, index):
             self._watch(module)
 
     def _watch(self, module: Any) -> None:

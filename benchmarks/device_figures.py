@@ -19,7 +19,7 @@ line is JSON.
 from __future__ import annotations
 
 import argparse
-import math
+import json
 import platform
 import resource
 import statistics

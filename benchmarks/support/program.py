@@ -14,9 +14,9 @@ import torch
 from vpar_cache.base.devices import resolve_precision
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
-from vpar_cache.cache.timing import load_encode_seconds
+from vpar_cache.cache.hints import load_encode_seconds
+from vpar_cache.extraction import extract as stage_1
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
 from vpar_cache.models.build import build_model
 from vpar_cache.models.objective import Objective
 from vpar_cache.training.config import TrainConfig
@@ -33,7 +33,7 @@ CROP = (128, 256)
 
 def extract(**settings: Any) -> Any:
     """Run stage 1 with random weights; return its result."""
-    return extract_features(ExtractConfig(**{"weights": WEIGHTS, "devices": ("cpu",), **settings}))
+    return stage_1.extract(ExtractConfig(**{"weights": WEIGHTS, "devices": ("cpu",), **settings}))
 
 
 def extract_seconds_per_frame(dataset: str, root: Path, out: Path, device: str, **settings: Any) -> float:
