@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from tests.support.layers import PROJECT
+from tests.support.layers import MAY_IMPORT, PROJECT
 from vpar_cli.main import app
 
 PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
@@ -45,6 +45,12 @@ def test_a_link_leads_to_a_file(page: Path) -> None:
 def test_the_paths_that_contributing_names_exist() -> None:
     text = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")
     assert not [path for path in _PATH.findall(text) if not (PROJECT / path).exists()]
+
+
+def test_the_table_of_packages_is_that_of_the_layer_test() -> None:
+    text = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)/` \|.*\| ?([\w, ]*) ?\|$", text, re.MULTILINE)
+    assert {package: set(re.findall(r"\w+", imports)) for package, imports in rows} == MAY_IMPORT
 
 
 def test_pages_show_commands() -> None:
