@@ -1,30 +1,24 @@
-"""The default encoder's forward pass alone, on tensors that are ready on the device."""
+"""The forward pass of the default encoder alone, on tensors that are on the device; rate of matrix products."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import torch
-from paired import timed
 from torch.utils.flop_counter import FlopCounterMode
 
+from support.program import WEIGHTS, is_bf16
+from support.timing import timed
 from vpar_cache.backbones.open_clip_vit import load_open_clip
-from vpar_cache.base.devices import resolve_precision
 
-WEIGHTS = "random:0"
-"""Numbers do not change how long a forward pass takes."""
+ARCHITECTURE = "ViT-B-16-quickgelu"
 ROUNDS, LEAST_FRAMES = 3, {"cpu": 48, "cuda": 8192}
 """Of the search for the best batch."""
 MATRIX = {"cpu": 2048, "cuda": 8192}
 
 
-def auto_dtype(device: torch.device) -> torch.dtype:
-    """What `--precision auto` comes to."""
-    return torch.bfloat16 if resolve_precision("auto", device) == "bf16" else torch.float32
-
-
 def finished(device: torch.device, action: Callable[[], object]) -> float:
-    """Seconds until the device is done with it."""
+    """Return the seconds until the device has finished."""
 
     def wait() -> None:
         if device.type == "cuda":
@@ -39,11 +33,12 @@ def finished(device: torch.device, action: Callable[[], object]) -> float:
 
 
 class BareForward:
-    """The visual network in the batch that is the fastest here."""
+    """The visual network, in the batch size that is the fastest here."""
 
-    def __init__(self, device: torch.device, batches: Sequence[int]) -> None:
-        self.device, self.dtype = device, auto_dtype(device)
-        self._network, _ = load_open_clip("ViT-B-16-quickgelu", WEIGHTS, offline=True)
+    def __init__(self, device: torch.device, batches: Sequence[int], least_frames: int | None = None) -> None:
+        self.device, self.dtype = device, _dtype(device)
+        self._least_frames = least_frames or LEAST_FRAMES[device.type]
+        self._network, _ = load_open_clip(ARCHITECTURE, WEIGHTS, offline=True)
         self._network.place(device, self.dtype)
         for batch in batches:
             self.seconds(batch, batch)  # the first of a size takes memory from the system
@@ -51,31 +46,30 @@ class BareForward:
         rates = {batch: max(found[batch] for found in rounds) for batch in batches}
         self.batch = max(rates, key=lambda batch: rates[batch])
         self.frames_per_second = rates[self.batch]
-        print(
-            f"bare forward in {self.dtype}, frames/s by batch:", {b: round(rate, 1) for b, rate in rates.items()}
-        )
+        by_batch = {batch: round(rate, 1) for batch, rate in rates.items()}
+        print(f"bare forward in {self.dtype}, frames/s by batch: {by_batch}", flush=True)
 
     def _rate(self, batch: int) -> float:
-        frames = -(-LEAST_FRAMES[self.device.type] // batch) * batch
+        frames = -(-self._least_frames // batch) * batch
         return frames / self.seconds(frames, batch)
 
     @torch.inference_mode()
     def seconds(self, frames: int, batch: int) -> float:
-        """Of `frames` frames, in batches."""
-        images = torch.randn(batch, 3, 224, 224, device=self.device).to(self.dtype)
+        """Return the seconds of `frames` frames, in batches."""
+        images = torch.randn(batch, 3, 224, 224, device=self.device).to(self.dtype)  # (B, 3, 224, 224)
         return finished(self.device, lambda: [self._network.tokens(images) for _ in range(frames // batch)])
 
 
-def matrix_rate(device: torch.device) -> float:
-    """FLOP/s of the best of several large products."""
-    size = MATRIX[device.type]
-    one, other = (torch.randn(size, size, device=device).to(auto_dtype(device)) for _ in range(2))
+def matrix_rate(device: torch.device, size: int | None = None) -> float:
+    """Return FLOP/s of the best of several products of two size x size matrices."""
+    size = size or MATRIX[device.type]
+    one, other = (torch.randn(size, size, device=device).to(_dtype(device)) for _ in range(2))
     return 10 * 2 * size**3 / min(finished(device, lambda: [one @ other for _ in range(10)]) for _ in range(7))
 
 
 def flops_per_frame() -> int:
-    """Of the default encoder with its projection, counted by PyTorch."""
-    network, _ = load_open_clip("ViT-B-16-quickgelu", WEIGHTS, offline=True)
+    """Return the FLOPs of the default encoder with its projection for one frame, counted by PyTorch."""
+    network, _ = load_open_clip(ARCHITECTURE, WEIGHTS, offline=True)
     network.place(torch.device("cpu"), torch.float32)
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # the counter does not see into it
@@ -85,3 +79,7 @@ def flops_per_frame() -> int:
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
     return int(counter.get_total_flops())
+
+
+def _dtype(device: torch.device) -> torch.dtype:
+    return torch.bfloat16 if is_bf16(device) else torch.float32

@@ -1,7 +1,7 @@
 """Forks of one warm process that run `vpar extract` on a small dataset, for kill_resume.py.
 
-So a run costs itself and not the import of torch. The architecture is tiny and the shards are many, so that most
-of the time goes into what a kill should hit.
+A fork does not import torch again. The architecture is tiny and the shards are many, so that most of the time
+is spent on writing, which a kill should hit.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import open_clip
 import torch
 
 import vpar_cache.extraction.extract  # noqa: F401, what `vpar extract` imports late
+from tests.support.tiny_clip import TINY_BACKBONE, TINY_CLIP
 from vpar_cache.base.files import PARTIAL_SUFFIX
 from vpar_cache.cache.writer import ShardContents
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
@@ -26,13 +27,6 @@ from vpar_cache.extraction.plan import ShardTask
 from vpar_cache.extraction.shard import compute_shard
 from vpar_cli.main import run
 
-BACKBONE = "vpar-kill-tiny"
-ARCHITECTURE = {
-    "embed_dim": 32,
-    "quick_gelu": True,
-    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
-}
 TRACKLETS = DemoSize(train_people=20, test_people=20, tracklets_per_person=2, frames=3)
 TRACKLETS_PER_SHARD = 2
 
@@ -47,8 +41,8 @@ class Forks:
     def __init__(self, folder: Path) -> None:
         torch.set_num_threads(1)  # a pool of threads does not survive a fork
         self.folder = folder
-        architecture = folder / f"{BACKBONE}.json"
-        architecture.write_text(json.dumps(ARCHITECTURE), "utf-8")
+        architecture = folder / f"{TINY_BACKBONE}.json"
+        architecture.write_text(json.dumps(TINY_CLIP), "utf-8")
         open_clip.add_model_config(architecture)
         self._root = write_demo(folder / "tracklets", TRACKLETS, 0)
 
@@ -58,7 +52,7 @@ class Forks:
             "root": self._root,
             "out": index,
             "device": "cpu",
-            "backbone": BACKBONE,
+            "backbone": TINY_BACKBONE,
             "weights": "random:0",
             "precision": "fp32",
             "frames": 2,
@@ -72,7 +66,7 @@ class Forks:
         return self.fork(lambda: extract_noting(arguments, writers, journal))
 
     def fork(self, work: Callable[[], object]) -> int:
-        """Run `work` in a fork; what it prints, and the traceback of what escapes it, goes to a log."""
+        """Run `work` in a fork; its output, and the traceback of an uncaught error, goes to a log."""
         pid = os.fork()
         if pid:
             return pid
@@ -102,7 +96,7 @@ class Forks:
 
 
 def extract_noting(arguments: list[str], writers: int, journal: Path) -> None:
-    """`vpar extract`, that notes in `journal` which shards are begun."""
+    """Run `vpar extract`; write to `journal` which shards are begun."""
     notes = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def noting(task: ShardTask, *rest: Any) -> ShardContents:
@@ -134,12 +128,12 @@ def published(index: Path) -> set[str]:
 
 
 def contents(index: Path) -> dict[str, bytes]:
-    """The bytes of the index and all shards."""
+    """Return the bytes of the index and all shards."""
     files = (*index.with_suffix("").glob("*.h5"), *index.parent.glob("*.h5"))
     return {path.name: path.read_bytes() for path in files if not path.name.startswith(".")}
 
 
 def leftovers(index: Path) -> list[Path]:
-    """What only a run in progress may have there."""
+    """Return the files that only a run in progress may have there."""
     places = (index.parent, index.with_suffix(""))
     return [p for place in places for p in place.glob(".*") if p.suffix in (PARTIAL_SUFFIX, ".lock")]

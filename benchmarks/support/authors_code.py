@@ -1,4 +1,4 @@
-"""What the paper's authors' code does, as they publish its settings, written anew for comparison.
+"""What the code of the paper's authors does, written for this comparison from its published settings.
 
 Frames go through CLIP one at a time in fp32, every prompt is encoded again at every step, and the fusion block
 computes all its 240 queries. CLIP is frozen here: as published, the graph is built through it, which is slower.
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-BATCH, FRAMES, WIDTH, HEADS, NUM_OUTPUTS = 16, 6, 768, 12, 43
+BATCH, WIDTH, HEADS, NUM_OUTPUTS = 16, 768, 12, 43
 
 
 def load_clip() -> nn.Module:
