@@ -54,5 +54,5 @@ def test_another_cache_is_refused_before_any_training(run: Path, extract_config:
 def test_a_record_that_does_not_say_it_all_is_one_line(run: Path, tmp_path: Path, field: str, value: Any) -> None:
     record = json.loads((run / "run.json").read_text("utf-8"))
     (run / "run.json").write_text(json.dumps({**record, field: value}), "utf-8")
-    with pytest.raises(CacheError, match=rf"first/run.json: '{field}'"):
+    with pytest.raises(CacheError, match=rf"first/run.json: .*{field}"):
         repeat_run(run, runs=tmp_path, device="cpu")
