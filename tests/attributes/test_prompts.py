@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from vpar_cache.attributes.duke_table import DUKE
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import PAPER_TEMPLATE, PROMPTS, build_negative_prompts, build_prompts
-from vpar_cache.attributes.schema import DUKE, MARS, Group, Output, Schema
+from vpar_cache.attributes.schema import Group, Output, Schema
 from vpar_cache.errors import UserError
 
 

@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpar_cache.attributes.schema import DUKE, MARS, SCHEMAS, Group, Output, Schema, describe_values, load_schema
+from vpar_cache.attributes.built_in import SCHEMAS, load_schema
+from vpar_cache.attributes.duke_table import DUKE
+from vpar_cache.attributes.mars_table import MARS
+from vpar_cache.attributes.schema import Group, Output, Schema, describe_values
 from vpar_cache.errors import DataError, UserError
 
 

@@ -13,7 +13,7 @@ from numpy.random import default_rng
 from PIL import Image, ImageDraw
 from scipy.io import loadmat
 
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.datasets.demo.figure import BOTTOM_COLOURS, TOP_COLOURS, draw_person
 from vpar_cache.datasets.demo.people import cast_people

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vpar_cache.attributes.schema import DUKE
+from vpar_cache.attributes.duke_table import DUKE
 from vpar_cache.datasets.duke import load_duke
 from vpar_cache.errors import DataError, UserError
 

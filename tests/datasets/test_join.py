@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vpar_cache.attributes.schema import DUKE, MARS, Group, Output, Schema
+from vpar_cache.attributes.duke_table import DUKE
+from vpar_cache.attributes.mars_table import MARS
+from vpar_cache.attributes.schema import Group, Output, Schema
 from vpar_cache.datasets.join import Track, join_labels, read_track_labels, track_name
 from vpar_cache.errors import DataError
 

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vpar_cache.attributes.schema import DUKE, MARS, Group, Output, Schema
+from vpar_cache.attributes.duke_table import DUKE
+from vpar_cache.attributes.mars_table import MARS
+from vpar_cache.attributes.schema import Group, Output, Schema
 from vpar_cache.datasets import labels
 from vpar_cache.datasets.labels import KeyColumn, LabelFile, normalise_header, read_labels
 from vpar_cache.errors import DataError

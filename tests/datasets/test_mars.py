@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.datasets import mars
 from vpar_cache.datasets.mars import load_mars, read_lists
 from vpar_cache.datasets.tracklet import LeftOut

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.datasets.tracklet import (
     LeftOut,
     Split,

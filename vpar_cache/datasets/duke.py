@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from vpar_cache.attributes.schema import DUKE
+from vpar_cache.attributes.duke_table import DUKE
 from vpar_cache.datasets.join import Track, join_labels, read_track_labels
 from vpar_cache.datasets.tracklet import (
     Dataset,

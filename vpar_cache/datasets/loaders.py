@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from vpar_cache.attributes.schema import load_schema
+from vpar_cache.attributes.built_in import load_schema
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.datasets.duke import load_duke
 from vpar_cache.datasets.folder import load_folder

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.datasets.join import Track, join_labels, read_track_labels
 from vpar_cache.datasets.matfile import read_matrices
 from vpar_cache.datasets.tracklet import (

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.random import Generator, default_rng
 from PIL import Image, ImageDraw
 
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.datasets.demo.figure import draw_person
 from vpar_cache.datasets.demo.people import Person, balanced, cast_people
 from vpar_cache.errors import UserError
