@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from support.timing import median_time, verdict
 
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.metrics.intervals import interval_block
 from vpar_cache.metrics.scoring import score_block
 

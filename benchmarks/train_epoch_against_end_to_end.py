@@ -16,8 +16,8 @@ from support.program import FRAMES, epoch_seconds_per_tracklet
 from support.random_caches import write_cache
 from support.timing import compare_rates, option_parser, scratch_folder, timed, verdict
 
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import build_prompts
-from vpar_cache.attributes.schema import MARS
 
 TRACKLETS, REPEATS, TARGET = 800, 3, 200
 

@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for all files of the demo.")] = Path("demo"),
-    frames: Annotated[int, typer.Option(help="Frames per tracklet.")] = 2,
+    frames: Annotated[int, typer.Option(help="Frames per tracklet.")] = 1,
     epochs: Annotated[int, typer.Option(help="Passes over the train tracklets.")] = 30,
     seed: Annotated[int, typer.Option(help="Seed of drawings, weights and training.")] = 0,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",

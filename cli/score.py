@@ -21,7 +21,7 @@ def score(
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
 ) -> None:
     """Score predictions of any program under both protocols."""
-    from vpar_cache.attributes.schema import load_schema
+    from vpar_cache.attributes.built_in import load_schema
     from vpar_cache.reporting.score import score as score_file
 
     result = score_file(file, load_schema(schema))

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 
 SHORTEST, LONGEST, MEAN_FRAMES = 2, 920, 58.2
 _SPREAD = 0.8

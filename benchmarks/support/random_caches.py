@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from support.program import FRAMES
 from tests.support.small_caches import shard_entry
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.base.settings import canonical_json, fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.rows import RowArray

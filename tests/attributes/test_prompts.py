@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from vpar_cache.attributes.duke_table import DUKE
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import PAPER_TEMPLATE, PROMPTS, build_negative_prompts, build_prompts
-from vpar_cache.attributes.schema import DUKE, MARS, Group, Output, Schema
+from vpar_cache.attributes.schema import Group, Output, Schema
 from vpar_cache.errors import UserError
 
 
@@ -85,17 +87,12 @@ def test_an_empty_file_is_the_papers_prompts(tmp_path: Path) -> None:
     [
         ("template = 'a photo'", r"template 'a photo' must hold \{\} once"),
         ("template = '{} and {}'", r"must hold \{\} once"),
-        ("template = 3", r"template 3 must hold"),
-        ("phrases = 3", r"\[phrases\] must map output names to texts"),
         ("[phrases]\nhat = 3", r"\[phrases\] must map output names to texts"),
         ("[phrases]\nhats = 'a hat'", r"unknown output 'hats'; did you mean 'hat'\?"),
         ("[negatives]\nhats = 'no hat'", r"\[negatives\]: unknown 0/1 output 'hats'; did you mean 'hat'\?"),
         ("[negatives]\n'age old' = 'young'", r"\[negatives\]: unknown 0/1 output 'age old'; valid are: "),
-        ("[negatives]\nhat = ''", r"\[negatives\] must map output names to texts"),
-        ("negatives = 3", r"\[negatives\] must map output names to texts"),
         ("[phrase]\nhat = 'a cap'", r"unknown key 'phrase'; did you mean 'phrases'\?"),
         ("template = ", r"own\.toml is not valid TOML"),
-        (b"template = '\xe9 {}'", r"own\.toml is not valid TOML"),
     ],
 )
 def test_a_prompt_file_that_does_not_fit_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:

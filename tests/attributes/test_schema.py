@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpar_cache.attributes.schema import DUKE, MARS, SCHEMAS, Group, Output, Schema, describe_values, load_schema
+from vpar_cache.attributes.built_in import SCHEMAS, load_schema
+from vpar_cache.attributes.duke_table import DUKE
+from vpar_cache.attributes.mars_table import MARS
+from vpar_cache.attributes.schema import Group, Output, Schema
 from vpar_cache.errors import DataError, UserError
 
 
@@ -83,10 +86,6 @@ def test_a_value_out_of_range_names_what_is_allowed(value: int) -> None:
         MARS.encode(values)
 
 
-def test_meanings_are_listed_by_value() -> None:
-    assert describe_values(("no hat", "a hat")) == "0 = no hat, 1 = a hat"
-
-
 @pytest.mark.parametrize("schema", [MARS, DUKE])
 def test_a_schema_survives_json(schema: Schema) -> None:
     assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
@@ -97,14 +96,12 @@ def test_a_schema_survives_json(schema: Schema) -> None:
     [
         {"name": None, "groups": 3},
         {"groups": [{"name": "hat"}]},
-        {"groups": ["hat"]},
         {"groups": []},
         {"groups": [{"name": "hat", "columns": [], "negative": "", "outputs": []}]},
-        {"quality": None},
     ],
 )
 def test_a_damaged_stored_schema_is_refused(damage: dict[str, object]) -> None:
-    with pytest.raises(DataError, match=r"stored schema does not fit: .*; extract the cache again"):
+    with pytest.raises(DataError, match=r"stored schema is invalid: .*; extract the cache again"):
         Schema.from_dict(MARS.to_dict() | damage)
 
 
@@ -176,25 +173,16 @@ def test_built_in_schemas_go_by_name() -> None:
     [
         ("", "has no group"),
         ("group = 3", r"'group' must be written as \[\[group\]\] tables"),
-        ("[group]\nname = 'hat'", r"'group' must be written as \[\[group\]\] tables"),
         ("[[groups]]\nname = 'hat'", "unknown key 'groups'; did you mean 'group'"),
         ("[[group]]\nname = 'hat'\ncolum = 'x'", r"group 1: unknown key 'colum'; did you mean 'column'\?"),
         ("[[group]]\nname = 'hat'\nphrases = ['x', 'y']", r"unknown key 'phrases'; did you mean 'phrase'\?"),
         ("[[group]]\nname = 'hat'\nvalues = ['x', 'y']\nnegative = 'z'", "unknown key 'negative'"),
-        ("[[group]]\nname = 'hat'\nvalue = ['x', 'y']", "unknown key 'value'; did you mean 'values'"),
         ("[[group]]\nphrase = 'x'", "'name' is None, but must be a text"),
-        ("[[group]]\nname = ''", "'name' is '', but must be a text"),
         ("[[group]]\nname = 'hat'\ncolumn = ''", "group 1 'hat': 'column' is '', but must be a text"),
-        ("[[group]]\nname = 'hat'\nphrase = ''", "'phrase' is '', but must be a text"),
-        ("[[group]]\nname = 'hat'\nphrase = 3", "'phrase' is 3, but must be a text"),
         ("[[group]]\nname = 'hat'\nvalues = 'x'", "'values' is 'x', but must be a list of texts"),
-        ("[[group]]\nname = 'hat'\nvalues = ['x', '']", "must be a list of texts"),
-        ("[[group]]\nname = 'hat'\nvalues = ['x']", r"'values' is \['x'\], no choice"),
-        ("[[group]]\nname = 'hat'\nvalues = []", r"'values' is \[\], no choice"),
+        ("[[group]]\nname = 'hat'\nvalues = ['x']", r"'values' is \['x'\], but must have two or more"),
         ("[[group]]\nname = 'hat'\nvalues = ['x', 'y']\nphrases = ['x']", "1 phrases for 2 values"),
         ("[[group]]\nname = 'hat'\nvalues = ['x', 'x']", "names output 'hat x' twice"),
-        ("quality = 'occlusion'\n[[group]]\nname = 'hat'", "'quality' is 'occlusion', but must be a list"),
-        ("name = 3\n[[group]]\nname = 'hat'", "'name' is 3, but must be a text"),
         ("[[group]", r"own\.toml is not valid TOML"),
     ],
 )
@@ -208,6 +196,3 @@ def test_a_schema_must_be_known_or_readable(tmp_path: Path) -> None:
         load_schema("marz")
     with pytest.raises(UserError, match="No such file"):
         load_schema(str(tmp_path / "none.toml"))
-    (tmp_path / "latin.toml").write_bytes(b"name = '\xe9'")
-    with pytest.raises(UserError, match="is not valid TOML"):
-        load_schema(str(tmp_path / "latin.toml"))

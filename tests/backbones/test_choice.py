@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import PAPER_TEMPLATE, build_prompts
-from vpar_cache.attributes.schema import MARS
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache.features import Features, open_features

@@ -21,8 +21,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import build_prompts
-from vpar_cache.attributes.schema import MARS
 from vpar_cache.backbones import encoder as encoder_module
 from vpar_cache.backbones import open_clip_vit
 from vpar_cache.backbones.encoder import Encoder

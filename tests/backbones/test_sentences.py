@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import build_prompts
-from vpar_cache.attributes.schema import MARS
 from vpar_cache.backbones import sentences
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.backbones.sentences import SentenceText

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vpar_cache.attributes.schema import DUKE, MARS, Group, Output, Schema
+from vpar_cache.attributes.duke_table import DUKE
+from vpar_cache.attributes.mars_table import MARS
+from vpar_cache.attributes.schema import Group, Output, Schema
 from vpar_cache.datasets.join import Track, join_labels, read_track_labels, track_name
 from vpar_cache.errors import DataError
 
@@ -43,7 +45,7 @@ def test_rows_join_by_all_three_numbers(tmp_path: Path) -> None:
 
 def test_a_tracklet_labelled_twice_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "person_id,camera_id,tracklets_id,hat\n1,1,1,1\n2,1,1,1\n0001,01,001,1\n")
-    with pytest.raises(DataError, match=r"labels\.csv line 4: 0001C1T0001 is labelled at line 2 too; keep one"):
+    with pytest.raises(DataError, match=r"labels\.csv line 4: 0001C1T0001 is also labelled at line 2; keep one"):
         read_track_labels(path, HAT)
 
 
@@ -53,7 +55,7 @@ def test_each_key_column_is_needed_and_whole(tmp_path: Path, column: str) -> Non
     with pytest.raises(DataError, match=f"column '{column}' is missing"):
         read_track_labels(write(tmp_path, header.replace(column, "other") + "\n1,1,1,1\n"), HAT)
     row = ",".join("x" if name == column else "1" for name in header.split(","))
-    with pytest.raises(DataError, match=f"line 2, column '{column}': 'x' is no integer"):
+    with pytest.raises(DataError, match=f"line 2, column '{column}': 'x' is not an integer"):
         read_track_labels(write(tmp_path, f"{header}\n{row}\n"), HAT)
 
 

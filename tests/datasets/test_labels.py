@@ -1,4 +1,4 @@
-"""Label files: every spelling that is in use is read, everything else is refused with the place and the mend."""
+"""Label files: every spelling in use is read, anything else is refused with the place and the rule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vpar_cache.attributes.schema import DUKE, MARS, Group, Output, Schema
+from vpar_cache.attributes.duke_table import DUKE
+from vpar_cache.attributes.mars_table import MARS
+from vpar_cache.attributes.schema import Group, Output, Schema
 from vpar_cache.datasets import labels
 from vpar_cache.datasets.labels import KeyColumn, LabelFile, normalise_header, read_labels
 from vpar_cache.errors import DataError
@@ -79,7 +81,6 @@ def test_optional_columns_may_lack_and_a_note_says_so(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", r"labels\.csv is empty; its first line must name the columns"),
-        ("\n\n", "is empty"),
         (HEADER, "has a header but no rows"),
         (
             "tracklet,hat,top colour\na,0,0\n",
@@ -88,62 +89,39 @@ def test_optional_columns_may_lack_and_a_note_says_so(tmp_path: Path) -> None:
         ),
         ("x,y\na,b\n", r"column 'tracklet' is missing .*; the header has 'x', 'y'$"),
         ("tracklet;hat;top color\na;0;0\n", r"separated by ';': separate fields with commas"),
-        ("tracklet\that\ttop color\na\t0\t0\n", r"separated by '\\t': separate fields with commas"),
         (
             "tracklet,hat,top color,upcolor\na,0,0,1\n",
-            "'top color' and 'upcolor' both stand for 'top color'; keep",
+            "'top color' and 'upcolor' both mean 'top color'; keep",
         ),
         (f"{HEADER}\na,2,1,1,0\n", "line 2 has 5 fields, but the header has 6"),
-        (f"{HEADER}\na,2,1,1,0,1\nb,2,1,1,0,1,7\n", "line 3 has 7 fields, but the header has 6"),
-        (f"{HEADER}\na,2,2,1,0,1\n", "line 2, column 'hat': '2' is no valid label; write 0 = no hat, 1 = a hat"),
+        (
+            f"{HEADER}\na,2,2,1,0,1\n",
+            "line 2, column 'hat': '2' is not a valid label; write 0 = no hat, 1 = a hat",
+        ),
         (
             "tracklet,hat,upcolor\na,0,-1\n",
-            r"labels\.csv line 2, column 'upcolor': '-1' is no valid label; write 0 = black, 1 = red",
+            r"labels\.csv line 2, column 'upcolor': '-1' is not a valid label; write 0 = black, 1 = red",
         ),
-        (f"{HEADER}\na,2,1.0,1,0,1\n", "column 'hat': '1.0' is no valid label"),
-        (f"{HEADER}\na,2,,1,0,1\n", "column 'hat': '' is no valid label"),
-        (f"{HEADER}\na,2,\u0661,1,0,1\n", "column 'hat': '\u0661' is no valid label"),  # a digit, but not ASCII
-        (f"{HEADER}\na,2,{'9' * 5000},1,0,1\n", r"column 'hat': '9{60}\.\.\.' is no valid label"),
-        (f"{HEADER}\na,2,1,1,yes,1\n", "column 'occlusion': 'yes' is no valid label; write 0 = no, 1 = yes"),
-        (f"{HEADER}\na,2,1,1,0,2\n", "column 'multi-person': '2' is no valid label"),
-        (f'{HEADER}\n"a"b,2,1,1,0,1\n', "line 2 is no CSV"),
-        (f'{HEADER}\n"a,2,1,1,0,1\n', "is no CSV"),
-        (HEADER.replace(",", "\r"), "is no CSV .*line ends"),
-        (f"{HEADER}\na,2,1,1,0,1\n".encode("utf-16"), r"line 1: byte 0xff at 1 is not UTF-8; save as CSV UTF-8"),
-        (f"{HEADER}\nJosé,2,1,1,0,1\n".encode("latin-1"), r"line 2: byte 0xe9 at 4 is not UTF-8"),
-        (f"{HEADER}\na\0,2,1,1,0,1\n", "line 2: NUL at 2"),
-        (f"{HEADER}\n" + "a" * 200_000 + ",2,1,1,0,1\n", "is no CSV .*field"),
+        (f"{HEADER}\na,2,\u0661,1,0,1\n", "column 'hat': '\u0661' is not a valid label"),  # a digit, but not ASCII
+        (f"{HEADER}\na,2,{'9' * 5000},1,0,1\n", r"column 'hat': '9{60}\.\.\.' is not a valid label"),
+        (f"{HEADER}\na,2,1,1,yes,1\n", "column 'occlusion': 'yes' is not a valid label; write 0 = no, 1 = yes"),
+        (f'{HEADER}\n"a,2,1,1,0,1\n', "is not valid CSV"),
+        (f"{HEADER}\na,2,1,1,0,1\n".encode("utf-16"), r"line 1: byte 0xff is not UTF-8"),
+        (f"{HEADER}\nJosé,2,1,1,0,1\n".encode("latin-1"), r"line 2: byte 0xe9 is not UTF-8"),
+        (f"{HEADER}\n" + "a" * 200_000 + ",2,1,1,0,1\n", "is not valid CSV .*field"),
     ],
 )
-def test_what_does_not_fit_is_named_with_place_and_mend(tmp_path: Path, text: str | bytes, message: str) -> None:
+def test_an_invalid_file_is_refused_with_place_and_rule(tmp_path: Path, text: str | bytes, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         read(tmp_path, text)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 1000
 
 
-@pytest.mark.parametrize(
-    ("limit", "value", "message"),
-    [
-        ("MAX_LINE_BYTES", 40, "line 1 is over 40 bytes"),
-        ("MAX_FILE_BYTES", 60, "is over 60 bytes"),
-        ("MAX_COLUMNS", 5, "has 6 columns, but 5 is the most"),
-        ("MAX_ROWS", 1, "line 3: 1 rows is the most"),
-    ],
-)
-def test_a_hostile_size_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, message: str
-) -> None:
-    text = f"{HEADER}\na,2,1,1,0,1\nb,2,1,1,0,1\n"
-    read(tmp_path, text)
-    monkeypatch.setattr(labels, limit, value)
-    with pytest.raises(DataError, match=message):
-        read(tmp_path, text)
-
-
-def test_a_line_at_the_limit_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labels, "MAX_LINE_BYTES", len(HEADER) + 1)
-    assert len(read(tmp_path, f"{HEADER}\na,2,1,1,0,1\n").rows) == 1
+def test_a_file_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "MAX_FILE_BYTES", 60)
+    with pytest.raises(DataError, match="is over 60 bytes"):
+        read(tmp_path, f"{HEADER}\na,2,1,1,0,1\nb,2,1,1,0,1\n")
 
 
 def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
@@ -151,12 +129,12 @@ def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
         read_labels(tmp_path, SHOP, KEYS)
 
 
-@pytest.mark.parametrize("text", ["", "x", "1.5", "1e3", "12345678901", "--1", "\u0661"])
+@pytest.mark.parametrize("text", ["", "x", "1.5", "12345678901", "\u0661"])
 def test_a_key_that_is_no_integer_is_named(tmp_path: Path, text: str) -> None:
     (row,) = read(tmp_path, f"{HEADER}\na,{text},1,1,0,1\n").rows
     assert not row.is_integer("camera_id")
     with pytest.raises(
-        DataError, match=r"labels\.csv line 2, column 'camera_id': '.*' is no integer of 1 to 9 digits"
+        DataError, match=r"labels\.csv line 2, column 'camera_id': '.*' is not an integer of 1 to 9 digits"
     ):
         row.integer("camera_id")
 

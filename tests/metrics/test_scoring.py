@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.support.made_up_scores import GROUPS, NUM_OUTPUTS, matrices, random_labels
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.errors import UserError
 from vpar_cache.metrics.scoring import PROTOCOLS, best_threshold, score_all, score_block
 from vpar_cache.metrics.vtf import VTF

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.pictures.drawing import Case, decide, draw_cases
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.runs.test_predictions import SCHEMA, rewrite
 from tests.support.fake_runs import groups_of, make_run
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.errors import CacheError
 from vpar_cache.metrics.intervals import difference_block
 from vpar_cache.reporting.comparison import compare_runs

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from tests.support.fake_runs import SMALL, make_mars_run, make_run, predictions, write
-from vpar_cache.attributes.schema import DUKE, MARS
+from vpar_cache.attributes.duke_table import DUKE
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.errors import CacheError
 from vpar_cache.rendering.tables import Table
 from vpar_cache.rendering.text import render, rich_blocks

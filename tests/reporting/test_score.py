@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.fake_runs import SMALL, groups_of, predictions
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.errors import DataError
 from vpar_cache.metrics.scoring import score_block
 from vpar_cache.rendering.tables import Table

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vpar_cache.attributes.schema import MARS, Group, Output, Schema
+from vpar_cache.attributes.mars_table import MARS
+from vpar_cache.attributes.schema import Group, Output, Schema
 from vpar_cache.metrics.intervals import interval_block
 from vpar_cache.metrics.scoring import score_block
 

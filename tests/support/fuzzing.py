@@ -19,8 +19,9 @@ from torch import nn
 from tests.support.fake_runs import SMALL, make_run, predictions
 from tests.support.hostile_files import picture
 from tests.support.small_caches import write_small_cache
+from vpar_cache.attributes.built_in import load_schema
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import build_prompts
-from vpar_cache.attributes.schema import MARS, load_schema
 from vpar_cache.backbones.weights import load_weights
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features

@@ -13,7 +13,7 @@ import numpy as np
 import open_clip
 from PIL import Image
 
-from tests.support.hostile_files import Done, bounded, call_vpar, many_scans, picture, png
+from tests.support.hostile_files import Done, bounded, call_vpar, picture, png
 
 SCHEMA = """
 name = "shop"
@@ -68,7 +68,7 @@ class Shop:
 
 
 def make_shop(folder: Path, backbone: str) -> Shop:
-    """The dataset, as good as it comes."""
+    """Return a valid dataset below `folder`."""
     made = Shop(folder, backbone)
     made.outside.mkdir()
     for row in ROWS:
@@ -113,13 +113,12 @@ HANDLED: dict[str, Callable[[], bytes]] = {
     "animated PNG": lambda: animated("PNG"),
     "one pixel": lambda: picture("BMP", (1, 1)),
     "large and plain": lambda: png(4000, 4000, rows=4000),
-    "a hundred scans": lambda: many_scans(100),
     "a page of HTML behind it": lambda: picture() + b"<html>" * 1000,
 }
 
 
 def add_people(shop: Shop, images: Mapping[str, Callable[[], bytes]]) -> list[str]:
-    """A train tracklet for each image, which is its first frame."""
+    """Add a train tracklet for each image, which is its first frame; return their names."""
     names = [name.replace(" ", "-") for name in images]
     for name, make in zip(names, images.values(), strict=True):
         shutil.copytree(shop.root / "bob", shop.root / name)
@@ -135,16 +134,12 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "an animated GIF": lambda: animated("GIF"),
     "SVG": lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
     "EPS": lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) (r) file\n",
-    "PDF": lambda: b"%PDF-1.7\n" + bytes(1000),
     "TIFF": lambda: picture("TIFF"),
     "cut short": lambda: picture()[:500],
     "a bomb of plain zeros": lambda: png(20_000, 20_000, rows=20_000),
     "a bomb of 16 bits": lambda: png(12_000, 12_000, bits=16, color=0, rows=100),
     "a promise of 2 ** 62 pixels": lambda: png(2**31 - 1, 2**31 - 1),
-    "one endless line": lambda: png(40_000_000, 1, rows=1),
     "a thin line that would be padded": lambda: png(60_000, 2, rows=2),
-    "ten thousand scans": lambda: many_scans(10_000),
-    "a WebP of the largest size": lambda: picture("WEBP", (16_383, 1)),
     "a comment of 60 MB": lambda: png(8, 8)[:-12] + b"\x03\x93\x87\x00tEXt" + bytes(60_000_000),
     "70 MB": lambda: picture() + bytes(70_000_000),
 }

@@ -1,4 +1,4 @@
-"""From attribute phrases to prompts: split, expand, template (paper, Method, Input Processing)."""
+"""Makes prompts from attribute phrases: split, expand, template (paper, Method, Input Processing)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,9 @@ _KEYS = ("template", "phrases", "negatives")
 PROMPTS = ("paper", "words")
 """Built-in prompt sets: the paper's template around the phrase, or the bare output name."""
 
-MAX_PROMPT_LENGTH = 1000
-"""Characters. The text encoder reads 77 tokens, and splitting a long text into tokens takes quadratic time."""
-
 
 def build_prompts(schema: Schema, source: str) -> tuple[str, ...]:
-    """One prompt an output, in schema order.
+    """Return one prompt per output, in schema order.
 
     `source` is `paper`, `words`, or a TOML file:
 
@@ -37,27 +34,27 @@ def build_prompts(schema: Schema, source: str) -> tuple[str, ...]:
     or an unknown output name.
     """
     if source == "words":
-        return tuple(_prompt("{}", output.name) for output in schema.outputs)
+        return tuple(output.name for output in schema.outputs)
     template, phrases, _ = _read_source(schema, source)
-    return tuple(_prompt(template, phrases.get(output.name, output.phrase)) for output in schema.outputs)
+    return tuple(template.replace("{}", phrases.get(output.name, output.phrase)) for output in schema.outputs)
 
 
 def build_negative_prompts(schema: Schema, source: str) -> tuple[str, ...]:
-    """What says that an output's label is 0, in the same template; "" for the outputs of a choice.
+    """Return for each output the prompt of its label 0, in the same template; "" for the outputs of a choice.
 
-    Zero-shot compares a yes with its no; of a choice the other outputs are the no.
+    Zero-shot compares a prompt with its negative; in a choice, with the other outputs.
     """
     template, _, negatives = ("{}", {}, {}) if source == "words" else _read_source(schema, source)
     prompts: list[str] = []
     for group in schema.groups:
         for output in group.outputs:
             phrase = negatives.get(output.name) or group.negative or f"not {output.phrase}"
-            prompts.append("" if group.is_choice else _prompt(template, phrase))
+            prompts.append("" if group.is_choice else template.replace("{}", phrase))
     return tuple(prompts)
 
 
 def _read_source(schema: Schema, source: str) -> tuple[str, dict[str, str], dict[str, str]]:
-    """Template, phrases and negatives by output name; the last two may be empty."""
+    """Return the template, and phrases and negatives by output name; the last two may be empty."""
     if source == "paper":
         return PAPER_TEMPLATE, {}, {}
     path = Path(source)
@@ -66,8 +63,7 @@ def _read_source(schema: Schema, source: str) -> tuple[str, dict[str, str], dict
     data = read_toml(path, "prompt file")
     for key in data:
         if key not in _KEYS:
-            mend = nearest(key, _KEYS)
-            raise UserError(f"prompt file {path}: unknown key {key[:60]!r}; {mend}")
+            raise UserError(f"prompt file {path}: unknown key {key[:60]!r}; {nearest(key, _KEYS)}")
     template = data.get("template", PAPER_TEMPLATE)
     if not isinstance(template, str) or template.count("{}") != 1:
         raise UserError(f"prompt file {path}: template {short_repr(template)} must hold {{}} once, for the phrase")
@@ -85,11 +81,3 @@ def _texts_by_output(data: Mapping[str, Any], key: str, names: Sequence[str], pa
             what = "0/1 output" if key == "negatives" else "output"
             raise UserError(f"prompt file {path}: [{key}]: unknown {what} {name[:60]!r}; {nearest(name, names)}")
     return texts
-
-
-def _prompt(template: str, phrase: str) -> str:
-    if len(template) + len(phrase) > MAX_PROMPT_LENGTH:
-        raise UserError(
-            f"prompt {template[:60]!r} for {phrase[:60]!r} has over {MAX_PROMPT_LENGTH} characters; shorten it"
-        )
-    return template.replace("{}", phrase)

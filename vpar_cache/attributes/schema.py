@@ -53,13 +53,13 @@ class Group:
         return len(self.outputs) if self.is_choice else 2
 
     def value_names(self) -> tuple[str, ...]:
-        """The meaning of each label value, by value, without the group's name."""
+        """Return the meaning of each label value, without the group's name."""
         names = [o.name for o in self.outputs] if self.is_choice else [self.negative, self.outputs[0].phrase]
         return tuple(name.removeprefix(f"{self.name} ") for name in names)
 
 
 def describe_values(names: Sequence[str]) -> str:
-    """What a label column may hold, by the meaning of each value: `0 = long sleeves, 1 = short sleeves`."""
+    """Return what a label column may hold: `0 = long sleeves, 1 = short sleeves`."""
     return ", ".join(f"{value} = {name}" for value, name in enumerate(names))
 
 
@@ -96,11 +96,11 @@ class Schema:
         return sum(len(group.outputs) for group in self.groups)
 
     def output_groups(self) -> tuple[str, ...]:
-        """The group name of each output, in output order."""
+        """Return the group name of each output, in output order."""
         return tuple(group.name for group in self.groups for _ in group.outputs)
 
     def slices(self) -> Iterator[tuple[Group, slice]]:
-        """Each group with the columns that it takes in a label or logit matrix."""
+        """Yield each group with its columns in a label or logit matrix."""
         start = 0
         for group in self.groups:
             stop = start + len(group.outputs)
@@ -108,7 +108,7 @@ class Schema:
             start = stop
 
     def encode(self, values: Mapping[str, int]) -> NDArray[np.uint8]:
-        """Label values by group name -> (A,) of 0 and 1. A value out of range is a DataError."""
+        """Return (A,) of 0 and 1 from label values by group name. Raises DataError for a value out of range."""
         vector: list[int] = []
         for group in self.groups:
             value = values[group.name]
@@ -123,7 +123,7 @@ class Schema:
         return np.array(vector, dtype=np.uint8)  # (A,)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists and strings, for canonical JSON."""
+        """Return plain lists and strings, for canonical JSON."""
         return {
             "name": self.name,
             "quality": list(self.quality),
@@ -140,7 +140,7 @@ class Schema:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Schema:
-        """The inverse of to_dict. A missing or misshapen field is a DataError."""
+        """Return the schema of to_dict's result. Raises DataError for a missing or invalid field."""
         try:
             groups = tuple(
                 Group(
@@ -153,72 +153,19 @@ class Schema:
             )
             return cls(str(data["name"]), groups, tuple(str(flag) for flag in data["quality"]))
         except (KeyError, TypeError, UserError) as error:
-            raise DataError(f"stored schema does not fit: {error!r}; extract the cache again") from error
+            raise DataError(f"stored schema is invalid: {error!r}; extract the cache again") from error
 
 
-def _binary(name: str, output: str, phrase: str, negative: str, *columns: str) -> Group:
+def binary(name: str, output: str, phrase: str, negative: str, *columns: str) -> Group:
+    """Return a group with one output; `columns` are other header spellings of its label column."""
     return Group(name, (Output(output, phrase),), (name, *columns), negative)
 
 
-def _choice(name: str, phrase: str, values: str, *columns: str) -> Group:
-    """`phrase` holds {} for the value; values are separated by commas."""
+def choice(name: str, phrase: str, values: str, *columns: str) -> Group:
+    """Return a group with several outputs: `phrase` holds {} for the value, `values` are separated by commas."""
     names = [value.strip() for value in values.split(",")]
     outputs = tuple(Output(f"{name} {value}", phrase.format(value)) for value in names)
     return Group(name, outputs, (name, *columns))
-
-
-_QUALITY = (
-    "occlusion", "cut-out", "multi-person", "background-dominant", "target-change", "target-miss",
-    "wrong-target",
-)  # fmt: skip
-_POSE = "frontal, lateral-frontal, lateral, lateral-back, back, varies"
-_MOTION = "walking, running, riding, staying, varies"
-
-MARS = Schema(
-    "mars",
-    (
-        _binary("top length", "top length short", "short sleeves", "long sleeves", "up"),
-        _binary("bottom length", "bottom length short", "short bottoms above the knee", "long bottoms", "down"),
-        _binary("shoulder bag", "shoulder bag", "a shoulder bag", "no shoulder bag", "bag"),
-        _binary("backpack", "backpack", "a backpack", "no backpack"),
-        _binary("hat", "hat", "a hat", "no hat"),
-        _binary("hand bag", "hand bag", "a hand bag", "no hand bag", "handbag"),
-        _binary("hair", "hair long", "long hair", "short hair"),
-        _binary("gender", "gender female", "gender female", "gender male"),
-        _binary("bottom type", "bottom type trousers or shorts", "trousers or shorts", "a skirt or a dress",
-                "btype"),
-        _choice("pose", "pose {}", _POSE, "angle"),
-        _choice("motion", "motion {}", _MOTION, "action"),
-        _choice("top color", "{} top", "black, purple, green, blue, gray, white, yellow, red, complex", "upcolor"),
-        _choice("bottom color", "{} bottoms",
-                "white, purple, black, green, gray, pink, yellow, blue, brown, complex", "downcolor"),
-        _choice("age", "age {}", "young, teenager, adult, old"),
-    ),
-    _QUALITY,
-)  # fmt: skip
-"""MARS: 43 outputs in 14 groups, in the order of the paper's Table 2."""
-
-DUKE = Schema(
-    "duke",
-    (
-        _binary("backpack", "backpack", "a backpack", "no backpack"),
-        _binary("shoulder bag", "shoulder bag", "a shoulder bag", "no shoulder bag", "bag"),
-        _binary("hand bag", "hand bag", "a hand bag", "no hand bag", "handbag"),
-        _binary("boots", "boots", "boots", "no boots"),
-        _binary("gender", "gender female", "gender female", "gender male"),
-        _binary("hat", "hat", "a hat", "no hat"),
-        _binary("shoes", "shoes light", "light-coloured shoes", "dark shoes"),
-        _binary("top length", "top length long", "a long top", "a short top", "top"),
-        _choice("pose", "pose {}", _POSE, "angle"),
-        _choice("motion", "motion {}", _MOTION, "action"),
-        _choice("top color", "{} top", "black, white, red, purple, gray, blue, green, brown, complex", "upcolor"),
-        _choice("bottom color", "{} bottoms", "black, white, red, gray, blue, green, brown, complex", "downcolor"),
-    ),
-    _QUALITY,
-)  # fmt: skip
-"""DukeMTMC-VideoReID: 36 outputs in 12 groups, in the order of its attribute table."""
-
-SCHEMAS = {"mars": MARS, "duke": DUKE}
 
 
 def _text(table: Mapping[str, Any], key: str, default: str | None, where: str) -> str:
@@ -255,16 +202,16 @@ def _group_from_toml(table: Mapping[str, Any], where: str) -> Group:
         return Group(name, (Output(name, phrase),), columns, _text(table, "negative", f"not {phrase}", where))
     values = _texts(table, "values", where)
     if len(values) < 2:
-        raise UserError(f"{where}: 'values' is {values}, no choice; leave it out for a 0/1 column")
+        raise UserError(f"{where}: 'values' is {values}, but must have two or more; leave it out for a 0/1 column")
     phrases = _texts(table, "phrases", where) or [f"{name} {value}" for value in values]
     if len(phrases) != len(values):
-        raise UserError(f"{where}: {len(phrases)} phrases for {len(values)} values; give one phrase a value")
+        raise UserError(f"{where}: {len(phrases)} phrases for {len(values)} values; give one phrase per value")
     pairs = zip(values, phrases, strict=True)
     return Group(name, tuple(Output(f"{name} {value}", phrase) for value, phrase in pairs), columns)
 
 
-def load_schema(name_or_file: str) -> Schema:
-    """`mars`, `duke`, or a TOML file of your own attributes.
+def read_schema(path: Path) -> Schema:
+    """Return the schema in a TOML file of your own attributes.
 
         name = "shop"
         quality = ["occlusion"]          # optional 0/1 columns
@@ -280,11 +227,6 @@ def load_schema(name_or_file: str) -> Schema:
 
     Raises UserError that names the file, the key and the rule.
     """
-    if name_or_file in SCHEMAS:
-        return SCHEMAS[name_or_file]
-    path = Path(name_or_file)
-    if path.suffix != ".toml":
-        raise UserError(f"schema {name_or_file!r} is unknown; {nearest(name_or_file, SCHEMAS)}, or a .toml file")
     data = read_toml(path, "schema file")
     _check_keys(data, ("name", "quality", "group"), f"schema file {path}")
     tables = data.get("group", [])

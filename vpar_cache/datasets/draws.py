@@ -1,4 +1,4 @@
-"""Which frames of a tracklet are read, once for the plain features and once for each augmented view."""
+"""Chooses the frames of a tracklet, once for the plain features and once for each augmented view."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ class Source:
     draws: tuple[Draw, ...]
 
     def files(self) -> tuple[str, ...]:
-        """The distinct frames that the draws need, in order of first use."""
+        """Return the distinct frames that the draws need, in order of first use."""
         return tuple(dict.fromkeys(name for draw in self.draws for name in draw.frames))
 
     def identity(self) -> str:
-        """The tracklet and the frames of every draw: the same files may be drawn otherwise."""
+        """Return the tracklet and the frames of every draw as text: other draws may use the same files."""
         return canonical_json([self.tracklet.tracklet_id, [draw.frames for draw in self.draws]])
 
 
 def draw_source(tracklet: Tracklet, frames: int | None, sampling: str, views: int, seed: int) -> Source:
-    """The tracklet with its draws: `frames` frames each (None: all); `views` jittered ones in the train split."""
+    """Return the tracklet with its draws: `frames` frames each (None: all), and `views` jittered
+    draws in the train split."""
 
     def pick(how: str, view: int) -> tuple[str, ...]:
         if frames is None:
@@ -51,7 +52,7 @@ def draw_source(tracklet: Tracklet, frames: int | None, sampling: str, views: in
 
 
 def digest_source(source: Source, contents: Sequence[str]) -> str:
-    """blake3 over a tracklet's id, the frames of its draws and the hashes of their contents."""
+    """Return blake3 over a tracklet's id, the frames of its draws and the hashes of their contents."""
     hasher = blake3(source.identity().encode())
     for _, content in zip(source.files(), contents, strict=True):
         hasher.update(f"\n{content}".encode())

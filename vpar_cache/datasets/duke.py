@@ -3,7 +3,7 @@
     ROOT/train|query|gallery/PPPP/TTTT/*.jpg    frames such as 0001_C6_F0099_X30823.jpg
     ROOT/duke_attributes.csv                    labels by person, camera and tracklet
 
-PPPP is the person and TTTT the tracklet; the camera stands in the frame names. Gallery and query together are
+PPPP is the person and TTTT the tracklet; the frame names hold the camera. Gallery and query together are
 the test split; a tracklet that lies in both counts once.
 
 Duke University withdrew the images because the people in them had not consented. This tool does not download
@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from vpar_cache.attributes.schema import DUKE
+from vpar_cache.attributes.duke_table import DUKE
 from vpar_cache.datasets.join import Track, join_labels, read_track_labels
 from vpar_cache.datasets.tracklet import (
     Dataset,
@@ -50,9 +50,9 @@ _GET_LABELS = (
 
 
 def load_duke(root: Path) -> Dataset:
-    """DukeMTMC-VideoReID at `root`, which the tool never downloads: Duke withdrew the images.
+    """Return DukeMTMC-VideoReID at `root`, which the tool never downloads: Duke withdrew the images.
 
-    Raises UserError for a root that is no folder, DataError for a missing or damaged file and for a split
+    Raises UserError for a root that is not a folder, DataError for a missing or damaged file and for a split
     without tracklets.
     """
     require(root, "folder", _GET_IMAGES, UserError)
@@ -74,7 +74,7 @@ def load_duke(root: Path) -> Dataset:
 
 
 def _tracklet_folders(root: Path) -> tuple[list[tuple[Path, Split]], list[str]]:
-    """Each tracklet's folder once, with its split; and a note on folders that are not numbers."""
+    """Return each tracklet's folder once, with its split, and a note on folders that are not named by a number."""
     found: dict[tuple[Split, str, str], Path] = {}
     other: list[str] = []
 
@@ -92,7 +92,7 @@ def _tracklet_folders(root: Path) -> tuple[list[tuple[Path, Split]], list[str]]:
 
 
 def _read_track(folder: Path, split: Split) -> Track | str:
-    """The track in a folder PPPP/TTTT, or why it cannot be used."""
+    """Return the track in a folder PPPP/TTTT, or why it cannot be used."""
     person, tracklet = int(folder.parent.name), int(folder.name)
     frames: list[tuple[int, str]] = []
     cameras: set[int] = set()
@@ -101,7 +101,7 @@ def _read_track(folder: Path, split: Split) -> Track | str:
             continue
         match = _FRAME.fullmatch(name)
         if not match or int(match["person"]) != person:
-            return f"{name!r} is no frame name of person {person} such as 0001_C6_F0099_X30823.jpg"
+            return f"{name!r} is not a frame name of person {person} such as 0001_C6_F0099_X30823.jpg"
         frames.append((int(match["frame"]), name))
         cameras.add(int(match["camera"]))
     if not frames:

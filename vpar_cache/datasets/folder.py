@@ -1,10 +1,10 @@
-"""Your own data: a folder of frames a tracklet, and one label file.
+"""Your own data: a folder of frames per tracklet, and one label file.
 
     ROOT/personA/seq1/frame1.jpg ...    frames (jpg, jpeg, png, webp, bmp), in natural order of their names
     ROOT/labels.csv                     the label file, here or elsewhere
 
-The label file has a column `tracklet` (the folder, relative to the root, parted by /), a column `split` (train
-or test) and one column a group of the schema. Columns `person_id` (any text or integer), `camera_id` (an
+The label file has a column `tracklet` (the folder, relative to the root, separated by /), a column `split` (train
+or test) and one column per group of the schema. Columns `person_id` (any text or integer), `camera_id` (an
 integer, else 0) and the schema's quality flags are optional.
 """
 
@@ -30,9 +30,6 @@ from vpar_cache.datasets.tracklet import (
 from vpar_cache.errors import UserError
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-MAX_ID_LENGTH = 255
-"""Characters of a tracklet's relative folder."""
-
 _COLUMNS = (
     KeyColumn("tracklet"),
     KeyColumn("split"),
@@ -43,10 +40,10 @@ _DIGITS = re.compile(r"([0-9]+)")
 
 
 def load_folder(root: Path, labels: Path, schema: Schema) -> Dataset:
-    """The tracklets that the label file lists, in folders under `root`.
+    """Return the tracklets that the label file lists, in folders under `root`.
 
     A tracklet whose folder is missing or without frames is left out. Raises UserError where the root or the
-    label file is missing, DataError where the contents of the label file do not fit.
+    label file is missing, DataError where the contents of the label file are invalid.
     """
     require(root, "folder", "give the folder that holds the tracklets as --root", UserError)
     require(labels, "file", "give the label file as --labels, or put it into the root as labels.csv", UserError)
@@ -59,7 +56,7 @@ def load_folder(root: Path, labels: Path, schema: Schema) -> Dataset:
     for row, person_id in zip(file.rows, people, strict=True):
         tracklet_id, folder = _tracklet_folder(row, real_root)
         if folder in lines:  # by the real folder, so that a link cannot bring a tracklet into both splits
-            raise row.error("tracklet", f"is the folder of line {lines[folder]} too; keep one row")
+            raise row.error("tracklet", f"is also the folder of line {lines[folder]}; keep one row")
         lines[folder] = row.line
         split = _split(row)
         camera_id = row.integer("camera_id") if "camera_id" in row.keys else 0
@@ -75,36 +72,36 @@ def load_folder(root: Path, labels: Path, schema: Schema) -> Dataset:
 
 
 def sorted_frames(names: Iterable[str]) -> tuple[str, ...]:
-    """The images among `names` in natural order, frame2 before frame10. Hidden files are none."""
+    """Return the images among `names` in natural order, frame2 before frame10, without hidden files."""
     images = [n for n in names if Path(n).suffix.lower() in FRAME_SUFFIXES and not n.startswith(".")]
     return tuple(sorted(images, key=_natural))
 
 
 def _natural(name: str) -> tuple[list[str | int], str]:
-    """Compares digits as numbers; odd parts are the digits, so like is compared with like."""
+    """Return a key that compares digits as numbers: every second part is digits."""
     parts = [int(part) if i % 2 else part for i, part in enumerate(_DIGITS.split(name))]
     return parts, name
 
 
 def _problem(frames: Sequence[str]) -> str:
-    """Why a tracklet of these frames cannot be used; empty where it can."""
+    """Return why a tracklet of these frames cannot be used; empty where it can."""
     if not frames:
         return f"its folder is missing or holds no frame ({', '.join(FRAME_SUFFIXES)})"
     odd = next((name for name in frames if not name.isprintable()), None)
-    return f"frame name {odd!r} is no printable text" if odd else ""
+    return f"frame name {odd!r} is not printable text" if odd else ""
 
 
 def _tracklet_folder(row: LabelRow, real_root: Path) -> tuple[str, Path]:
-    """(tracklet_id, folder). The label file cannot lead out of the root."""
+    """Return (tracklet_id, folder). The label file cannot lead out of the root."""
     name = row.keys["tracklet"]
-    if len(name) > MAX_ID_LENGTH or not name.isprintable():
-        raise row.error("tracklet", f"must be printable text of at most {MAX_ID_LENGTH} characters; rename it")
+    if not name.isprintable():
+        raise row.error("tracklet", "must be printable text; rename it")
     path = PurePosixPath(name)
     if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name:
         raise row.error("tracklet", "must be a folder inside the root, such as personA/seq1, without .. or \\")
     folder = Path(os.path.realpath(real_root / path))
     if folder == real_root or not folder.is_relative_to(real_root):
-        raise row.error("tracklet", f"leads to {folder}, outside the root; copy the frames into the root")
+        raise row.error("tracklet", f"resolves to {folder}, outside the root; copy the frames into the root")
     return path.as_posix(), folder
 
 
@@ -112,11 +109,11 @@ def _split(row: LabelRow) -> Split:
     for split in SPLITS:
         if row.keys["split"].casefold() == split:
             return split
-    raise row.error("split", "is no split; write train or test")
+    raise row.error("split", "is not a split; write train or test")
 
 
 def _person_ids(rows: Sequence[LabelRow]) -> tuple[list[int], list[str]]:
-    """A number for each row's person, and notes where these are not the file's own."""
+    """Return a number for each row's person, and notes where the numbers are not the file's own."""
     if "person_id" not in rows[0].keys:
         return list(range(len(rows))), [
             "no person_id column: each tracklet counts as its own person, so an overlap of people between train "

@@ -1,7 +1,7 @@
-"""Which frames of a tracklet, and from file bytes to the encoder's uint8 square.
+"""Chooses the frames of a tracklet, and decodes file bytes to the encoder's uint8 square.
 
-Pillow decodes and resizes: antialiased bicubic is what CLIP itself was trained and evaluated with, and both
-release the GIL, so that plain threads keep an encoder fed.
+Pillow decodes and resizes: CLIP was trained and evaluated with its antialiased bicubic. Both release the GIL, so
+that threads are enough to keep an encoder busy.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from vpar_cache.errors import DataError
 
 MAX_PIXELS = 50_000_000
 """An image whose square would be larger is refused before it is decoded: no crop of a person is that large."""
-MAX_SCANS = 1000
-"""Of a progressive JPEG. Ten are usual; each costs the decoder a pass over the picture, but the file few bytes."""
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 MAX_SHIFT = 10
 """Views are shifted by up to this many pixels, zero-filled, as padding by 10 and cropping does."""
@@ -31,10 +29,10 @@ MAX_SHIFT = 10
 def choose_frames(
     num_frames: int, count: int, sampling: str, seed: int = 0, tracklet_id: str = "", view: int = 0
 ) -> tuple[int, ...]:
-    """`count` frame numbers in time order out of `num_frames`; a short tracklet repeats frames.
+    """Return `count` frame numbers in time order out of `num_frames`; a short tracklet repeats frames.
 
-    uniform: frame i is floor((i + 0.5) num_frames / count). random: a draw that depends on seed, tracklet
-    and view alone, without replacement where there are enough frames.
+    uniform: frame i is floor((i + 0.5) num_frames / count). random: a draw that depends only on seed,
+    tracklet and view, without replacement where there are enough frames.
     """
     if sampling == "uniform":
         return tuple((2 * i + 1) * num_frames // (2 * count) for i in range(count))
@@ -45,7 +43,7 @@ def choose_frames(
 
 @dataclass(frozen=True)
 class Jitter:
-    """How a view departs from the plain frames; the same for all its frames."""
+    """How a view differs from the plain frames; the same for all its frames."""
 
     flip: bool
     shift_right: int
@@ -53,7 +51,7 @@ class Jitter:
 
 
 def choose_jitter(seed: int, tracklet_id: str, view: int) -> Jitter:
-    """The flip and shift of one view, from seed, tracklet and view alone."""
+    """Return the flip and shift of a view; they depend only on seed, tracklet and view."""
     random = _generator(seed, f"jitter {tracklet_id}", view)
     right, down = random.integers(-MAX_SHIFT, MAX_SHIFT + 1, size=2)
     return Jitter(bool(random.integers(2)), int(right), int(down))
@@ -65,11 +63,11 @@ def _generator(seed: int, name: str, view: int) -> np.random.Generator:
 
 
 def decode_frame(data: bytes, size: int, resize: str) -> NDArray[np.uint8]:
-    """File bytes -> (size, size, 3) uint8 RGB, what the encoder sees.
+    """Return (size, size, 3) uint8 RGB from file bytes: what the encoder sees.
 
     pad: black to a centred square (an odd pixel right or bottom), then one antialiased bicubic resize;
     stretch: the resize alone (paper: "zero-padded to the resolution of 224 x 224").
-    Raises DataError with the reason for anything that is no complete image, see decode_image.
+    Raises DataError with the reason for anything but a complete image, see decode_image.
     """
     picture = decode_image(data)
     if resize == "pad":
@@ -79,15 +77,13 @@ def decode_frame(data: bytes, size: int, resize: str) -> NDArray[np.uint8]:
 
 
 def decode_image(data: bytes) -> Image.Image:
-    """File bytes -> a picture in RGB at its own size.
+    """Return a picture in RGB at its own size from file bytes.
 
     EXIF rotation is applied, 16 bits are scaled to 8, CMYK and gray become RGB, of an animation the first
-    picture is taken. Raises DataError with the reason for anything that is no complete image.
+    picture is taken. Raises DataError with the reason for anything but a complete image.
     """
     if not data:
         raise DataError("the file is empty (0 bytes)")
-    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS:
-        raise DataError(f"a JPEG of more than {MAX_SCANS} scans")
     try:
         with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             if max(image.size) ** 2 > MAX_PIXELS:
@@ -96,7 +92,7 @@ def decode_image(data: bytes) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"more than {MAX_PIXELS} pixels") from error
     except PIL.UnidentifiedImageError as error:
-        raise DataError(f"no image: not one of {', '.join(IMAGE_FORMATS)}") from error
+        raise DataError(f"not an image in one of the formats {', '.join(IMAGE_FORMATS)}") from error
     except (OSError, SyntaxError, ValueError, IndexError, TypeError, EOFError, struct.error) as error:
         # What Pillow's parsers raise on damaged files; its message is the reason.
         raise DataError(f"damaged image: {error}") from error
@@ -112,7 +108,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def pad_to_square(image: Image.Image) -> Image.Image:
-    """Black bars around a centred picture; an odd pixel goes right or bottom."""
+    """Return the picture centred on a black square; an odd pixel goes right or bottom."""
     side = max(image.size)
     square = Image.new("RGB", (side, side))
     square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
@@ -120,7 +116,7 @@ def pad_to_square(image: Image.Image) -> Image.Image:
 
 
 def apply_jitter(frame: NDArray[np.uint8], jitter: Jitter) -> NDArray[np.uint8]:
-    """Flip, then shift with black fill. (S, S, 3) -> (S, S, 3)"""
+    """Return the frame flipped, then shifted with black fill: (S, S, 3) -> (S, S, 3)."""
     if jitter.flip:
         frame = frame[:, ::-1]
     size = frame.shape[0]
@@ -132,7 +128,7 @@ def apply_jitter(frame: NDArray[np.uint8], jitter: Jitter) -> NDArray[np.uint8]:
 
 
 def preprocessing_identity() -> dict[str, Any]:
-    """What decides the pixels besides the settings: rules and library versions, for the fingerprint."""
+    """Return the rules and library versions that decide the pixels besides the settings, for the fingerprint."""
     return {
         "decoder": f"pillow {PIL.__version__}, jpeg {features.version('jpg')}, webp {features.version('webp')}",
         "resize_kernel": f"pillow {PIL.__version__} bicubic antialiased",

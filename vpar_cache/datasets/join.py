@@ -1,4 +1,4 @@
-"""Tracklets named by (person, camera, tracklet), as in MARS and DUKE, and their join to label rows."""
+"""Joins label rows to tracks by (person, camera, tracklet), for MARS and DUKE."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class TrackLabels:
 
 
 def track_name(key: TrackKey) -> str:
-    """The tracklet id, as MARS spells it in frame names: 0001C1T0001."""
+    """Return the tracklet id as in the frame names of MARS: 0001C1T0001."""
     person, camera, tracklet = key
     return f"{person:04d}C{camera}T{tracklet:04d}"
 
 
 def read_track_labels(path: Path, schema: Schema) -> TrackLabels:
-    """A label file with the columns person_id, camera_id and tracklets_id.
+    """Return the rows of a label file with the columns person_id, camera_id and tracklets_id.
 
-    A tracklet that is labelled twice is a DataError.
+    Raises DataError for a tracklet that is labelled twice.
     """
     file = read_labels(path, schema, _TRACK_COLUMNS)
     rows: dict[TrackKey, LabelRow] = {}
@@ -56,13 +56,15 @@ def read_track_labels(path: Path, schema: Schema) -> TrackLabels:
         key = (row.integer("person_id"), row.integer("camera_id"), row.integer("tracklets_id"))
         if key in rows:
             first = rows[key].line
-            raise DataError(f"{path} line {row.line}: {track_name(key)} is labelled at line {first} too; keep one")
+            raise DataError(
+                f"{path} line {row.line}: {track_name(key)} is also labelled at line {first}; keep one"
+            )
         rows[key] = row
     return TrackLabels(rows, file.notes)
 
 
 def join_labels(tracks: Iterable[Track], labels: TrackLabels) -> tuple[list[Tracklet], list[str]]:
-    """The tracks that have labels, and notes on rows and tracks that found no partner."""
+    """Return the tracks that have labels, and notes on rows without a track and tracks without a row."""
     tracklets: list[Tracklet] = []
     unlabelled: list[str] = []
     used: set[TrackKey] = set()

@@ -1,4 +1,4 @@
-"""From a dataset's name to its tracklets."""
+"""Loads a dataset by its name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from vpar_cache.attributes.schema import load_schema
+from vpar_cache.attributes.built_in import load_schema
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.datasets.duke import load_duke
 from vpar_cache.datasets.folder import load_folder
@@ -16,10 +16,10 @@ from vpar_cache.errors import DataError, UserError, nearest
 
 
 def load_dataset(name: str, root: Path, labels: Path | None, schema: str, seed: int) -> Dataset:
-    """The tracklets of `mars`, `duke`, `folder` or `demo` under `root`.
+    """Return the tracklets of `mars`, `duke`, `folder` or `demo` under `root`.
 
-    `labels` and `schema` are of `folder` alone. `demo` is rendered into `root` when it is not there, and
-    then read by the MARS loader. Raises UserError or DataError, see the loaders.
+    Only `folder` reads `labels` and `schema`. `demo` is drawn into `root` unless it is there, then read
+    by the loader of MARS. Raises UserError or DataError, see the loaders.
     """
     dataset = _load(name, root, labels, schema, seed)
     _refuse_links_out(dataset, root)
@@ -39,12 +39,14 @@ def _load(name: str, root: Path, labels: Path | None, schema: str, seed: int) ->
 
 
 def _refuse_links_out(dataset: Dataset, root: Path) -> None:
-    """DataError where a link inside the dataset leads out of it. A user may link what stands right in the root,
-    as bbox_train from another disk, but not anything deeper."""
+    """Raise DataError where a link inside the dataset leads out of it.
+
+    A user may link entries of the root, such as bbox_train on another disk, but nothing deeper.
+    """
     real_root = Path(os.path.realpath(root))
     for folder in {tracklet.folder for tracklet in dataset.tracklets}:
         base = real_root if folder.is_relative_to(real_root) else root
         top = Path(os.path.realpath(base / folder.relative_to(base).parts[0]))
         real = Path(os.path.realpath(folder))
         if not real.is_relative_to(top):
-            raise DataError(f"{folder} leads to {real}, outside the dataset; copy the frames into {root}")
+            raise DataError(f"{folder} resolves to {real}, outside the dataset; copy the frames into {root}")

@@ -1,7 +1,7 @@
 """MARS in its authors' layout, joined to the attribute annotations.
 
     ROOT/bbox_train/PPPP/*.jpg, ROOT/bbox_test/PPPP/*.jpg    frames such as 0001C1T0001F001.jpg
-    ROOT/info/train_name.txt, test_name.txt                  one frame name a line
+    ROOT/info/train_name.txt, test_name.txt                  one frame name per line
     ROOT/info/tracks_train_info.mat, tracks_test_info.mat    rows of (start, end, person, camera)
     ROOT/mars_attributes.csv                                 labels by person, camera and tracklet
 
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache.attributes.schema import MARS
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.datasets.join import Track, join_labels, read_track_labels
 from vpar_cache.datasets.matfile import read_matrices
 from vpar_cache.datasets.tracklet import (
@@ -31,6 +31,7 @@ from vpar_cache.datasets.tracklet import (
     Tracklet,
     build_dataset,
     list_names,
+    read_bounded,
     require,
 )
 from vpar_cache.errors import DataError, UserError
@@ -39,7 +40,6 @@ MAX_LIST_BYTES = 64_000_000
 """Of a name list. The longest real one has 14 MB."""
 
 _FRAME = re.compile(r"(?:[0-9]{4}|00-1)C[0-9]T[0-9]{4}F[0-9]{3,6}\.jpg")
-_FRAMES = re.compile(rf"(?:{_FRAME.pattern}\r?\n)*+{_FRAME.pattern}")
 _TRACK_LENGTH = len("0001C1T0001")
 _JUNK, _DISTRACTOR = -1, 0
 
@@ -52,9 +52,9 @@ _GET_LABELS = (
 
 
 def load_mars(root: Path) -> Dataset:
-    """MARS at `root`. Tracklets with missing frames are left out; junk and distractors are only counted.
+    """Return MARS at `root`. Tracklets with missing frames are left out; junk and distractors are only counted.
 
-    Raises UserError for a root that is no folder, DataError for a missing, damaged or contradictory file and
+    Raises UserError for a root that is not a folder, DataError for a missing, damaged or contradictory file and
     for a split without tracklets.
     """
     require(root, "folder", "give the MARS folder as --root", UserError)
@@ -66,7 +66,7 @@ def load_mars(root: Path) -> Dataset:
 
 
 def read_lists(root: Path) -> tuple[list[Tracklet], list[str]]:
-    """Labelled tracklets, and notes, from name lists, track tables and labels alone; needs no image."""
+    """Return labelled tracklets and notes from name lists, track tables and labels; needs no image."""
     labels_path = root / "mars_attributes.csv"
     require(labels_path, "file", _GET_LABELS)
     tracks = [track for split in SPLITS for track in _read_tracks(root, split)]
@@ -92,39 +92,26 @@ def _read_tracks(root: Path, split: Split) -> list[Track]:
 
 
 def _read_names(path: Path) -> list[str]:
-    """Frame names by line. Each must be a plain MARS name, so that none can lead out of the dataset."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_LIST_BYTES + 1)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
-    if len(raw) > MAX_LIST_BYTES:
-        raise DataError(f"{path} is over {MAX_LIST_BYTES} bytes; is this a name list?")
-    # Bytes that are no text fail the pattern below, which names their line.
-    text = raw.decode("ascii", errors="replace").rstrip()
-    names = text.splitlines()
+    """Return frame names by line. Each must be a MARS name, so that none can lead out of the dataset."""
+    # Bytes that are not text fail the pattern below, which names their line.
+    names = read_bounded(path, MAX_LIST_BYTES).decode("ascii", errors="replace").rstrip().splitlines()
     if not names:
         raise DataError(f"{path} is empty; {_GET_INFO}")
-    if _FRAMES.fullmatch(text) is None:  # one match for a million names; one each to say which is wrong
-        _check_each(path, names)
-    return names
-
-
-def _check_each(path: Path, names: list[str]) -> None:
     for line, name in enumerate(names, start=1):
         if not _FRAME.fullmatch(name):
             raise DataError(
-                f"{path} line {line}: {name[:60]!r} is no frame name such as 0001C1T0001F001.jpg; {_GET_INFO}"
+                f"{path} line {line}: {name[:60]!r} is not a frame name such as 0001C1T0001F001.jpg; {_GET_INFO}"
             )
+    return names
 
 
 def _read_table(path: Path, split: Split, num_names: int) -> NDArray[np.int64]:
-    """(N, 4) of start, end, person, camera; a name is in one tracklet at most."""
+    """Return (N, 4) of start, end, person, camera; a name is in at most one tracklet."""
     matrices = read_matrices(path)
     wanted = (f"track_{split}_info", f"tracks_{split}_info")
     found = [matrices[name] for name in wanted if name in matrices]
     if not found:
-        held = ", ".join(sorted(name[:60] for name in matrices)[:10]) or "no number matrix"
+        held = ", ".join(sorted(name[:60] for name in matrices)[:10]) or "no matrix of numbers"
         raise DataError(f"{path} holds {held}, but must hold {wanted[0]}; {_GET_INFO}")
     table = found[0]
     if table.shape[1] != 4:
@@ -144,12 +131,12 @@ def _read_table(path: Path, split: Split, num_names: int) -> NDArray[np.int64]:
     shared = np.flatnonzero(rows[1:, 0] <= rows[:-1, 1])
     if len(shared):
         name = f"line {rows[shared[0] + 1, 0]:.15g} of {split}_name.txt"
-        raise DataError(f"{path}: {name} is in two tracklets, but a frame is of one; {_GET_INFO}")
+        raise DataError(f"{path}: {name} is in two tracklets; {_GET_INFO}")
     return table.astype(np.int64)
 
 
 def _track(row: list[int], names: list[str], images: Path, split: Split, where: str) -> Track:
-    """One table row with its frames, which must all be of the row's person and camera and of one tracklet."""
+    """Return the track of a table row; its frames must be of the row's person and camera and of one tracklet."""
     start, end, person, camera = row
     frames = names[start - 1 : end]
     prefix = frames[0][:_TRACK_LENGTH]
@@ -159,25 +146,24 @@ def _track(row: list[int], names: list[str], images: Path, split: Split, where: 
         raise DataError(
             f"{where} says person {person}, camera {camera}, but its first frame is {frames[0]}; {_GET_INFO}"
         )
-    ordered = sorted(frames)
-    if not (ordered[0].startswith(prefix) and ordered[-1].startswith(prefix)):  # then all between them do
-        stray = next(name for name in frames if not name.startswith(prefix))
+    stray = next((name for name in frames if not name.startswith(prefix)), None)
+    if stray:
         raise DataError(f"{where}: frame {stray} is not of tracklet {prefix}; {_GET_INFO}")
     if len(set(frames)) < len(frames):
         raise DataError(f"{where}: a frame of {prefix} is listed twice; {_GET_INFO}")
-    ordered.sort(key=len)  # in time: the names differ in the frame number alone, and F1000 comes after F999
+    ordered = sorted(frames, key=lambda name: (len(name), name))  # in time: F1000 comes after F999
     return Track((person, camera, tracklet), split, images / folder, tuple(ordered))
 
 
 def _with_all_frames(tracklets: Iterable[Tracklet]) -> tuple[list[Tracklet], list[LeftOut]]:
-    """Tracklets whose frames are all on disk, and the rest: a sample of fewer frames would be another one."""
+    """Return the tracklets whose frames are all on disk, and the others, which are left out."""
     by_folder: dict[Path, list[Tracklet]] = defaultdict(list)
     for tracklet in tracklets:
         by_folder[tracklet.folder].append(tracklet)
     present: list[Tracklet] = []
     left_out: list[LeftOut] = []
     for folder, in_folder in by_folder.items():
-        on_disk = list_names(folder, "file")  # one listing a person, not a look-up a frame
+        on_disk = list_names(folder, "file")  # one listing per person, not one look-up per frame
         for tracklet in in_folder:
             if not on_disk.issuperset(tracklet.frames):
                 missing = [name for name in tracklet.frames if name not in on_disk]

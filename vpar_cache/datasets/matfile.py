@@ -1,8 +1,8 @@
-"""Plain number matrices from MATLAB files of level 5, the form that MARS keeps its track tables in.
+"""Reads matrices of numbers from MATLAB files of level 5, the format of the track tables of MARS.
 
-Written out here because scipy.io.loadmat indexes a table of pointers by a type code that it takes from the
-file unchecked, so that a damaged file ends the process without a message (scipy pull request 25349). Here
-every code, size and offset is checked first. Format: MathWorks, MAT-File Format, chapter 1, level 5.
+scipy.io.loadmat does not check the type code that it reads from the file, so that a damaged file crashes the
+process (scipy pull request 25349). Here every code, size and offset is checked first. Format: MathWorks,
+MAT-File Format, chapter 1, level 5.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vpar_cache.datasets.tracklet import read_bounded
 from vpar_cache.errors import DataError
 
 MAX_BYTES = 64_000_000
@@ -28,24 +29,18 @@ _COMPLEX = 0x0800
 
 
 def read_matrices(path: Path) -> dict[str, NDArray[np.float64]]:
-    """The real two-dimensional number matrices of the file, by variable name; others are passed over.
+    """Return the real two-dimensional matrices of numbers by variable name; other variables are ignored.
 
-    Raises DataError where the file is damaged, over-large, or of another level.
+    Raises DataError where the file is damaged, too large, or of another level.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
-    if len(data) > MAX_BYTES:
-        raise DataError(f"{path} is over {MAX_BYTES} bytes; a track table cannot be that large")
+    data = read_bounded(path, MAX_BYTES)
     order = _BYTE_ORDERS.get(data[124:_HEADER_BYTES])
     if order is None:
-        raise DataError(f"{path} is no MATLAB level 5 file; fetch it again, or save it in MATLAB with -v7")
+        raise DataError(f"{path} is not a MATLAB level 5 file; get it again, or save it in MATLAB with -v7")
     try:
         return _Reader(order).matrices(data[_HEADER_BYTES:])
     except (ValueError, struct.error, zlib.error) as error:
-        raise DataError(f"{path} is damaged ({error}); fetch it again") from error
+        raise DataError(f"{path} is damaged ({error}); get it again") from error
 
 
 class _Reader:
@@ -67,7 +62,7 @@ class _Reader:
         return found
 
     def element(self, data: bytes, offset: int) -> tuple[int, bytes, int]:
-        """(type, content, offset of the next element). Up to four bytes may stand inside the tag."""
+        """Return (type, content, offset of the next element). Up to four bytes may be inside the tag."""
         kind, size = struct.unpack_from(f"{self.order}II", data, offset)
         if kind >> 16:
             kind, size, start, end = kind & 0xFFFF, kind >> 16, offset + 4, offset + 8
@@ -91,7 +86,7 @@ class _Reader:
         return data
 
     def matrix(self, data: bytes) -> dict[str, NDArray[np.float64]]:
-        """{name: matrix} where it is real, two-dimensional and of numbers, else {}."""
+        """Return {name: matrix} where it is real, two-dimensional and of numbers, else {}."""
         _, flags, offset = self.element(data, 0)
         _, dims, offset = self.element(data, offset)
         _, name, offset = self.element(data, offset)
@@ -101,7 +96,7 @@ class _Reader:
         rows, columns = struct.unpack(f"{self.order}ii", dims)
         kind, content, _ = self.element(data, offset)
         if kind not in _DTYPES:
-            raise ValueError(f"type code {kind} is no number")
+            raise ValueError(f"type code {kind} is not a number")
         values = np.frombuffer(content, dtype=np.dtype(self.order + _DTYPES[kind]))
         if rows < 0 or columns < 0 or values.size != rows * columns:
             raise ValueError(f"{values.size} values for {rows} x {columns}")

@@ -1,4 +1,4 @@
-"""What every dataset becomes: labelled tracklets and what was left out; and the steps that loaders share."""
+"""The result of every loader: labelled tracklets and what was left out; and the steps that loaders share."""
 
 from __future__ import annotations
 
@@ -66,21 +66,21 @@ class Dataset:
 
 
 def first_few(names: Sequence[object]) -> str:
-    """How messages show a long list: `first: a, b, c, d, e`."""
+    """Return the start of a long list for a message: `first: a, b, c, d, e`."""
     return f"first: {', '.join(str(name) for name in names[:5])}"
 
 
 def identity_overlap_notes(tracklets: list[Tracklet]) -> list[str]:
-    """A note when the same person stands in train and test: scores would measure memory."""
+    """Return a note when a person is in both train and test: scores would measure memory."""
     people = {split: {t.person_id for t in tracklets if t.split == split} for split in SPLITS}
     both = sorted(people["train"] & people["test"])
     if not both:
         return []
-    return [f"{len(both)} people are in both train and test ({first_few(both)}): test scores will flatter"]
+    return [f"{len(both)} people are in both train and test ({first_few(both)}): test scores will be too high"]
 
 
 def duplicate_ids(tracklets: list[Tracklet]) -> list[str]:
-    """Tracklet ids that occur more than once, sorted."""
+    """Return the tracklet ids that occur more than once, sorted."""
     counts = Counter(tracklet.tracklet_id for tracklet in tracklets)
     return sorted(tracklet_id for tracklet_id, count in counts.items() if count > 1)
 
@@ -92,7 +92,7 @@ def build_dataset(
     left_out: Iterable[LeftOut] = (),
     notes: Iterable[str] = (),
 ) -> Dataset:
-    """Put tracklets in the fixed order. A tracklet id given twice or an empty split is a DataError."""
+    """Return the dataset in the fixed order. Raises DataError for a repeated tracklet id or an empty split."""
     twice = duplicate_ids(tracklets)
     if twice:
         raise DataError(f"{name}: {len(twice)} tracklet ids occur twice ({first_few(twice)}); ids must be unique")
@@ -107,27 +107,27 @@ def build_dataset(
 
 
 def _place(item: Tracklet | LeftOut) -> tuple[bool, str]:
-    """Sorts train before test, then by tracklet_id."""
+    """Return a key that sorts train before test, then by tracklet_id."""
     return item.split == "test", item.tracklet_id
 
 
 EntryKind = Literal["file", "folder"]
 
 
-def require(path: Path, kind: EntryKind, mend: str, error: type[VparError] = DataError) -> None:
-    """Raise `error`, with how to get the file or folder, unless it is there."""
+def require(path: Path, kind: EntryKind, fix: str, error: type[VparError] = DataError) -> None:
+    """Raise `error`, with how to fix it, unless the file or folder exists."""
     try:
         found = path.is_file() if kind == "file" else path.is_dir()
     except OSError as reason:
-        raise error(f"{path} cannot be read ({reason.strerror}); {mend}") from reason
+        raise error(f"{path} cannot be read ({reason.strerror}); {fix}") from reason
     if not found:
-        raise error(f"no {kind} at {path}; {mend}")
+        raise error(f"no {kind} at {path}; {fix}")
 
 
 def list_names(folder: Path, kind: EntryKind) -> set[str]:
-    """The files or the folders in `folder`, by one listing; none where it is missing.
+    """Return the names of the files or folders in `folder`; none where it is missing.
 
-    A folder that cannot be read is a DataError.
+    Raises DataError for a folder that cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
@@ -135,4 +135,16 @@ def list_names(folder: Path, kind: EntryKind) -> set[str]:
     except (FileNotFoundError, NotADirectoryError):
         return set()
     except OSError as error:
-        raise DataError(f"{folder} cannot be read ({error.strerror}); check its name and rights") from error
+        raise DataError(f"{folder} cannot be read ({error.strerror}); check its name and permissions") from error
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Return the contents of a file. Raises DataError where it cannot be read or is larger than `max_bytes`."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
+    if len(data) > max_bytes:
+        raise DataError(f"{path} is over {max_bytes} bytes, too large for such a file. Check the path")
+    return data

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vpar_cache.attributes.schema import SCHEMAS, Schema
+from vpar_cache.attributes.built_in import SCHEMAS
+from vpar_cache.attributes.schema import Schema
 from vpar_cache.errors import CacheError, nearest
 from vpar_cache.models.systems import system_title
 from vpar_cache.runs.record import MetricsRecord, RunRecord, check_fit, read_record

@@ -21,7 +21,7 @@ class DemoConfig:
     out: Path = Path("demo")
     weights: str = "random:0"
     """No download; the fusion model learns from random features too, only less."""
-    frames: int = 2
+    frames: int = 1
     epochs: int = 30
     lr: float = 3e-4
     """Below the paper's 1e-3, which was chosen for fifty times as many tracklets."""
