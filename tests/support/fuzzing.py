@@ -25,6 +25,7 @@ from vpar_cache.backbones.weights import load_weights
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.headers import read_shard_header
+from vpar_cache.cache.seal import write_seal
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.datasets.folder import load_folder
 from vpar_cache.datasets.frames import decode_frame
@@ -254,19 +255,19 @@ def _cache_parsers(folder: Path) -> list[Parser]:
     index, shard = cache.index.read_bytes(), cache.shard(0).read_bytes()
 
     def open_sealed(path: Path) -> None:
-        fmt.write_seal(path)
+        write_seal(path)
         open_features(path)
 
     def read_sealed(path: Path) -> None:
-        fmt.write_seal(path)
+        write_seal(path)
         read_shard_header(path)
 
     other = folder / "shard" / "shard-00000.h5"
     other.parent.mkdir()
-    notes = fmt.shard_folder(cache.index) / ".verified"
+    hints = fmt.shard_folder(cache.index) / "hints.json"
     open_features(cache.index)
     return [
-        Parser("notes of checked shards", notes, (notes.read_bytes(),), lambda path: open_features(cache.index)),
+        Parser("hints", hints, (hints.read_bytes(),), lambda path: open_features(cache.index)),
         Parser("sealed shard", other, (shard,), read_sealed, in_c=True),
         Parser("sealed index", cache.index, (index,), open_sealed, in_c=True),
     ]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch  # noqa: F401 - importing it runs programs, which the watch must not see
 from PIL import Image
 
 from vpar_cli.main import run
