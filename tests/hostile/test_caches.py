@@ -106,18 +106,6 @@ def unwritten(name: str, shape: tuple[int, ...], dtype: str = "u1") -> Edit:
     return edit
 
 
-def unknown_filter(name: str) -> Edit:
-    def edit(file: h5py.File) -> None:
-        shape = file[name].shape
-        del file[name]
-        creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        creation.set_chunk(shape)
-        creation.set_filter(32_123, h5py.h5z.FLAG_OPTIONAL)
-        h5py.h5d.create(file.id, name.encode(), h5py.h5t.STD_U8LE, h5py.h5s.create_simple(shape), dcpl=creation)
-
-    return edit
-
-
 def attribute(name: str, value: object) -> Edit:
     def edit(file: h5py.File) -> None:
         del file.attrs[name]
@@ -126,40 +114,28 @@ def attribute(name: str, value: object) -> Edit:
     return edit
 
 
-def text(name: str, value: object) -> Edit:
-    content = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return put(name, data=np.bytes_(content))
-
-
 def many_groups(file: h5py.File) -> None:
     """A schema that a quadratic check would hang on."""
     output = {"name": "o", "phrase": "p"}
     groups = [{"name": str(i), "columns": [str(i)], "negative": "n", "outputs": [output]} for i in range(100_000)]
-    text("meta/schema", {"name": "x", "quality": [], "groups": groups})(file)
+    schema = {"name": "x", "quality": [], "groups": groups}
+    put("meta/schema", data=np.bytes_(json.dumps(schema).encode()))(file)
 
 
 INDEX_EDITS: dict[str, Callable[[Path], Edit]] = {
     "external link": lambda out: link("labels", h5py.ExternalLink(str(out / "lure.h5"), "/labels")),
-    "soft link to itself": lambda out: link("labels", h5py.SoftLink("/labels")),
     "external storage": lambda out: put(
         "labels", shape=(10, 4), dtype="u1", external=[(str(out / "raw.bin"), 0, 40)]
     ),
     "virtual source by its full path": lambda out: virtual(str(out / "lure.h5")),
-    "virtual source upward": lambda out: virtual("../outside/lure.h5"),
     "virtual sources by pattern": lambda out: pattern,
     "growing virtual source": lambda out: growing(str(out / "lure.h5"), "visual"),
-    "virtual labels": lambda out: growing(str(out / "lure.h5"), "labels"),
     "a shape beyond all bounds": lambda out: unwritten("labels", (2**40, 4)),
     "a virtual shape beyond all bounds": lambda out: virtual("mars/shard-00000.h5", (2**33, 5, 8)),
-    "unknown filter": lambda out: unknown_filter("labels"),
     "compressed zeros": lambda out: put(
         "labels", shape=(10, 4, 2**28), dtype="u1", compression="gzip", chunks=(1, 1, 2**20)
     ),
-    "references": lambda out: put("labels", shape=(10, 4), dtype=h5py.ref_dtype),
-    "compound labels": lambda out: put("labels", shape=(10,), dtype=[("a", "u1"), ("b", "f4", (3,))]),
-    "deep JSON": lambda out: text("meta/environment", b"[" * 200_000),
-    "a schema of nonsense": lambda out: text("meta/schema", {"name": 1, "groups": [1], "quality": 0}),
-    "an array for an attribute": lambda out: attribute("weights", np.zeros(2000)),
+    "deep JSON": lambda out: put("meta/environment", data=np.bytes_(b"[" * 200_000)),
 }  # fmt: skip
 
 

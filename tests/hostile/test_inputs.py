@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.support.hostile_files import assert_refused, bounded, call_vpar
-from tests.support.hostile_shop import HANDLED, HEADER, REFUSED, ROWS, Shop, add_people, make_shop
+from tests.support.hostile_shop import HEADER, REFUSED, ROWS, Shop, add_people, make_shop
 from vpar_cache.cache.features import open_features
 
 
@@ -121,13 +121,6 @@ def test_hostile_lists_of_mars_are_refused(
 
 
 # --- images ---
-
-
-def test_odd_images_are_handled(shop: Shop) -> None:
-    names = add_people(shop, HANDLED)
-    done = shop.extract()
-    assert done.returncode == 0, done.stderr
-    assert set(names) <= set(open_features(shop.index).tracklet_ids)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

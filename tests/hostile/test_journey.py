@@ -22,9 +22,6 @@ from vpar_cache.cache.features import open_features
 TRAIN = ("--dim", "8", "--heads", "1", "--epochs", "2", "--device", "cpu", "--protocol", "paper", "--name", "one")
 
 
-RUN_FILES = ("run/run.json", "run/metrics.json", "run/predictions.parquet")
-
-
 @pytest.fixture
 def shop(tmp_path: Path, tiny_backbone: str) -> Shop:
     return make_shop(tmp_path, tiny_backbone)
@@ -83,9 +80,6 @@ def test_extract_train_and_report_on_hostile_input_stay_inside_the_given_folders
     assert sorted(path.name for path in shop.outside.iterdir()) == ["1.jpg"]
 
 
-# --- a pickle wherever a file is read ---
-
-
 class Program:
     """Unpickling it makes a folder."""
 
@@ -94,33 +88,6 @@ class Program:
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[str, ...]]:
         return os.mkdir, (str(self.target),)
-
-
-PICKLES: dict[str, list[str]] = {
-    "info": ["info", "FILE.h5"],
-    "train": ["train", "--features", "FILE.h5"],
-    "score": ["score", "FILE.parquet"],
-    "report": ["report", "run"],
-    "labels": ["extract", "--labels", "FILE.csv"],
-    "schema": ["extract", "--schema", "FILE.toml"],
-    "prompts": ["extract", "--prompts", "FILE.toml"],
-    "weights in torch's form": ["extract", "--weights", "FILE.pt"],
-}
-
-
-@pytest.mark.parametrize("arguments", PICKLES.values(), ids=PICKLES.keys())
-def test_a_pickle_is_run_by_no_command(shop: Shop, arguments: list[str]) -> None:
-    given, data = shop.folder / "given", pickle.dumps(Program(shop.outside / "executed"), 2)
-    (given / "run").mkdir()
-    for name in ("FILE.h5", "FILE.parquet", "FILE.csv", "FILE.toml", "FILE.pt", *RUN_FILES):
-        (given / name).write_bytes(data)
-    if arguments[0] == "extract":
-        done = shop.extract(*arguments[1:])
-    else:
-        with bounded(given, outside=shop.outside):
-            done = call_vpar(*arguments, folder=given)
-    assert_refused(done, "run" if arguments[0] == "report" else "FILE")
-    assert not (shop.outside / "executed").exists()
 
 
 # --- the watch itself ---
