@@ -135,7 +135,7 @@ def flip(path: Path, position: int, bit: int = 0) -> None:
 
 
 def edit_sealed(path: Path, edit: Callable[[h5py.File], object]) -> None:
-    """Change a file through HDF5 and seal it again, as a stranger would."""
+    """Change a file through HDF5 and seal it again, as its author could."""
     with h5py.File(path, "r+") as file:
         edit(file)
     write_seal(path)
