@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from support.program import FRAMES
-from tests.support.small_caches import shard_entry
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.base.settings import canonical_json, fingerprint
 from vpar_cache.cache import format as fmt
+from vpar_cache.cache.headers import ShardHeader, read_shard_header
 from vpar_cache.cache.rows import RowArray
-from vpar_cache.cache.writer import IndexContents, ShardContents, ShardEntry, write_index, write_shard
+from vpar_cache.cache.writer import IndexContents, ShardContents, write_index, write_shard
 
 TOKENS, DIM = 197, 512
 ROWS_PER_SHARD = 256
@@ -96,7 +96,7 @@ def read_batches(rows: RowArray, order: NDArray[np.int64], batch_size: int) -> N
 
 def _write_shards(
     index: Path, ids: list[str], rows_per_shard: int, content: Content, random: np.random.Generator
-) -> Iterator[ShardEntry]:
+) -> Iterator[ShardHeader]:
     for number, start in enumerate(range(0, len(ids), rows_per_shard)):
         names = ids[start : start + rows_per_shard]
         shapes = {
@@ -115,4 +115,4 @@ def _write_shards(
         )
         path = fmt.shard_folder(index) / fmt.shard_name(number)
         write_shard(path, contents)
-        yield shard_entry(path, contents)
+        yield read_shard_header(path)

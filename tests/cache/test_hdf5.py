@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.support.small_caches import run_alone
 from vpar_cache.cache.hdf5 import CheckedFile, open_hdf5
 from vpar_cache.errors import CacheError
 
@@ -73,41 +71,6 @@ def test_a_group_is_not_a_dataset(make: Make) -> None:
         make(lambda f: f.create_group("a")).dataset("a")
 
 
-def test_no_other_file_is_opened(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "trap")  # opening it would wait for ever
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["link"] = h5py.ExternalLink("trap", "/a")
-        layout = h5py.VirtualLayout((4,), "<i4", maxshape=(None,))
-        source = h5py.VirtualSource("trap", "a", (4,), "<i4", maxshape=(None,))
-        layout[0 : h5py.h5s.UNLIMITED] = source[0 : h5py.h5s.UNLIMITED]
-        file.create_virtual_dataset("virtual", layout)
-    answers = run_alone(
-        """
-import pathlib, sys, h5py
-from vpar_cache.errors import CacheError
-from vpar_cache.cache.hdf5 import CheckedFile
-path = pathlib.Path(sys.argv[1])
-file = CheckedFile(h5py.File(path), path)
-print("link" in file)
-for read in (
-    lambda: file.dataset("link"),
-    lambda: file.array("virtual", "<i4", (None,)),
-    lambda: file.texts("virtual"),
-    lambda: file.text("virtual"),
-):
-    try:
-        print(read())
-    except CacheError as error:
-        print(error)
-""",
-        tmp_path / "a.h5",
-    ).splitlines()
-    assert answers[0] == "True"
-    assert "link to elsewhere" in answers[1]
-    assert all("virtual is not contiguous" in answer for answer in answers[2:])
-    assert len(answers) == 5
-
-
 # --- bytes inside the file ---
 
 
@@ -115,10 +78,6 @@ def test_stored_bytes_are_where_they_are_said_to_be(make: Make, tmp_path: Path) 
     _, offset = make(numbers).stored("a")
     data = (tmp_path / "x.h5").read_bytes()
     assert data[offset : offset + 24] == np.arange(6, dtype="<i4").tobytes()
-
-
-def test_an_empty_dataset_has_no_place(make: Make) -> None:
-    assert make(lambda f: f.create_dataset("a", shape=(0, 5), dtype="<f2")).stored("a")[1] == 0
 
 
 def compact(file: h5py.File) -> None:

@@ -66,9 +66,6 @@ def test_the_small_fields_are_plain_datasets_of_their_types(cache: SmallCache) -
             ("text/negative", (a, TEXT_DIM), "<f4"),
         ):
             assert (file[name].shape, file[name].dtype) == (shape, np.dtype(dtype)), name
-        np.testing.assert_array_equal(file["person_id"][()], contents.person_ids)
-        np.testing.assert_array_equal(file["text/embeddings"][()], contents.text_embeddings)
-        np.testing.assert_array_equal(file["text/negative"][()], contents.negative_embeddings)
         assert file["text/negative_prompt"].asstr()[()].tolist() == ["kein Hut", "", "", ""]
         assert file["tracklet_id"].asstr()[()].tolist() == contents.tracklet_ids
         assert file["split"].asstr()[()].tolist() == contents.splits
@@ -156,13 +153,6 @@ def test_a_missing_shard_reads_as_nan_and_never_as_zeros(tmp_path: Path) -> None
     np.testing.assert_array_equal(visual[:3], cache.arrays["visual"][:3])
     assert np.isnan(visual[3:7]).all()
     np.testing.assert_array_equal(visual[7:], cache.arrays["visual"][7:])
-
-
-def test_an_index_moves_together_with_its_folder(tmp_path: Path) -> None:
-    cache = write_small_cache(tmp_path / "here" / "mars.h5")
-    (tmp_path / "here").rename(tmp_path / "there")
-    with h5py.File(tmp_path / "there" / "mars.h5") as file:
-        np.testing.assert_array_equal(file["visual"][()], cache.arrays["visual"])
 
 
 def test_without_views_and_frames_there_is_no_such_array(tmp_path: Path) -> None:

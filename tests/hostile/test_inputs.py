@@ -1,4 +1,4 @@
-"""Datasets, images, weights and settings from a stranger: handled, or refused in one line and within bounds."""
+"""Untrusted datasets, images, weights and settings: handled, or refused in one line and within bounds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.support.hostile_files import assert_refused, bounded, call_vpar
-from tests.support.hostile_shop import HANDLED, HEADER, REFUSED, ROWS, Shop, add_people, make_shop
+from tests.support.hostile_shop import HEADER, REFUSED, ROWS, Shop, add_people, make_shop
 from vpar_cache.cache.features import open_features
 
 
@@ -38,29 +38,15 @@ def test_the_dataset_itself_is_good(shop: Shop) -> None:
 LABELS: dict[str, bytes] = {
     "empty": b"",
     "a path upward": HEADER + b"".join(ROWS) + b"../outside,train,9,1,0,0,0\n",
-    "a path upward inside": HEADER + b"".join(ROWS) + b"anna/../../../outside,train,9,1,0,0,0\n",
     "a full path": HEADER + b"".join(ROWS) + b"/etc,train,9,1,0,0,0\n",
-    "a path of another system": HEADER + b"".join(ROWS) + b"..\\outside,train,9,1,0,0,0\n",
-    "the root": HEADER + b"".join(ROWS) + b".,train,9,1,0,0,0\n",
     "NUL in a name": HEADER + b"".join(ROWS) + b"bob\0,train,9,1,0,0,0\n",
-    "NUL throughout": bytes(100_000),
     "escapes": HEADER + b"".join(ROWS) + b"\x1b[31mbob,train,9,1,0,0,0\n",
-    "a formula for a label": HEADER + b'bob,test,8,2,"=1+1",1,0\n',
     "a very long line": HEADER + b"".join(ROWS) + b"x" * 30_000_000,
-    "a very long name": HEADER + b"".join(ROWS) + b"x" * 100_000 + b",train,9,1,0,0,0\n",
     "one line of many fields": HEADER + b"".join(ROWS) + b"," * 900_000,
-    "many columns": HEADER.rstrip() + b",a" * 400_000 + b"\n",
-    "an open quote": HEADER + b'"' + b"bob,test,8,2,0,1,0\n" * 20_000,
     "UTF-16": (HEADER + b"".join(ROWS)).decode().encode("utf-16"),
-    "UTF-32": (HEADER + b"".join(ROWS)).decode().encode("utf-32"),
     "Latin-1": HEADER + b"".join(ROWS) + "jürgen,train,9,1,0,0,0\n".encode("latin-1"),
-    "a zip archive": b"PK\x03\x04" + bytes(range(256)) * 40,
     "a huge number": HEADER + b"bob,test,8,2," + b"9" * 5000 + b",1,0\n",
-    "digits of another script": HEADER + "bob,test,8,2,١,1,0\n".encode(),
-    "a negative label": HEADER + b"bob,test,8,2,-1,1,0\n",
-    "no camera": HEADER + b"bob,test,8,2e9,0,1,0\n",
     "the same folder twice": HEADER + b"".join(ROWS) + b"anna//seq1/,test,7,2,1,0,1\n",
-    "a group twice": HEADER.replace(b"occlusion", b"Hat") + b"bob,test,8,2,0,1,0\n",
 }
 
 
@@ -110,26 +96,10 @@ def test_pipes_and_devices_among_frames_hold_nobody_up(shop: Shop) -> None:
     assert_refused(shop.extract(), "labels.csv")
 
 
-def test_a_person_of_mars_that_links_out_of_the_root_is_refused(
-    demo_root: Path, tmp_path: Path, tiny_backbone: str
-) -> None:
-    shutil.copytree(demo_root, tmp_path / "root")
-    person = max((tmp_path / "root" / "bbox_test").iterdir())
-    person.rename(tmp_path / "elsewhere")
-    person.symlink_to(tmp_path / "elsewhere")
-    done = call_vpar(
-        *("extract", "--dataset", "mars", "--root", "root", "--backbone", tiny_backbone, "--weights", "random:0"),
-        folder=tmp_path,
-    )
-    assert_refused(done, "outside the dataset")
-
-
 ZEROS = zlib.compress(bytes(100_000_000), 9)
 
 MARS_FILES: dict[str, tuple[str, bytes]] = {
     "names that lead out": ("info/test_name.txt", b"../../../etc/passwd.jpg\n" * 100),
-    "a name of NULs": ("info/test_name.txt", bytes(10_000)),
-    "one endless name": ("info/train_name.txt", b"0001C1T0001F001.jpg" * 1_000_000),
     "no MATLAB file": ("info/tracks_test_info.mat", b"\x89HDF\r\n\x1a\n" + bytes(500)),
     "a MATLAB file of few bytes that unpacks to many": (
         "info/tracks_test_info.mat",
@@ -151,13 +121,6 @@ def test_hostile_lists_of_mars_are_refused(
 
 
 # --- images ---
-
-
-def test_odd_images_are_handled(shop: Shop) -> None:
-    names = add_people(shop, HANDLED)
-    done = shop.extract()
-    assert done.returncode == 0, done.stderr
-    assert set(names) <= set(open_features(shop.index).tracklet_ids)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -224,32 +187,17 @@ def compressed(path: Path, backbone: str) -> None:
     rewritten(path, {"data/0": bytes(500_000_000)}, zipfile.ZIP_DEFLATED)
 
 
-def grown(path: Path, backbone: str) -> None:
-    torch.save({}, path)
-    number = b"\x8a\x06" + (5 * 10**9).to_bytes(6, "little")
-    rewritten(path, {"data.pkl": b"\x80\x02cbuiltins\nbytearray\n" + number + b"\x85R."}, zipfile.ZIP_STORED)
-
-
 WEIGHTS: dict[str, tuple[str, Callable[[Path, str], None]]] = {
     "a pickle": ("w.pt", pickled),
     "a program among tensors": ("w.pt", program),
     "a bomb of zeros": ("w.pt", compressed),
-    "a bomb of a pickle": ("w.pt", grown),
     "another shape": ("w.safetensors", changed(visual__proj=lambda t: torch.zeros(64, 31))),
     "a vast shape": ("w.pt", changed(visual__proj=lambda t: torch.zeros(1).expand(10**9, 10**9))),
-    "a tensor less": ("w.safetensors", changed(visual__proj=lambda t: None)),
-    "an output more": ("w.safetensors", changed(head__weight=lambda t: torch.zeros(43, 32))),
-    "whole numbers": ("w.safetensors", changed(visual__proj=lambda t: t.int())),
-    "complex numbers": ("w.pt", changed(visual__proj=lambda t: t.cfloat())),
-    "no numbers": ("w.pt", changed(visual__proj=lambda t: t.to("meta"))),
     "not finite": ("w.safetensors", changed(visual__proj=lambda t: t * float("nan"))),
-    "text embeddings that are not finite": ("w.pt", changed(text_projection=lambda t: t * float("inf"))),
-    "text": ("w.safetensors", lambda path, backbone: path.write_text("tensor\n" * 1000)),
     "a header beyond the file": (
         "w.safetensors", lambda path, backbone: path.write_bytes((2**60).to_bytes(8, "little") + b"{}")
     ),
     "a pipe": ("w.safetensors", lambda path, backbone: os.mkfifo(path)),
-    "a folder": ("w.pt", lambda path, backbone: path.mkdir()),
 }  # fmt: skip
 
 
@@ -270,26 +218,13 @@ def test_hostile_weights_are_refused(shop: Shop, case: tuple[str, Callable[[Path
 TOML: dict[str, bytes] = {
     "no TOML": b"{}",
     "no UTF-8": b'name = "\xff"',
-    "NUL": b'name = "\0"',
     "deep": b"group = " + b"[" * 40_000,
-    "one endless key": b"a" + b".a" * 20_000 + b" = 1",
-    "an endless number": b"name = " + b"9" * 50_000,
-    "a deep value": b"name = " + b"[" * 90 + b"]" * 90,
-    "another type": b"name = 1979-05-27T07:32:00Z",
-    "many groups of one name": b'[[group]]\nname = "a"\n' * 4000,
     "too large": b"#" * 10_000_000,
 }
 
 
-@pytest.mark.parametrize("option", ["--schema", "--prompts"])
 @pytest.mark.parametrize("content", TOML.values(), ids=TOML.keys())
-def test_a_hostile_settings_file_is_refused(shop: Shop, content: bytes, option: str) -> None:
+def test_a_hostile_settings_file_is_refused(shop: Shop, content: bytes) -> None:
     (shop.folder / "given" / "odd.toml").write_bytes(content)
-    assert_refused(
-        shop.extract(option, "odd.toml"), "odd.toml" if content != TOML["many groups of one name"] else ""
-    )
-
-
-def test_an_endless_prompt_is_refused(shop: Shop) -> None:
-    (shop.folder / "given" / "odd.toml").write_text(f'template = "{"abcdefghij" * 5000} {{}}"')
-    assert_refused(shop.extract("--prompts", "odd.toml"), "over 1000 characters")
+    for option in ("--schema", "--prompts"):
+        assert_refused(shop.extract(option, "odd.toml"), "odd.toml")

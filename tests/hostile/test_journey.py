@@ -22,9 +22,6 @@ from vpar_cache.cache.features import open_features
 TRAIN = ("--dim", "8", "--heads", "1", "--epochs", "2", "--device", "cpu", "--protocol", "paper", "--name", "one")
 
 
-RUN_FILES = ("run/run.json", "run/metrics.json", "run/predictions.parquet")
-
-
 @pytest.fixture
 def shop(tmp_path: Path, tiny_backbone: str) -> Shop:
     return make_shop(tmp_path, tiny_backbone)
@@ -57,9 +54,9 @@ def test_extract_train_and_report_on_hostile_input_stay_inside_the_given_folders
     assert shop.extract("--max-bad", str(bad)).returncode == 0
     assert len(open_features(shop.index).tracklet_ids) == 3 + len(HANDLED)
 
-    for name in (".verified", "timing.json", ".seen"):
-        (fmt.shard_folder(shop.index) / name).unlink(missing_ok=True)
-        (fmt.shard_folder(shop.index) / name).symlink_to("../../../outside/1.jpg")
+    hints = fmt.shard_folder(shop.index) / "hints.json"
+    hints.unlink(missing_ok=True)
+    hints.symlink_to("../../../outside/1.jpg")
     (given / "cache" / "runs").mkdir()
     (given / "cache" / "runs" / ".one.checkpoint").write_bytes(pickle.dumps(Program(shop.outside / "executed")))
     make_run(given / "cache" / "runs", "theirs", dataset=NASTY, weights=NASTY)
@@ -83,9 +80,6 @@ def test_extract_train_and_report_on_hostile_input_stay_inside_the_given_folders
     assert sorted(path.name for path in shop.outside.iterdir()) == ["1.jpg"]
 
 
-# --- a pickle wherever a file is read ---
-
-
 class Program:
     """Unpickling it makes a folder."""
 
@@ -94,36 +88,6 @@ class Program:
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[str, ...]]:
         return os.mkdir, (str(self.target),)
-
-
-PICKLES: dict[str, list[str]] = {
-    "info": ["info", "FILE.h5"],
-    "verify": ["verify", "FILE.h5"],
-    "train": ["train", "--features", "FILE.h5"],
-    "score": ["score", "FILE.parquet"],
-    "report": ["report", "run"],
-    "labels": ["extract", "--labels", "FILE.csv"],
-    "schema": ["extract", "--schema", "FILE.toml"],
-    "prompts": ["extract", "--prompts", "FILE.toml"],
-    "weights in torch's form": ["extract", "--weights", "FILE.pt"],
-    "weights": ["extract", "--weights", "FILE.safetensors"],
-}
-
-
-@pytest.mark.parametrize("protocol", [0, 2])
-@pytest.mark.parametrize("arguments", PICKLES.values(), ids=PICKLES.keys())
-def test_a_pickle_is_run_by_no_command(shop: Shop, arguments: list[str], protocol: int) -> None:
-    given, data = shop.folder / "given", pickle.dumps(Program(shop.outside / "executed"), protocol)
-    (given / "run").mkdir()
-    for name in ("FILE.h5", "FILE.parquet", "FILE.csv", "FILE.toml", "FILE.pt", "FILE.safetensors", *RUN_FILES):
-        (given / name).write_bytes(data)
-    if arguments[0] == "extract":
-        done = shop.extract(*arguments[1:])
-    else:
-        with bounded(given, outside=shop.outside):
-            done = call_vpar(*arguments, folder=given)
-    assert_refused(done, "run" if arguments[0] == "report" else "FILE")
-    assert not (shop.outside / "executed").exists()
 
 
 # --- the watch itself ---

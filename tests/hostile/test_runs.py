@@ -1,4 +1,4 @@
-"""Run folders and prediction files from a stranger: refused in one line, or shown as the text that they hold."""
+"""Untrusted run folders and prediction files: refused in one line, or shown as the text that they hold."""
 
 from __future__ import annotations
 
@@ -25,15 +25,11 @@ def spoil(path: Path, key: str, value: Any) -> None:
 RUN_EDITS: dict[str, Callable[[Path], object]] = {
     "no JSON": lambda run: (run / "run.json").write_bytes(b"\xff{"),
     "deep JSON": lambda run: (run / "metrics.json").write_text("[" * 200_000),
-    "an endless number": lambda run: (run / "metrics.json").write_text('{"num_tracklets": ' + "9" * 100_000 + "}"),
-    "a list": lambda run: (run / "run.json").write_text("[]"),
     "nonsense scores": lambda run: spoil(run / "metrics.json", "scores", {"vtf": {"groups": [1]}}),
     "scores beyond 1": lambda run: (run / "metrics.json").write_text(
         (run / "metrics.json").read_text().replace("0.", "7.")
     ),
-    "NaN": lambda run: spoil(run / "metrics.json", "scores", float("nan")),
     "a schema of nonsense": lambda run: spoil(run / "run.json", "schema", {"groups": [[]], "quality": 1}),
-    "another type": lambda run: spoil(run / "run.json", "weights", ["openai"]),
     "a pipe": lambda run: ((run / "run.json").unlink(), os.mkfifo(run / "run.json")),
     "a link out": lambda run: (
         (run / "metrics.json").rename(run.parents[1] / "outside" / "metrics.json"),
@@ -76,21 +72,12 @@ def columns(**changes: Any) -> dict[str, Any]:
 
 TABLES: dict[str, dict[str, Any]] = {
     "no labels": columns(labels=None, **{NASTY: ["x", "y"]}),
-    "numbers for ids": columns(tracklet_id=[1, 2]),
     "one id twice": columns(tracklet_id=[NASTY, NASTY]),
     "texts for labels": columns(labels=[["0"] * 43] * 2),
-    "lists of lists": columns(labels=[[[0]] * 43] * 2),
     "too few": columns(probabilities=[[0.5] * 42] * 2),
-    "of another length each": columns(probabilities=[[0.5] * 43, []]),
-    "nothing": columns(labels=[None, None]),
     "holes": columns(probabilities=[[0.5] * 42 + [None]] * 2),
-    "NaN": columns(probabilities=[[float("nan")] * 43] * 2),
-    "infinite": columns(probabilities=[[float("inf")] * 43] * 2),
     "no probability": columns(probabilities=[[2.0] * 43] * 2),
-    "no label": columns(labels=[[7] * 43] * 2),
-    "huge integers": columns(labels=[[2**63 - 1] * 43] * 2),
     "two classes at once": columns(labels=[[1] * 43] * 2),
-    "no split to score": columns(split=["train", NASTY]),
 }
 
 
@@ -107,10 +94,8 @@ def test_hostile_predictions_are_refused(table: dict[str, Any], tmp_path: Path) 
         assert_refused(call_vpar("score", "p.parquet", folder=tmp_path), "p.parquet")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"PAR1", b"PAR1" + bytes(1000) + b"PAR1", b"tracklet_id\n", b"\xff" * 10_000]
-)
-def test_what_is_no_parquet_is_refused(content: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"PAR1" + bytes(1000) + b"PAR1"])
+def test_anything_but_parquet_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "p.parquet").write_bytes(content)
     with bounded(tmp_path):
         assert_refused(call_vpar("score", "p.parquet", folder=tmp_path), "p.parquet")

@@ -26,12 +26,13 @@ from vpar_cache.backbones.weights import load_weights
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.headers import read_shard_header
+from vpar_cache.cache.seal import write_seal
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.datasets.folder import load_folder
 from vpar_cache.datasets.frames import decode_frame
 from vpar_cache.datasets.mars import read_lists
 from vpar_cache.datasets.matfile import read_matrices
-from vpar_cache.reporting.score import score_predictions
+from vpar_cache.reporting.score import score
 from vpar_cache.runs.scores import read_run
 from vpar_cache.training.checkpoints import Checkpoint, CheckpointFile
 
@@ -120,23 +121,11 @@ def mutate_json(data: bytes, rng: random.Random) -> bytes:
     return json.dumps(tree).encode()
 
 
-def mutate_cells(data: bytes, rng: random.Random) -> bytes:
-    """Other cells of a table of commas."""
-    rows = [line.split(b",") for line in data.split(b"\n")]
-    for _ in range(rng.choice((1, 2, 5))):
-        row = rng.choice(rows)
-        row[rng.randrange(len(row))] = rng.choice(TOKENS)
-    if rng.random() < 0.3:
-        rows.insert(rng.randrange(len(rows)), rng.choice(rows))
-    return b"\n".join(b",".join(row) for row in rows)
-
-
 def spoil(parser: Parser, rng: random.Random) -> bytes:
     """A seed after mutations, by bytes or by the structure of its format."""
     seed = rng.choice(parser.seeds)
-    structured = {".json": mutate_json, ".csv": mutate_cells}.get(parser.path.suffix)
-    if structured is not None and rng.random() < 0.5:
-        return structured(seed, rng)
+    if parser.path.suffix == ".json" and rng.random() < 0.5:
+        return mutate_json(seed, rng)
     return mutate(seed, rng)
 
 
@@ -213,8 +202,8 @@ def _run_parsers(folder: Path) -> list[Parser]:
     for options in ({"compression": "none"}, {"write_page_checksum": True}, {"use_dictionary": False}):
         pq.write_table(pa.table(table), path, **options)
         seeds.append(path.read_bytes())
-    score = Parser("predictions", path, tuple(seeds), lambda path: score_predictions(path, SMALL), in_c=True)
-    return [*parsers, score]
+    table_parser = Parser("predictions", path, tuple(seeds), lambda path: score(path, SMALL), in_c=True)
+    return [*parsers, table_parser]
 
 
 def _weight_parsers(folder: Path) -> list[Parser]:
@@ -255,19 +244,19 @@ def _cache_parsers(folder: Path) -> list[Parser]:
     index, shard = cache.index.read_bytes(), cache.shard(0).read_bytes()
 
     def open_sealed(path: Path) -> None:
-        fmt.write_seal(path)
+        write_seal(path)
         open_features(path)
 
     def read_sealed(path: Path) -> None:
-        fmt.write_seal(path)
+        write_seal(path)
         read_shard_header(path)
 
     other = folder / "shard" / "shard-00000.h5"
     other.parent.mkdir()
-    notes = fmt.shard_folder(cache.index) / ".verified"
+    hints = fmt.shard_folder(cache.index) / "hints.json"
     open_features(cache.index)
     return [
-        Parser("notes of checked shards", notes, (notes.read_bytes(),), lambda path: open_features(cache.index)),
+        Parser("hints", hints, (hints.read_bytes(),), lambda path: open_features(cache.index)),
         Parser("sealed shard", other, (shard,), read_sealed, in_c=True),
         Parser("sealed index", cache.index, (index,), open_sealed, in_c=True),
     ]

@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import matplotlib.font_manager  # noqa: F401 - importing these two runs programs and reads the user's cache,
 import numpy as np
+import torch  # noqa: F401 - which the watch must not see
 from PIL import Image
 
 from vpar_cli.main import run

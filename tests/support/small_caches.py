@@ -18,7 +18,7 @@ from vpar_cache.base.settings import canonical_json, fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import read_shard_header
 from vpar_cache.cache.seal import read_seal, write_seal
-from vpar_cache.cache.writer import IndexContents, ShardContents, ShardEntry, write_index, write_shard
+from vpar_cache.cache.writer import IndexContents, ShardContents, write_index, write_shard
 
 SCHEMA = Schema(
     "klein",
@@ -74,20 +74,6 @@ def shard_contents(number: int, rows: tuple[int, int], views: bool = True, frame
     )
 
 
-def shard_entry(path: Path, contents: ShardContents) -> ShardEntry:
-    """How an index lists a published shard."""
-    header = read_shard_header(path)
-    return ShardEntry(
-        file=path.name,
-        rows=len(contents.tracklet_ids),
-        bytes=path.stat().st_size,
-        seal=header.seal,
-        source_digest=header.source_digest,
-        shapes=header.shapes,
-        offsets=header.offsets,
-    )
-
-
 def write_small_cache(
     index: Path, rows: Sequence[tuple[int, int]] = SHARD_ROWS, views: bool = True, frames: bool = True
 ) -> SmallCache:
@@ -97,7 +83,7 @@ def write_small_cache(
     for number, shard in enumerate(shards):
         path = fmt.shard_folder(index) / fmt.shard_name(number)
         write_shard(path, shard)
-        entries.append(shard_entry(path, shard))
+        entries.append(read_shard_header(path))
     splits = [split for train, test in rows for split in ["train"] * train + ["test"] * test]
     n, random = len(splits), np.random.default_rng(9)
     labels = np.zeros((n, SCHEMA.num_outputs), np.uint8)
@@ -149,7 +135,7 @@ def flip(path: Path, position: int, bit: int = 0) -> None:
 
 
 def edit_sealed(path: Path, edit: Callable[[h5py.File], object]) -> None:
-    """Change a file through HDF5 and seal it again, as a stranger would."""
+    """Change a file through HDF5 and seal it again, as its author could."""
     with h5py.File(path, "r+") as file:
         edit(file)
     write_seal(path)

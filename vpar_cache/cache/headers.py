@@ -13,8 +13,10 @@ from vpar_cache.cache.seal import check_seal
 
 @dataclass(frozen=True)
 class ShardHeader:
-    """All of a shard but its big arrays."""
+    """A published shard: all but its big arrays."""
 
+    file: str
+    bytes: int
     visual_fingerprint: str
     visual_config: dict[str, Any]
     source_digest: str
@@ -36,6 +38,8 @@ def read_shard_header(path: Path) -> ShardHeader:
     with open_hdf5(path) as file:
         arrays = {name: file.stored(name) for name in fmt.BIG_ARRAYS if name in file}
         return ShardHeader(
+            file=path.name,
+            bytes=path.stat().st_size,
             visual_fingerprint=file.fingerprint("visual_fingerprint"),
             visual_config=file.json("visual_config", dict),
             source_digest=file.attribute("source_digest", str),

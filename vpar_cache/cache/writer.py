@@ -21,6 +21,7 @@ from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.files import atomic_path
 from vpar_cache.base.settings import canonical_json
 from vpar_cache.cache import format as fmt
+from vpar_cache.cache.headers import ShardHeader
 from vpar_cache.cache.seal import write_seal
 
 _META_BLOCK_BYTES = fmt.FIRST_ARRAY_BYTES - fmt.USER_BLOCK_BYTES
@@ -44,25 +45,10 @@ class ShardContents:
 
 
 @dataclass(frozen=True)
-class ShardEntry:
-    """A published shard, as the index lists it."""
-
-    file: str
-    rows: int
-    bytes: int
-    seal: str
-    source_digest: str
-    shapes: Mapping[str, tuple[int, ...]]
-    """Of the big arrays that it holds, by name."""
-    offsets: Mapping[str, int]
-    """Where they start in the file, in bytes."""
-
-
-@dataclass(frozen=True)
 class IndexContents:
     """All of an index but its virtual datasets, which follow from the shards."""
 
-    shards: Sequence[ShardEntry]
+    shards: Sequence[ShardHeader]
     tracklet_ids: Sequence[str]
     splits: Sequence[str]
     person_ids: Sequence[int]
@@ -134,7 +120,7 @@ def write_index(path: Path, contents: IndexContents) -> None:
         _write_text(file, "meta/text_config", canonical_json(contents.text_config))
         _write_text(file, "meta/schema", canonical_json(contents.schema.to_dict()))
         _write_text(file, "meta/environment", f"[{','.join(sorted(set(contents.environments)))}]")
-        shards = [(s.file, s.rows, s.bytes, s.seal, s.source_digest) for s in contents.shards]
+        shards = [(s.file, len(s.tracklet_ids), s.bytes, s.seal, s.source_digest) for s in contents.shards]
         _write_table(file, "shards", shards, fmt.SHARD_ROW)
         extents = [(s.file, n, s.offsets[n], shape[0]) for s in contents.shards for n, shape in s.shapes.items()]
         _write_table(file, "extents", extents, fmt.EXTENT_ROW)
@@ -197,7 +183,7 @@ def _write_table(file: h5py.File, name: str, rows: Sequence[tuple[Any, ...]], dt
     file[name] = np.array(rows, [(f, _utf8(t.itemsize) if t.kind == "S" else t) for f, t in fields])
 
 
-def _write_virtual(file: h5py.File, name: str, folder: str, shards: Sequence[ShardEntry]) -> None:
+def _write_virtual(file: h5py.File, name: str, folder: str, shards: Sequence[ShardHeader]) -> None:
     """Rows of all shards as one dataset. A source that is missing reads as NaN, never as zeros."""
     shapes = [shard.shapes[name] for shard in shards]
     total = (sum(shape[0] for shape in shapes), *shapes[0][1:])

@@ -29,7 +29,7 @@ from vpar_cache.base.lock import sole_writer
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import ShardHeader
 from vpar_cache.cache.hints import ENCODE_SECONDS, Hints
-from vpar_cache.cache.writer import IndexContents, ShardEntry, write_index
+from vpar_cache.cache.writer import IndexContents, write_index
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.tracklet import SPLITS, Dataset, LeftOut
 from vpar_cache.errors import DataError, UserError
@@ -218,21 +218,8 @@ def _write_index(config: ExtractConfig, dataset: Dataset, work: _Work) -> None:
                 f"{dataset.name}: got no usable {split} tracklet; expected one or more of each split. "
                 "Fix the data, or raise --limit"
             )
-    folder = fmt.shard_folder(config.out)
-    entries = [
-        ShardEntry(
-            file=task.file,
-            rows=len(header.tracklet_ids),
-            bytes=(folder / task.file).stat().st_size,
-            seal=header.seal,
-            source_digest=header.source_digest,
-            shapes=header.shapes,
-            offsets=header.offsets,
-        )
-        for task, header in zip(work.plan.tasks, headers, strict=True)
-    ]
     contents = IndexContents(
-        shards=entries,
+        shards=headers,
         tracklet_ids=[row.tracklet_id for row in rows],
         splits=[row.split for row in rows],
         person_ids=[row.person_id for row in rows],
