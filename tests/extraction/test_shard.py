@@ -70,7 +70,12 @@ def by_hand(source: Source, draw: Draw, encoder: Encoder) -> Any:
     [(2, 1, None), (2, 5, None), (2, 1000, None), (None, 1, 1), (None, 3, 2), (None, 1000, 16)],
 )
 def test_every_row_is_the_encoding_of_its_draw(
-    frames: int | None, batch_size: int, length: int | None, encoder: Encoder, extract_config: Make, demo_root: Path
+    frames: int | None,
+    batch_size: int,
+    length: int | None,
+    encoder: Encoder,
+    extract_config: Make,
+    demo_root: Path,
 ) -> None:
     config = extract_config(
         Path("a.h5"), views=2, frames=frames, keep_frames=frames is not None, batch_size=batch_size
