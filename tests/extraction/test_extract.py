@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from tests.support.comparing import bytes_of, least_cosine, rows_of
 from vpar_cache.backbones.encoder import Encoder
-from vpar_cache.base.lock import sole_writer
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.index import read_index
@@ -26,7 +25,7 @@ from vpar_cache.cache.verify import verify_cache
 from vpar_cache.datasets.frames import decode_frame
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.datasets.tracklet import Tracklet
-from vpar_cache.errors import CacheError, DataError, UserError
+from vpar_cache.errors import DataError, UserError
 from vpar_cache.extraction import published_shards
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import ExtractResult, extract
@@ -120,10 +119,6 @@ def test_views_and_frames_are_stored_when_asked_for(extract_config: Make, tmp_pa
     np.testing.assert_array_equal(tokens[:, :, 0], rows_of(index, "frame_embeddings"))
 
 
-def test_without_views_and_frames_they_are_not_there(tiny_cache: Path) -> None:
-    assert set(open_features(tiny_cache).arrays) == {"visual", "frame_embeddings"}
-
-
 # --- the same bytes ---
 
 
@@ -187,30 +182,6 @@ def test_another_shard_size_gives_the_same_rows(
 # --- interrupted ---
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
-def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same_bytes(
-    tiny_cache: Path, extract_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Any
-) -> None:
-    index = tmp_path / "tiny.h5"
-    write, written = published_shards.write_shard, []
-
-    def failing(path: Path, contents: Any) -> None:
-        if len(written) == 2:
-            raise error
-        written.append(path.name)
-        write(path, contents)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(published_shards, "write_shard", failing)
-        with pytest.raises((KeyboardInterrupt, CacheError)):
-            extract(extract_config(index))
-    assert not index.exists(), "the index is the commit mark"
-    assert sorted(p.name for p in fmt.shard_folder(index).glob("*.h5")) == written
-
-    assert counts(extract(extract_config(index))) == (2, 2)
-    assert bytes_of(index) == bytes_of(tiny_cache)
-
-
 def test_what_killed_runs_left_is_removed(extracted: Path, extract_config: Make) -> None:
     folder = fmt.shard_folder(extracted)
     leftovers = [
@@ -236,13 +207,6 @@ def test_fewer_shards_replace_many(extracted: Path, extract_config: Make) -> Non
     assert verify_cache(extracted).problems == ()
 
 
-def test_one_process_at_a_time_writes_a_cache(extracted: Path, extract_config: Make) -> None:
-    before = bytes_of(extracted)
-    with sole_writer(extracted), pytest.raises(CacheError, match=f"being written by process {os.getpid()}"):
-        extract(extract_config(extracted, shard_size=2))
-    assert bytes_of(extracted) == before
-
-
 # --- only what changed is redone ---
 
 
@@ -263,24 +227,14 @@ def test_a_frame_that_is_not_drawn_redoes_nothing(extracted: Path, root: Path, e
     assert counts(extract(extract_config(extracted, root=root))) == (0, 4)
 
 
-@pytest.mark.usefixtures("no_encoding")
-def test_touched_jpegs_redo_nothing(extracted: Path, root: Path, extract_config: Make) -> None:
-    before = bytes_of(extracted)
-    for path in root.rglob("*.jpg"):
-        os.utime(path)
-    assert counts(extract(extract_config(extracted, root=root))) == (0, 4)
-    assert bytes_of(extracted) == before
-
-
-@pytest.mark.parametrize("way", ["in place", "by another file"])
 def test_a_replaced_jpeg_of_the_same_size_and_time_is_noticed(
-    extracted: Path, root: Path, extract_config: Make, way: str
+    extracted: Path, root: Path, extract_config: Make
 ) -> None:
     extract(extract_config(extracted, root=root))
     path = drawn_file(load_mars(root).tracklets[16])
     stat, data = path.stat(), bytearray(path.read_bytes())
     data[-40] ^= 1
-    other = path if way == "in place" else path.with_name("other")
+    other = path.with_name("other")
     other.write_bytes(data)
     os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     other.replace(path)
@@ -356,16 +310,6 @@ def test_new_labels_change_the_index_alone(extracted: Path, root: Path, extract_
     changed = np.argwhere(new.labels != old.labels)
     key = f"{int(rows[4]['person_id']):04d}C{rows[4]['camera_id']}T{int(rows[4]['tracklets_id']):04d}"
     assert changed.tolist() == [[new.tracklet_ids.index(key), hat]]
-
-
-def test_text_is_not_encoded_again_for_the_same_prompts(
-    extracted: Path, extract_config: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def never(*args: object) -> None:
-        pytest.fail("text was encoded")
-
-    monkeypatch.setattr(Encoder, "encode_text", never)
-    extract(extract_config(extracted))
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "removed"])
@@ -486,15 +430,6 @@ def test_of_many_bad_tracklets_the_first_five_and_the_total_are_shown(
     with (tmp_path / "a" / "skipped.csv").open(newline="") as file:
         assert [row["tracklet_id"] for row in csv.DictReader(file)] == [t.tracklet_id for t in tracklets[2:9]]
     assert extract(extract_config(tmp_path / "a.h5", root=root, max_bad=7)).num_train == 5
-
-
-def test_a_tracklet_without_its_files_is_counted_too(root: Path, extract_config: Make, tmp_path: Path) -> None:
-    tracklet = load_mars(root).tracklets[3]
-    drawn_file(tracklet).unlink()
-    with pytest.raises(DataError, match=f"1 tracklets cannot be used, .*{tracklet.tracklet_id}"):
-        extract(extract_config(tmp_path / "a.h5", root=root))
-    result = extract(extract_config(tmp_path / "a.h5", root=root, max_bad=1))
-    assert [skip.tracklet_id for skip in result.skipped] == [tracklet.tracklet_id]
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -116,19 +116,14 @@ def test_a_read_only_place_is_named_and_its_cache_can_still_be_read(
     assert verify_cache(index).problems == ()
 
 
-def test_a_file_where_the_folder_should_be_is_named(extract_config: Make, tmp_path: Path) -> None:
+def test_a_file_and_a_folder_in_each_others_places_are_named(extract_config: Make, tmp_path: Path) -> None:
     (tmp_path / "tiny").write_text("a file")
     with pytest.raises(CacheError, match=rf"^{tmp_path / 'tiny'}: File exists; write to another"):
         extract(extract_config(tmp_path / "tiny.h5"))
-    with pytest.raises(CacheError, match=rf"^{tmp_path / 'tiny'}\S*: (Not a directory|File exists)"):
-        extract(extract_config(tmp_path / "tiny" / "tiny.h5"))
-
-
-def test_a_folder_where_a_shard_should_be_is_named(extract_config: Make, tmp_path: Path) -> None:
-    shard = tmp_path / "tiny" / "shard-00001.h5"
+    shard = tmp_path / "other" / "shard-00001.h5"
     shard.mkdir(parents=True)
     with pytest.raises(CacheError, match=rf"^{shard}: Is a directory; move that folder away"):
-        extract(extract_config(tmp_path / "tiny.h5"))
+        extract(extract_config(tmp_path / "other.h5"))
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -155,9 +150,7 @@ def a_drawn_frame(root: Path) -> Path:
     return tracklet.folder / tracklet.frames[1]
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
 def test_an_unreadable_frame_is_left_out_only_when_allowed_and_comes_back_by_itself(
-    number: int,
     extract_config: Make,
     demo_root: Path,
     tiny_cache: Path,
@@ -168,28 +161,21 @@ def test_an_unreadable_frame_is_left_out_only_when_allowed_and_comes_back_by_its
 
     def failing(path: Path, limit: int) -> bytes:
         if path == frame:
-            raise OSError(number, os.strerror(number), str(path))
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return read(path, limit)
 
     config = extract_config(tmp_path / "tiny.h5")
     with monkeypatch.context() as patch:
         patch.setattr(loading, "read_plain", failing)
-        with pytest.raises(DataError, match=rf"1 tracklets .*{frame.name}: {os.strerror(number)}.*--max-bad 1"):
+        with pytest.raises(
+            DataError, match=rf"1 tracklets .*{frame.name}: Permission denied.*--max-bad 1"
+        ):
             extract(config)
         allowed = extract(extract_config(config.out, max_bad=1))
         assert (allowed.num_train, allowed.shards_kept) == (11, 4)
     # Readable again, and no size or time of the file has changed.
     assert extract(config).shards_computed == 1
     assert bytes_of(config.out) == bytes_of(tiny_cache)
-
-
-def test_a_folder_in_place_of_a_frame_is_named(extract_config: Make, demo_root: Path, tmp_path: Path) -> None:
-    root = Path(shutil.copytree(demo_root, tmp_path / "root"))
-    frame = a_drawn_frame(root)
-    frame.unlink()
-    frame.mkdir()
-    with pytest.raises(DataError, match=frame.name):
-        extract(extract_config(tmp_path / "tiny.h5", root=root))
 
 
 # --- decoders and GPUs ---
