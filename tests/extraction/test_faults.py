@@ -167,9 +167,7 @@ def test_an_unreadable_frame_is_left_out_only_when_allowed_and_comes_back_by_its
     config = extract_config(tmp_path / "tiny.h5")
     with monkeypatch.context() as patch:
         patch.setattr(loading, "read_plain", failing)
-        with pytest.raises(
-            DataError, match=rf"1 tracklets .*{frame.name}: Permission denied.*--max-bad 1"
-        ):
+        with pytest.raises(DataError, match=rf"1 tracklets .*{frame.name}: Permission denied.*--max-bad 1"):
             extract(config)
         allowed = extract(extract_config(config.out, max_bad=1))
         assert (allowed.num_train, allowed.shards_kept) == (11, 4)
