@@ -35,5 +35,5 @@ def test_a_missing_gpu_is_named(gpus: int, number: int) -> None:
 
 @pytest.mark.parametrize("name", ["", "cuda", "cuda:1234", "cuda:0\n"])
 def test_another_name_is_refused(name: str) -> None:
-    with pytest.raises(UserError, match="--device: got .*--device cpu"):
+    with pytest.raises(UserError, match=r"--device: got .*--device cpu"):
         resolve_device(name)
