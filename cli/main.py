@@ -48,6 +48,7 @@ def run() -> None:
     interrupts.install()
     try:
         status = app([a for a in arguments if a != "--debug"], prog_name="vpar", standalone_mode=False)
+        status = interrupts.exit_status() or status  # it may have come too late to stop the work
     except VparError as error:
         if debug:
             raise

@@ -1,4 +1,4 @@
-"""The error tree, and the mend for a wrong name."""
+"""The tree of errors, and suggestions for a wrong name."""
 
 from __future__ import annotations
 

@@ -129,29 +129,6 @@ def test_a_write_that_fails_is_one_line(tmp_path: Path, error: Exception, messag
     assert list(tmp_path.iterdir()) == []
 
 
-def test_leftovers_are_of_this_file_alone(tmp_path: Path) -> None:
-    mine = tmp_path / ".mars.h5.1-0123abcd.partial"
-    others = [
-        ".mars.h5.old.h5.4711-0123abcd.partial",
-        ".duke.h5.4711-0123abcd.partial",
-        ".mars.h5.lock",
-        "mars.h5",
-    ]
-    for path in (mine, *(tmp_path / name for name in others)):
-        path.touch()
-    files.remove_leftovers(tmp_path / "mars.h5")
-    files.remove_leftovers(tmp_path / "absent" / "mars.h5")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
-
-
-def test_a_name_that_is_being_written_is_found_as_a_leftover(tmp_path: Path) -> None:
-    with atomic_path(tmp_path / "mars.h5") as partial:
-        partial.touch()
-        files.remove_leftovers(tmp_path / "mars.h5")
-        assert not partial.exists()
-        partial.touch()
-
-
 def test_a_bug_stays_a_bug(tmp_path: Path) -> None:
     def fail() -> None:
         with atomic_path(tmp_path / "a.bin"):
@@ -161,7 +138,7 @@ def test_a_bug_stays_a_bug(tmp_path: Path) -> None:
         fail()
 
 
-def test_a_plain_file_is_read_up_to_the_limit(tmp_path: Path) -> None:
+def test_a_regular_file_is_read_up_to_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"0123456789")
     assert files.read_plain(path, 10) == b"0123456789"

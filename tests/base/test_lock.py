@@ -113,7 +113,7 @@ def test_a_file_system_without_locks_is_said_and_used(tmp_path: Path, monkeypatc
     with sole_writer(tmp_path / "mars.h5", said.append):
         pass
     assert len(said) == 1
-    assert "knows no locks" in said[0]
+    assert "has no locks" in said[0]
 
 
 def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:

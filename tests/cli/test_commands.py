@@ -8,49 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Call
 from vpar_cache.extraction.config import DATASETS
 from vpar_cache.training.config import MODELS, PROTOCOLS
-from vpar_cli.main import run
 
 VPAR = [sys.executable, "-c", "from vpar_cli.main import run; run()"]
 COMMANDS = ("extract", "train", "report", "score", "verify", "info", "demo")
-
-Call = Callable[..., "Done"]
-
-
-@dataclass(frozen=True)
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def vpar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    """The program's entry point, called in this process, in an empty folder, with pipes for a terminal."""
-
-    def call(*arguments: str, columns: int = 100) -> Done:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("COLUMNS", str(columns))
-        monkeypatch.setattr(sys, "argv", ["vpar", *arguments])
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as stop:
-                run()
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        code = stop.value.code
-        assert code is None or isinstance(code, int)
-        captured = capsys.readouterr()
-        return Done(code or 0, captured.out, captured.err)
-
-    return call
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -71,43 +38,32 @@ def test_help_names_every_choice_whole(vpar: Call, command: str, choices: tuple[
     ("arguments", "parts"),
     [
         (["nonsense"], ["nonsense", "vpar --help"]),
-        (["train"], ["--features", "cache/mars.h5"]),
-        (["train", "--from-run", "a", "--epochs", "3"], ["--epochs", "--from-run"]),
-        (["benchmark", "--dataset", "demo", "--models", "vft"], ["--models 'vft'", "did you mean 'vtf'"]),
+        (["train", "--features", "x.h5", "--epochs", "many"], ["--epochs", "many"]),
+        (["extract"], ["--dataset", "vpar extract --help"]),
+        (["extract", "--dataset", "mars", "--gpu", "0", "--device", "cpu"], ["--gpu 0", "--device cpu"]),
+        (["benchmark", "--dataset", "demo", "--models", "vft"], ["--models", "'vft'", "'vtf'"]),
         (["benchmark", "--dataset", "demo", "--protocol", "reference"], ["reference", "strict or paper"]),
         (["figure", "absent", "--dataset", "mars", "--out", "a.png"], ["absent"]),
-        (["train", "--features", "absent.h5"], ["absent.h5", "does not exist", "vpar extract"]),
-        (["train", "--features", "x.h5", "--epochs", "many"], ["--epochs", "many"]),
-        (["train", "--features", "x.h5", "--model", "vft"], ["'vft'", "did you mean 'vtf'", "prior"]),
-        (["extract", "--dataset", "mras"], ["'mras'", "did you mean 'mars'", "folder"]),
-        (["extract", "--dataset", "mars", "--root", "nowhere"], ["nowhere"]),
-        (["extract", "--dataset", "mars", "--gpu", "x"], ["--gpu 'x'", "0,1"]),
-        (["extract", "--dataset", "mars", "--gpu", "0", "--device", "cpu"], ["--gpu 0", "--device cpu"]),
-        (["extract", "--dataset", "mars", "--out", "features.hdf"], ["features.hdf", ".h5"]),
-        (["extract", "--dataset", "mars", "--frames", "most"], ["--frames 'most'", "as in 6, or all"]),
-        (["extract", "--dataset", "mars", "--frames", "all", "--keep-frames"], ["--keep-frames", "--frames N"]),
-        (["extract", "--dataset", "mars", "--backbone", "tim:resnet50"], ["'tim'", "did you mean 'timm'"]),
-        (
-            ["extract", "--dataset", "mars", "--preset", "reference", "--prompts", "paper"],
-            ["--prompts paper", "--preset reference", "words"],
-        ),
-        (["report", "absent"], ["absent"]),
-        (["report", "--format", "pdf"], ["pdf", "markdown"]),
-        (["score", "absent.parquet"], ["absent.parquet"]),
-        (["verify", "absent.h5"], ["absent.h5"]),
-        (["info", "absent.h5"], ["absent.h5"]),
     ],
 )
-def test_an_error_is_one_line_on_stderr_with_status_2(
+def test_an_error_is_one_line_on_stderr_with_status_2_and_writes_nothing(
     vpar: Call, arguments: list[str], parts: list[str], tmp_path: Path
 ) -> None:
     done = vpar(*arguments)
-    assert done.returncode == 2
-    assert done.stdout == ""
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ")
     assert all(part in done.stderr for part in parts), done.stderr
-    assert not list(tmp_path.iterdir()), "an error wrote something"
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_needs_no_library_of_numbers() -> None:
+    code = (
+        "import sys\nfrom vpar_cli.main import run\nsys.argv = ['vpar', 'extract', '--help']\ntry:\n    run()\n"
+        "finally:\n    print({'torch', 'h5py', 'numpy'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "set()", done.stderr
 
 
 def test_debug_shows_the_traceback_wherever_it_stands() -> None:
@@ -189,7 +145,7 @@ def test_an_interrupt_exits_with_its_status_and_says_how_to_go_on(
         process.stderr.readline()  # "... holds features of random weights": the next is training
         time.sleep(0.5)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == status

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from vpar_cache.datasets import loading
-from vpar_cache.datasets.draws import Draw, Source
-from vpar_cache.datasets.frames import Jitter, apply_jitter, decode_frame
-from vpar_cache.datasets.loading import hash_tracklet, load_tracklet, map_ahead
+from vpar_cache.datasets.draws import Draw, Source, digest_source
+from vpar_cache.datasets.frames import Jitter, decode_frame
+from vpar_cache.datasets.loading import LoadedPiece, cut, hash_tracklet, load_piece, map_ahead
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import DataError
 
@@ -32,23 +32,35 @@ def source(folder: Path, *draws: Draw) -> Source:
     return Source(tracklet, draws)
 
 
-def decoded(folder: Path, name: str) -> np.ndarray:
-    return decode_frame((folder / name).read_bytes(), 16, "pad")
+def load(one: Source) -> LoadedPiece:
+    """The tracklet in one piece."""
+    (piece,) = cut(one, None)
+    return load_piece(piece, 16, "pad")
 
 
-def test_draws_are_the_decoded_frames_and_their_jitter(folder: Path) -> None:
+def digest(one: Source, loaded: LoadedPiece) -> str:
+    return digest_source(one, loaded.hashes)
+
+
+def test_a_piece_holds_the_decoded_frames_of_all_draws(folder: Path) -> None:
     jitter = Jitter(flip=True, shift_right=2, shift_down=-3)
-    loaded = load_tracklet(
-        source(folder, Draw(("a.png", "a.png")), Draw(("b.png", "c.png"), jitter), Draw(("a.png", "c.png"))),
-        16,
-        "pad",
-    )
-    assert loaded.draws is not None
-    a, b, c = (decoded(folder, f"{name}.png") for name in "abc")
-    wanted = [[a, a], [apply_jitter(b, jitter), apply_jitter(c, jitter)], [a, c]]
-    np.testing.assert_array_equal(loaded.draws, np.array(wanted))
-    assert loaded.draws.dtype == np.uint8
+    loaded = load(source(folder, Draw(("a.png", "a.png")), Draw(("b.png", "c.png"), jitter)))
+    assert list(loaded.frames) == ["a.png", "b.png", "c.png"]
+    for name, frame in loaded.frames.items():
+        np.testing.assert_array_equal(frame, decode_frame((folder / name).read_bytes(), 16, "pad"))
+        assert frame.dtype == np.uint8
     assert loaded.reason == ""
+
+
+def test_pieces_are_the_tracklet_in_order_and_their_hashes_its_digest(folder: Path) -> None:
+    one = source(folder, Draw(("a.png", "b.png", "c.png")))
+    pieces = list(cut(one, 2))
+    assert [(piece.names, piece.last) for piece in pieces] == [(("a.png", "b.png"), False), (("c.png",), True)]
+    assert [piece.last for piece in cut(one, 3)] == [True]
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(map_ahead(pool, lambda piece: load_piece(piece, 16, "pad"), cut(one, 1), 2))
+    assert [name for item in loaded for name in item.frames] == ["a.png", "b.png", "c.png"]
+    assert digest_source(one, [content for item in loaded for content in item.hashes]) == hash_tracklet(one)
 
 
 def test_a_file_is_read_once_however_often_it_is_drawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +72,7 @@ def test_a_file_is_read_once_however_often_it_is_drawn(folder: Path, monkeypatch
         return plain(one, name)
 
     monkeypatch.setattr(loading, "_read", spy)
-    load_tracklet(source(folder, Draw(("b.png", "b.png", "a.png")), Draw(("a.png", "b.png", "c.png"))), 16, "pad")
+    load(source(folder, Draw(("b.png", "b.png", "a.png")), Draw(("a.png", "b.png", "c.png"))))
     assert read == ["b.png", "a.png", "c.png"]
 
 
@@ -74,25 +86,25 @@ def test_a_file_is_read_once_however_often_it_is_drawn(folder: Path, monkeypatch
 )
 def test_a_bad_frame_is_a_reason_and_not_an_exception(folder: Path, content: bytes | None, reason: str) -> None:
     one = source(folder, Draw(("a.png", "b.png", "c.png")))
-    whole = load_tracklet(one, 16, "pad")
+    whole = load(one)
     if content is None:
         (folder / "b.png").unlink()
     else:
         (folder / "b.png").write_bytes(content)
-    loaded = load_tracklet(one, 16, "pad")
-    assert loaded.draws is None
+    loaded = load(one)
+    assert loaded.frames == {}
     assert loaded.reason.startswith(reason)
-    assert loaded.digest != whole.digest
-    assert loaded.digest == hash_tracklet(one)
+    assert digest(one, loaded) != digest(one, whole)
+    assert digest(one, loaded) == hash_tracklet(one)
 
 
 def test_a_file_beyond_the_limit_is_a_reason(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "MAX_FILE_BYTES", 10)
-    loaded = load_tracklet(source(folder, Draw(("a.png",))), 16, "pad")
+    loaded = load(source(folder, Draw(("a.png",))))
     assert loaded.reason == "a.png: the file is larger than 10 bytes"
 
 
-def test_a_failure_that_nobody_foresaw_is_no_reason_to_leave_a_tracklet_out(
+def test_an_unexpected_failure_is_an_error_and_not_a_reason_to_leave_a_tracklet_out(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: object) -> None:
@@ -100,12 +112,12 @@ def test_a_failure_that_nobody_foresaw_is_no_reason_to_leave_a_tracklet_out(
 
     monkeypatch.setattr(loading, "decode_frame", fail)
     with pytest.raises(DataError, match=r"a\.png: decoding it failed \(AttributeError: a bug in a decoder\)"):
-        load_tracklet(source(folder, Draw(("a.png",))), 16, "pad")
+        load(source(folder, Draw(("a.png",))))
 
 
 def test_the_digest_is_of_what_was_decoded(folder: Path) -> None:
     one = source(folder, Draw(("a.png", "b.png")))
-    before = load_tracklet(one, 16, "pad").digest
+    before = digest(one, load(one))
     assert before == hash_tracklet(one)
     (folder / "c.png").write_bytes(b"not drawn")
     assert hash_tracklet(one) == before

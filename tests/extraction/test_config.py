@@ -1,22 +1,18 @@
-"""Settings are checked once, with the option, the rule and the mend; what changes features is fingerprinted."""
+"""Settings are checked once; what changes features is fingerprinted."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from vpar_cache.base.settings import canonical_json, fingerprint
+from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache.fingerprint import differing_fields
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig, with_preset
-from vpar_cache.training.config import TrainConfig
 
 FEATURE_SETTINGS: dict[str, Any] = {
     "frames": 4,
@@ -27,7 +23,7 @@ FEATURE_SETTINGS: dict[str, Any] = {
     "normalize": "half",
 }
 ENCODER_SETTINGS: dict[str, Any] = {"backbone": "timm:resnet50", "weights": "random:1", "precision": "fp32"}
-"""Fingerprinted through what the encoder says of itself: its tensors and what `auto` came to."""
+"""Fingerprinted through what the encoder says of itself: its tensors and the precision that auto resolves to."""
 OTHER_SETTINGS: dict[str, Any] = {
     "dataset": "duke",
     "root": Path("elsewhere"),
@@ -49,10 +45,6 @@ OTHER_SETTINGS: dict[str, Any] = {
 
 def extract(**changes: Any) -> ExtractConfig:
     return ExtractConfig(**{"dataset": "mars", "root": Path("data"), "out": Path("a.h5"), **changes})
-
-
-def train(**changes: Any) -> TrainConfig:
-    return TrainConfig(**{"features": Path("a.h5"), **changes})
 
 
 def test_every_setting_is_classed_by_these_tests() -> None:
@@ -81,70 +73,31 @@ def test_the_seed_counts_where_something_is_drawn(drawn: dict[str, Any]) -> None
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"dataset": "marz"},
-            r"--dataset 'marz' is unknown; did you mean 'mars'\? valid are: mars, duke, folder, demo",
-        ),
-        ({"sampling": "all"}, "--sampling 'all' is unknown; .*uniform, random"),
-        ({"resize": "crop"}, "--resize 'crop' is unknown; .*pad, stretch"),
-        ({"normalize": "clip"}, "--normalize 'clip' is unknown; .*own, half"),
-        ({"text": "bert"}, "--text 'bert' is unknown; .*auto, clip, minilm"),
-        ({"backbone": "tim:resnet50"}, r"--backbone: library 'tim' is unknown; did you mean 'timm'\?"),
-        ({"backbone": "timm:resnet50", "text": "clip"}, "--text clip needs a backbone of open_clip, not of timm;"),
-        (
-            {"frames": None, "sampling": "random"},
-            "--sampling random draws some frames, but --frames all takes all",
-        ),
-        ({"frames": None, "keep_frames": True}, "--keep-frames needs the same number of frames .* instead of all"),
-        ({"precision": "int8"}, "--precision 'int8' is unknown; .*auto, fp32, bf16, fp16"),
-        ({"out": Path("a.hdf5")}, "--out 'a.hdf5' must end in .h5"),
-        ({"devices": ()}, "no device is given; use --device cpu, or --gpu 0"),
-        ({"frames": 0}, "--frames is 0, but must be a number of at least 1"),
-        ({"frames": math.nan}, "--frames is nan"),
-        ({"views": -1}, "--views is -1"),
-        ({"seed": -1}, "--seed is -1"),
-        ({"batch_size": 0}, "--batch-size is 0"),
-        ({"workers": 0}, "--workers is 0"),
-        ({"shard_size": 0}, "--shard-size is 0"),
-        ({"limit": 1}, "--limit is 1, but must be a number of at least 2"),
-        ({"max_bad": -1}, "--max-bad is -1"),
-        ({"labels": Path("l.csv")}, "--labels 'l.csv' goes with --dataset folder, not mars"),
+        ({"dataset": "marz"}, r"--dataset.*'marz'.*'mars'.*folder"),
+        ({"sampling": "all"}, "--sampling.*'all'.*uniform, random"),
+        ({"text": "bert"}, "--text.*'bert'.*auto, clip, minilm"),
+        ({"backbone": "tim:resnet50"}, r"--backbone.*'tim'.*'timm'"),
+        ({"backbone": "timm:resnet50", "text": "clip"}, "--text clip.*timm"),
+        ({"frames": None, "sampling": "random"}, "--sampling random.*--frames all"),
+        ({"frames": None, "keep_frames": True}, "--keep-frames.*--frames N"),
+        ({"precision": "int8"}, "--precision.*'int8'.*bf16"),
+        ({"out": Path("a.hdf5")}, r"--out.*'a\.hdf5'.*\.h5"),
+        ({"devices": ()}, "--device.*--device cpu"),
+        ({"frames": 0}, "--frames.*0.*1"),
+        ({"frames": math.nan}, "--frames.*nan"),
+        ({"limit": 1}, "--limit.*1.*2"),
+        ({"max_bad": -1}, "--max-bad.*-1"),
+        ({"labels": Path("l.csv")}, r"--labels.*'l\.csv'.*folder"),
     ],
 )
-def test_a_wrong_extract_setting_names_option_value_and_rule(changes: dict[str, Any], message: str) -> None:
+def test_a_wrong_setting_names_option_value_and_rule(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         extract(**changes)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"model": "vtx"}, "--model 'vtx' is unknown; .*vtf"),
-        ({"protocol": "loose"}, "--protocol 'loose' is unknown; .*strict, paper, reference"),
-        ({"schedule": "step"}, "--schedule 'step' is unknown; .*constant, warmup-cosine"),
-        ({"model": "linear", "logit_norm": True}, "--logit-norm goes with --model vtf or vtb, not linear"),
-        ({"model": "prior", "block_init": "imagenet"}, "--block-init goes with --model vtf or vtb, not prior"),
-        ({"block_init": "imagenet"}, "--block-init takes a block of width 768 with 12 heads, not 512 with 8"),
-        ({"protocol": "reference"}, "--loss is bce, but --protocol reference fixes it at weighted"),
-        ({"protocol": "reference", "model": "videopar"}, "--protocol reference is the authors' training of vtf"),
-        ({"loss": "focal"}, "--loss 'focal' is unknown; .*bce, weighted"),
-        ({"epochs": 0}, "--epochs is 0"),
-        ({"batch_size": 0}, "--batch-size is 0"),
-        ({"weight_decay": -1e-4}, "--weight-decay is -0.0001"),
-        ({"lr": 0.0}, "--lr is 0.0, but must be a positive number"),
-        ({"lr": math.inf}, "--lr is inf"),
-        ({"lr": math.nan}, "--lr is nan"),
-        ({"val_fraction": 1.0}, "--val-fraction is 1.0, but must lie between 0 and 1"),
-        ({"dim": 100, "heads": 8}, "--dim 100 is no multiple of --heads 8"),
-        ({"logit_norm": True, "batch_size": 1}, "--logit-norm needs --batch-size 2 or more"),
-        ({"name": "../x"}, "--name '../x' must be letters, digits"),
-        ({"name": ""}, "--name '' must be"),
-        ({"seed": -1}, "--seed is -1"),
-    ],
-)
-def test_a_wrong_train_setting_names_option_value_and_rule(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        train(**changes)
+def test_the_root_is_named_after_the_dataset_unless_told() -> None:
+    assert ExtractConfig(out=Path("a.h5"), dataset="duke").root == Path("data/duke")
+    assert ExtractConfig(out=Path("a.h5")).root is None
 
 
 @pytest.mark.parametrize(
@@ -177,15 +130,9 @@ def test_the_reference_preset_is_what_the_authors_code_does() -> None:
 @pytest.mark.parametrize(
     ("preset", "given", "message"),
     [
-        ("referense", {}, r"--preset 'referense' is unknown; did you mean 'reference'\?"),
-        (
-            "reference",
-            {"normalize": "own"},
-            "--normalize own contradicts --preset reference, which means half",
-        ),
-        ("reference", {"sampling": "uniform"}, "--sampling uniform contradicts"),
-        ("reference", {"prompts": "paper"}, "--prompts paper contradicts"),
-        ("reference", {"frames": None}, "--frames all contradicts --preset reference, which means 6"),
+        ("referense", {}, r"--preset.*'referense'.*'reference'"),
+        ("reference", {"normalize": "own"}, "--normalize own.*--preset reference.*half"),
+        ("reference", {"frames": None}, "--frames all.*--preset reference.*6"),
     ],
 )
 def test_an_option_that_contradicts_a_preset_is_an_error(preset: str, given: dict[str, Any], message: str) -> None:
@@ -196,60 +143,3 @@ def test_an_option_that_contradicts_a_preset_is_an_error(preset: str, given: dic
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         extract().frames = 3  # type: ignore[misc]
-
-
-def test_a_run_is_known_by_its_settings_and_not_by_where_it_reads_writes_or_computes() -> None:
-    same = train(runs=Path("x"), name="n", overwrite=True, device="cpu", features=Path("b.h5"))
-    assert same.settings() == train().settings()
-    assert fingerprint(same.settings()) == fingerprint(train().settings())
-    for name, value in {"lr": 0.1, "seed": 1, "epochs": 1, "model": "linear", "logit_norm": True}.items():
-        assert fingerprint(train(**{name: value}).settings()) != fingerprint(train().settings())
-
-
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-)
-
-
-@given(value=_JSON)
-def test_canonical_json_gives_the_value_back(value: Any) -> None:
-    assert json.loads(canonical_json(value)) == value
-
-
-@given(value=st.dictionaries(st.text(), _JSON))
-def test_canonical_json_does_not_depend_on_the_order_of_keys(value: dict[str, Any]) -> None:
-    turned = dict(reversed(value.items()))
-    assert canonical_json(turned) == canonical_json(value)
-    assert fingerprint(turned) == fingerprint(value)
-
-
-def test_canonical_json_is_compact_sorted_and_readable() -> None:
-    assert canonical_json({"b": [1, 2.5], "a": "ß"}) == '{"a":"ß","b":[1,2.5]}'
-
-
-def test_nan_has_no_canonical_json() -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        canonical_json({"a": math.nan})
-
-
-def test_differing_fields_show_what_was_and_what_is() -> None:
-    ours, theirs = {"frames": 4, "same": 1, "new": "x"}, {"frames": 6, "same": 1, "old": 2}
-    assert differing_fields(ours, theirs) == ["frames: 6 -> 4", "new: None -> 'x'", "old: 2 -> None"]
-
-
-def test_of_protocol_fills_in_what_the_protocol_fixes_and_nothing_else() -> None:
-    features = Path("x.h5")
-    plain = TrainConfig.of_protocol("strict", features=features, dim=None, loss=None)
-    assert plain == TrainConfig(features=features)
-    reference = TrainConfig.of_protocol("reference", features=features, epochs=7, dim=None, block_init="random:0")
-    assert (reference.loss, reference.schedule, reference.dim) == ("weighted", "warmup-cosine", 768)
-    assert (reference.heads, reference.logit_norm, reference.epochs) == (12, True, 7)
-    with pytest.raises(UserError, match="--dim is 512, but --protocol reference fixes it at 768; leave it out"):
-        TrainConfig.of_protocol("reference", features=features, dim=512, heads=8)
-
-
-def test_auto_loss_is_the_model_s_own_and_settings_say_which() -> None:
-    for model, loss in (("vtf", "bce"), ("videopar", "ce"), ("3dcnn", "ce"), ("prior", "bce")):
-        assert TrainConfig(features=Path("x.h5"), model=model).settings()["loss"] == loss
-    assert TrainConfig(features=Path("x.h5"), model="videopar", loss="bce").loss == "bce"

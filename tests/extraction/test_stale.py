@@ -18,6 +18,7 @@ import open_clip
 import pytest
 import torch
 
+from tests.support.comparing import bytes_of
 from tests.support.tiny_clip import TINY_CLIP
 from vpar_cache.backbones import open_clip_vit
 from vpar_cache.backbones.encoder import Encoder
@@ -26,10 +27,10 @@ from vpar_cache.datasets import frames
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.errors import CacheError
+from vpar_cache.extraction.build_encoder import build_encoder, identity_of
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.executors.local import ShardRun
 from vpar_cache.extraction.extract import extract
-from vpar_cache.extraction.lazy_encoder import encoder_for
+from vpar_cache.extraction.plan import Plan, make_plan
 
 Make = Callable[..., ExtractConfig]
 
@@ -66,7 +67,7 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
 """Another value of each setting than the test's own, and the fields of the fingerprint that it must change."""
 
 RESHAPE = {"shard_size", "limit"}
-"""They change no feature, but which tracklets share a shard: all shards are made anew."""
+"""They change no feature, but which tracklets share a shard: all shards are computed again."""
 
 CHANGES_FEATURES = [name for name, (_, fields) in SETTINGS.items() if fields]
 CHANGES_NONE = [name for name, (_, fields) in SETTINGS.items() if not fields]
@@ -91,8 +92,8 @@ def base(extract_config: Make, tmp_path: Path) -> ExtractConfig:
     return extract_config(tmp_path / "tiny.h5")
 
 
-def run_of(config: ExtractConfig, dataset: Dataset) -> ShardRun:
-    return ShardRun(config, dataset, encoder_for(config, None), lambda message: None)
+def plan_of(config: ExtractConfig, dataset: Dataset) -> Plan:
+    return make_plan(dataset.tracklets, config, identity_of(build_encoder(config, "cpu")))
 
 
 def changed(base: ExtractConfig, name: str) -> ExtractConfig:
@@ -100,13 +101,9 @@ def changed(base: ExtractConfig, name: str) -> ExtractConfig:
     return dataclasses.replace(base, **{name: SETTINGS[name][0], **along})
 
 
-def differing(one: ShardRun, other: ShardRun) -> set[str]:
+def differing(one: Plan, other: Plan) -> set[str]:
     a, b = one.visual_config, other.visual_config
     return {name for name in {*a, *b} if a.get(name) != b.get(name)}
-
-
-def bytes_of_shards(index: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in fmt.shard_folder(index).glob("shard-*.h5")}
 
 
 # --- settings ---
@@ -121,7 +118,7 @@ def test_every_setting_stands_in_the_table_with_another_value(base: ExtractConfi
 def test_a_setting_changes_what_the_table_says_and_the_fingerprint_with_it(
     name: str, base: ExtractConfig, dataset: Dataset
 ) -> None:
-    before, after = run_of(base, dataset), run_of(changed(base, name), dataset)
+    before, after = plan_of(base, dataset), plan_of(changed(base, name), dataset)
     assert differing(before, after) == SETTINGS[name][1]
     assert (before.visual_fingerprint != after.visual_fingerprint) == bool(SETTINGS[name][1])
 
@@ -130,15 +127,15 @@ def test_a_setting_changes_what_the_table_says_and_the_fingerprint_with_it(
 def test_the_seed_counts_where_something_is_drawn(
     drawn: dict[str, Any], base: ExtractConfig, dataset: Dataset
 ) -> None:
-    runs = [run_of(dataclasses.replace(base, seed=seed, **drawn), dataset) for seed in (0, 8)]
+    runs = [plan_of(dataclasses.replace(base, seed=seed, **drawn), dataset) for seed in (0, 8)]
     assert differing(*runs) == {"seed"}
     assert runs[0].visual_fingerprint != runs[1].visual_fingerprint
 
 
 @pytest.fixture
 def extracted(tiny_cache: Path, tmp_path: Path) -> Path:
-    """A copy of the extracted cache, without its memory of sources."""
-    shutil.copytree(tiny_cache.parent, tmp_path / "cache", ignore=shutil.ignore_patterns(".seen"))
+    """A copy of the extracted cache, with its hints."""
+    shutil.copytree(tiny_cache.parent, tmp_path / "cache")
     return tmp_path / "cache" / tiny_cache.name
 
 
@@ -155,55 +152,35 @@ def no_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_cache_of_another_such_setting_is_refused_and_the_fields_are_shown(
     name: str, extracted: Path, extract_config: Make
 ) -> None:
-    before, index, config = (
-        bytes_of_shards(extracted),
-        extracted.read_bytes(),
-        changed(extract_config(extracted), name),
-    )
-    ours = run_of(config, load_mars(config.root)).visual_config
-    theirs = run_of(extract_config(extracted), load_mars(config.root)).visual_config
-    shown = [
-        f"{key}: {theirs[key]!r} -> {ours[key]!r}" if key != "architecture" else "architecture: {"
-        for key in SETTINGS[name][1]
-    ]
-    for _ in ("the index says it", "a shard says it too"):
-        with pytest.raises(CacheError, match="another --out") as refused:
-            extract(config)
-        assert [field for field in shown if field not in str(refused.value)] == []
-        assert bytes_of_shards(extracted) == before
-        if extracted.exists():
-            assert extracted.read_bytes() == index
-            extracted.unlink()
-    assert not extracted.exists()
+    before = bytes_of(extracted)
+    with pytest.raises(CacheError, match="another --out") as refused:
+        extract(changed(extract_config(extracted), name))
+    assert [field for field in SETTINGS[name][1] if f"{field}: " not in str(refused.value)] == []
+    assert bytes_of(extracted) == before
 
 
 @pytest.mark.usefixtures("no_encoding")
-@pytest.mark.parametrize("name", sorted({*CHANGES_NONE} - RESHAPE - {"labels"}))  # labels: of another dataset
-def test_a_cache_of_another_setting_that_changes_none_is_kept(
-    name: str,
-    extracted: Path,
-    extract_config: Make,
-    demo_root: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("name", ["root", "out", "prompts", "text", "the rest"])
+def test_a_cache_of_other_settings_that_change_no_feature_is_kept(
+    name: str, extracted: Path, extract_config: Make, demo_root: Path, tmp_path: Path
 ) -> None:
-    before, index, config = (
-        bytes_of_shards(extracted),
-        extracted.read_bytes(),
-        changed(extract_config(extracted), name),
-    )
-    if name in ("root", "dataset"):
+    before, config = bytes_of(extracted), extract_config(extracted)
+    if name == "root":
         config = dataclasses.replace(config, root=Path(shutil.copytree(demo_root, tmp_path / "copied")))
-        for path in config.root.rglob("*.jpg"):
-            os.utime(path)
-    if name == "out":
+    elif name == "out":
         config = dataclasses.replace(config, out=tmp_path / "moved" / extracted.name)
         shutil.copytree(fmt.shard_folder(extracted), fmt.shard_folder(config.out))
-    monkeypatch.setattr("vpar_cache.datasets.loaders.write_demo", lambda root, size, seed: root)  # of another size
+    elif name != "the rest":
+        config = changed(config, name)
+    else:
+        rest = {*CHANGES_NONE} - RESHAPE - {"root", "out", "prompts", "text", "dataset", "labels"}
+        config = dataclasses.replace(config, **{each: SETTINGS[each][0] for each in rest})
     result = extract(config)
     assert (result.shards_computed, result.shards_kept) == (0, 4)
-    assert bytes_of_shards(config.out) == before
-    assert (config.out.read_bytes() == index) == (name not in {"dataset", "prompts", "text"})
+    after = bytes_of(config.out)
+    assert [file for file in after if after[file] != before[file]] == (
+        [extracted.name] if name in ("prompts", "text") else []
+    )
 
 
 # --- what is no setting ---
@@ -244,22 +221,22 @@ def test_what_else_changes_features_changes_the_fingerprint(
     dataset: Dataset,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = run_of(base, dataset)
+    before = plan_of(base, dataset)
     case[0](monkeypatch)
-    after = run_of(base, dataset)
+    after = plan_of(base, dataset)
     assert differing(before, after) == case[1]
     assert before.visual_fingerprint != after.visual_fingerprint
 
 
 def test_nothing_but_this_is_in_the_fingerprint(base: ExtractConfig, dataset: Dataset) -> None:
     known = set().union(RULES, *(fields for _, fields in [*SETTINGS.values(), *COVERED.values()]))
-    assert set(run_of(base, dataset).visual_config) <= known
+    assert set(plan_of(base, dataset).visual_config) <= known
 
 
 def test_machine_place_and_versions_beside_it_leave_the_fingerprint(
     base: ExtractConfig, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    before = run_of(base, dataset).visual_fingerprint
+    before = plan_of(base, dataset).visual_fingerprint
     monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
     monkeypatch.setattr(os, "cpu_count", lambda: 96)
     monkeypatch.setattr(torch, "__version__", "9.9")
@@ -267,13 +244,13 @@ def test_machine_place_and_versions_beside_it_leave_the_fingerprint(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     relative = dataclasses.replace(base, root=Path(os.path.relpath(base.root)), out=Path("tiny.h5"))
-    assert run_of(relative, dataset).visual_fingerprint == before
+    assert plan_of(relative, dataset).visual_fingerprint == before
 
 
 @pytest.mark.parametrize(("native", "wanted"), [(True, "bf16"), (False, "fp32")])
-def test_auto_is_fingerprinted_as_what_it_came_to(
+def test_auto_is_fingerprinted_as_what_it_resolves_to(
     native: bool, wanted: str, base: ExtractConfig, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
-    auto, told = (run_of(dataclasses.replace(base, precision=p), dataset) for p in ("auto", wanted))
+    auto, told = (plan_of(dataclasses.replace(base, precision=p), dataset) for p in ("auto", wanted))
     assert auto.visual_fingerprint == told.visual_fingerprint

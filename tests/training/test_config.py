@@ -1,0 +1,63 @@
+"""Settings of training are checked once, and a run is known by those that decide its results."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vpar_cache.base.settings import fingerprint
+from vpar_cache.errors import UserError
+from vpar_cache.training.config import TrainConfig
+
+
+def train(**changes: Any) -> TrainConfig:
+    return TrainConfig(**{"features": Path("a.h5"), **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "vtx"}, "--model.*vtx.*vtf"),
+        ({"protocol": "loose"}, "--protocol.*loose.*strict"),
+        ({"model": "linear", "logit_norm": True}, "--logit-norm.*linear"),
+        ({"block_init": "imagenet"}, "--block-init.*512"),
+        ({"protocol": "reference"}, "--loss.*bce.*reference.*weighted"),
+        ({"protocol": "reference", "model": "videopar"}, "reference.*vtf"),
+        ({"epochs": 0}, "--epochs.*0"),
+        ({"lr": math.inf}, "--lr.*inf"),
+        ({"val_fraction": 1.0}, r"--val-fraction.*1\.0"),
+        ({"dim": 100, "heads": 8}, "--dim.*100.*--heads.*8"),
+        ({"logit_norm": True, "batch_size": 1}, "--logit-norm.*--batch-size"),
+        ({"name": "../x"}, r"--name.*\.\./x"),
+    ],
+)
+def test_a_wrong_setting_names_option_and_value(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        train(**changes)
+
+
+def test_a_run_is_known_by_its_settings_and_not_by_where_it_reads_writes_or_computes() -> None:
+    same = train(runs=Path("x"), name="n", overwrite=True, device="cpu", features=Path("b.h5"))
+    assert same.settings() == train().settings()
+    for name, value in {"lr": 0.1, "seed": 1, "epochs": 1, "model": "linear", "logit_norm": True}.items():
+        assert fingerprint(train(**{name: value}).settings()) != fingerprint(train().settings())
+
+
+def test_of_protocol_fills_in_what_the_protocol_sets_and_nothing_else() -> None:
+    features = Path("x.h5")
+    plain = TrainConfig.of_protocol("strict", features=features, dim=None, loss=None)
+    assert plain == TrainConfig(features=features)
+    reference = TrainConfig.of_protocol("reference", features=features, epochs=7, dim=None, block_init="random:0")
+    assert (reference.loss, reference.schedule, reference.dim) == ("weighted", "warmup-cosine", 768)
+    assert (reference.heads, reference.logit_norm, reference.epochs) == (12, True, 7)
+    with pytest.raises(UserError, match=r"--dim.*512.*reference.*768"):
+        TrainConfig.of_protocol("reference", features=features, dim=512, heads=8)
+
+
+def test_auto_loss_is_the_model_s_own_and_settings_say_which() -> None:
+    for model, loss in (("vtf", "bce"), ("videopar", "ce"), ("3dcnn", "ce"), ("prior", "bce")):
+        assert TrainConfig(features=Path("x.h5"), model=model).settings()["loss"] == loss
+    assert TrainConfig(features=Path("x.h5"), model="videopar", loss="bce").loss == "bce"
