@@ -31,7 +31,7 @@ from vpar_cache.datasets.frames import decode_frame
 from vpar_cache.models.build import build_model
 from vpar_cache.models.objective import Objective
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.inputs import model_inputs
+from vpar_cache.training.features_for_model import model_inputs
 
 REPEATS, BATCH, TRACKLETS = 7, 16, 1024
 CROP = (128, 256)
@@ -106,9 +106,9 @@ def print_training(index: Path, rate: float) -> None:
     rows = features.rows_of("train")
     labels = torch.from_numpy(features.labels[rows])
     config = TrainConfig(features=index)
-    inputs = model_inputs(config.model, features, labels)
+    inputs = model_inputs(config.model, "visual", features, labels)
     model = build_model(config.model_settings(), inputs)
-    objective = Objective("bce", inputs.groups, labels, torch.device("cpu"))
+    objective = Objective("bce", inputs.groups, inputs.train_rates, torch.device("cpu"))
     visual = torch.from_numpy(features.visual.gather(rows[:BATCH])).float()  # (B, N, D)
     with FlopCounterMode(display=False) as counter:
         objective.loss(model(visual, inputs.text), labels[:BATCH].float()).backward()
@@ -124,9 +124,9 @@ def print_starting(index: Path) -> None:
     rows = features.rows_of("train")
     labels = torch.from_numpy(features.labels[rows])
     config = TrainConfig(features=index, dim=8, heads=1)
-    inputs = model_inputs(config.model, features, labels)
+    inputs = model_inputs(config.model, "visual", features, labels)
     model = build_model(config.model_settings(), inputs)
-    objective = Objective("bce", inputs.groups, labels, torch.device("cpu"))
+    objective = Objective("bce", inputs.groups, inputs.train_rates, torch.device("cpu"))
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     visual = torch.from_numpy(features.visual.gather(rows[:1]))  # (1, N, D)
 

@@ -34,7 +34,7 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract_features
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import train_model
+from vpar_cache.training.train import train
 
 MARS_TRACKLETS, CROP = 16_360, (128, 256)
 BATCHES = {"cpu": (1, 2, 4, 8), "cuda": (64, 128, 256, 512, 1024)}
@@ -104,8 +104,8 @@ def training_seconds(folder: Path, device: str, tracklets: int, epochs: int) -> 
         folder / "random.h5", tracklets, content=Content(num_test=tracklets * 8_062 // MARS_TRACKLETS)
     )
     settings = {"protocol": "paper", "device": device, "runs": folder / "runs"}
-    train_model(TrainConfig(features=index, epochs=1, **settings))
-    return timed(lambda: train_model(TrainConfig(features=index, epochs=epochs, **settings)))
+    train(TrainConfig(features=index, epochs=1, **settings))
+    return timed(lambda: train(TrainConfig(features=index, epochs=epochs, **settings)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import train_model
+from vpar_cache.training.train import train
 
 EPOCHS = 3
 
@@ -23,7 +23,7 @@ def our_seconds_per_tracklet(index: Path, runs: Path, **settings: Any) -> float:
     config = TrainConfig(
         features=index, runs=runs, protocol="paper", epochs=EPOCHS, name="benchmark", overwrite=True, **settings
     )
-    folder = train_model(config).folder
+    folder = train(config).folder
     history = pq.read_table(folder / "history.parquet").to_pylist()
     num_train = json.loads((folder / "run.json").read_text("utf-8"))["num_train"]
     return float(history[-1]["seconds"]) / int(num_train)

@@ -20,7 +20,7 @@ from processes import run_quietly, vpar
 from random_inputs import Content, write_cache
 
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import train_model
+from vpar_cache.training.train import train
 
 RUNS, REPEATS, MOST_SECONDS = 20, 5, 3.0
 TEST_TRACKLETS, TRAIN_TRACKLETS, PEOPLE = 8_062, 400, 656
@@ -50,7 +50,7 @@ def train_runs(index: Path, runs: Path) -> None:
     write_cache(index, TRAIN_TRACKLETS + TEST_TRACKLETS, content=content)
     for seed in range(RUNS):
         settings = {"model": "linear", "epochs": 1, "protocol": "paper", "device": "cpu"}
-        train_model(TrainConfig(features=index, runs=runs, seed=seed, **settings))
+        train(TrainConfig(features=index, runs=runs, seed=seed, **settings))
 
 
 def report_seconds(runs: Path, arguments: list[str]) -> float:

@@ -26,7 +26,7 @@ from random_inputs import write_cache
 from vpar_cache.cache.features import open_features
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.device_rows import DeviceRows
-from vpar_cache.training.train import train_model
+from vpar_cache.training.train import train
 
 TRACKLETS, EPOCHS, BATCH, TARGET = 1000, 5, 16, 0.02
 
@@ -37,7 +37,7 @@ def main() -> None:
         waits = WaitingTimes()
         with patch.object(DeviceRows, "batches", waits.timing(DeviceRows.batches)):
             settings = {"protocol": "paper", "epochs": EPOCHS, "batch_size": BATCH, "device": "cpu"}
-            run = train_model(TrainConfig(features=index, runs=Path(folder), **settings))
+            run = train(TrainConfig(features=index, runs=Path(folder), **settings))
         epochs = [row["seconds"] for row in pq.read_table(run.folder / "history.parquet").to_pylist()]
         gathering = [gather_seconds(index) / (os.cpu_count() or 1) for _ in range(EPOCHS)]
     shares = []

@@ -23,7 +23,7 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.verify import verify_cache
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import train_model
+from vpar_cache.training.train import train
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def drop_pages(files: list[Path]) -> None:
 
 def epoch_seconds(index: Path, folder: Path, device: str) -> float:
     """Of the second epoch: the first also warms up the machine."""
-    run = train_model(
+    run = train(
         TrainConfig(features=index, runs=folder / "runs", protocol="paper", epochs=2, device=device, dim=512)
     )
     history = pq.read_table(run.folder / "history.parquet").to_pylist()

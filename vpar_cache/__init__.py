@@ -1,35 +1,67 @@
 """Video-based pedestrian attribute recognition on cached CLIP features.
 
-The public API, loaded on first use, so that importing the package stays cheap (no torch):
+    extract(config)         stage 1: encode tracklets once, into a feature cache
+    open_features(path)     open a cache; its seals are checked, rows are read when asked for
+    train(config)           stage 2: train and evaluate a model on a cache, into a run folder
+    load_run(folder)        the model of a run, to predict with
+    report(runs)            tables of runs beside the published rows
+    score(path, schema)     scores of a file of predictions
 
-    extract_features(config)    stage 1: tracklets to a feature cache
-    open_features(path)         open a verified cache: its rows are read when they are asked for
-    train_model(config)         stage 2: train and evaluate a model on a cache
-    build_report(runs)          tables of runs beside the published rows
-    score_predictions(path)     both metric protocols on anybody's predictions
-
-No function has the name of its module: `vpar_cache.extraction.extract` is always the module.
+docs/python.md shows each. Names are loaded on first use: importing the package does not import torch.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vpar_cache.attributes.schema import Schema as Schema
+    from vpar_cache.attributes.schema import load_schema as load_schema
+    from vpar_cache.cache.features import Features as Features
+    from vpar_cache.cache.features import open_features as open_features
+    from vpar_cache.datasets.tracklet import Dataset as Dataset
+    from vpar_cache.datasets.tracklet import Tracklet as Tracklet
+    from vpar_cache.extraction.config import ExtractConfig as ExtractConfig
+    from vpar_cache.extraction.extract import extract_features as extract
+    from vpar_cache.models.inputs import ModelInputs as ModelInputs
+    from vpar_cache.reporting.report import build_report as report
+    from vpar_cache.reporting.score import score_predictions as score
+    from vpar_cache.runs.load import LoadedRun as LoadedRun
+    from vpar_cache.runs.load import load_run as load_run
+    from vpar_cache.training.config import TrainConfig as TrainConfig
+    from vpar_cache.training.train import train as train
 
 __version__ = "0.1.0"
 
 _API = {
-    "build_report": "vpar_cache.reporting.report",
-    "extract_features": "vpar_cache.extraction.extract",
-    "open_features": "vpar_cache.cache.features",
-    "score_predictions": "vpar_cache.reporting.score",
-    "train_model": "vpar_cache.training.train",
+    "Dataset": ("vpar_cache.datasets.tracklet", "Dataset"),
+    "ExtractConfig": ("vpar_cache.extraction.config", "ExtractConfig"),
+    "Features": ("vpar_cache.cache.features", "Features"),
+    "LoadedRun": ("vpar_cache.runs.load", "LoadedRun"),
+    "ModelInputs": ("vpar_cache.models.inputs", "ModelInputs"),
+    "Schema": ("vpar_cache.attributes.schema", "Schema"),
+    "TrainConfig": ("vpar_cache.training.config", "TrainConfig"),
+    "Tracklet": ("vpar_cache.datasets.tracklet", "Tracklet"),
+    "extract": ("vpar_cache.extraction.extract", "extract_features"),
+    "load_run": ("vpar_cache.runs.load", "load_run"),
+    "load_schema": ("vpar_cache.attributes.schema", "load_schema"),
+    "open_features": ("vpar_cache.cache.features", "open_features"),
+    "report": ("vpar_cache.reporting.report", "build_report"),
+    "score": ("vpar_cache.reporting.score", "score_predictions"),
+    "train": ("vpar_cache.training.train", "train"),
 }
+"""Public name -> its module, and its name there."""
 
 __all__ = ["__version__", *_API]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _API:
-        return getattr(import_module(_API[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _API:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _API[name]
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_API})

@@ -17,7 +17,7 @@ from vpar_cache.rendering.text import render
 from vpar_cache.reporting.report import build_report
 from vpar_cache.reporting.score import score_predictions
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import train_model
+from vpar_cache.training.train import train
 from vpar_cache.workflows.demo import DemoConfig, run_demo
 
 
@@ -28,7 +28,7 @@ def test_a_model_learns_from_cached_features_and_the_report_shows_it_beside_the_
     root = write_demo(tmp_path / "tracklets", size, 0)
     index = extract_features(extract_config(tmp_path / "demo.h5", root=root, shard_size=None)).index
     runs = tmp_path / "runs"
-    result = train_model(
+    result = train(
         TrainConfig(features=index, runs=runs, dim=64, heads=4, epochs=30, lr=2e-3, protocol="paper", device="cpu")
     )
     scores, prior = result.metrics["scores"], result.metrics["prior"]
@@ -66,7 +66,7 @@ def test_the_real_crops_go_through_the_real_vit_b_16(real_data: Path, tmp_path: 
         assert file["visual"].shape == (28, 197, 512)
         assert file["text/embeddings"].shape == (43, 512)
         assert not (file["visual"][()] != file["visual"][()]).any(), "a virtual source is missing"
-    metrics = train_model(TrainConfig(features=index, runs=tmp_path / "runs", epochs=2, device="cpu")).metrics
+    metrics = train(TrainConfig(features=index, runs=tmp_path / "runs", epochs=2, device="cpu")).metrics
     assert metrics["num_tracklets"] == 14
 
 

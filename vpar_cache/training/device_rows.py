@@ -12,43 +12,42 @@ from torch import Tensor
 from vpar_cache.cache.rows import RowArray
 
 RESIDENT_SHARE = 0.6
-"""Of a GPU's free memory: rows that take no more stay there; the rest is for the model and its batches."""
+"""Of a GPU's free memory: an array that takes no more is copied there once. The rest is for model and batches."""
 _CHUNK_ROWS = 256
 
 
 class DeviceRows:
     """All rows of an array, in batches on a device.
 
-    On a GPU where they fit, all are copied there once, and a step moves none; else they come from the
-    shards, the next batch gathered while the device computes.
+    On a GPU where they fit, all rows are copied there once. Else each batch is read from the shards, the next one
+    while the device computes.
     """
 
     def __init__(self, array: RowArray, device: torch.device, resident: bool | None = None) -> None:
-        """`resident`: None decides by the free memory of the device."""
+        """`resident`: whether to copy all rows to the device; None decides by its free memory."""
         self._array = array
         self._device = device
         self._all: Tensor | None = None
         if _fits(array, device) if resident is None else resident:
             self._all = torch.empty(array.shape, dtype=torch.float16, device=device)  # (N, *row_shape)
-            every = np.arange(len(array))
             start = 0
-            for batch in array.batches(every, _CHUNK_ROWS):
+            for batch in array.batches(np.arange(len(array)), _CHUNK_ROWS):
                 self._all[start : start + len(batch)].copy_(torch.from_numpy(batch))
                 start += len(batch)
 
     def batches(self, rows: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
-        """`rows` in their order, float16 (B, *row_shape). A batch is valid until the next is asked for."""
+        """Yield `rows` in their order, float16 (B, *row_shape). A batch is valid until the next is asked for."""
         if self._all is not None:
-            numbers = torch.from_numpy(rows).to(self._device)
+            numbers = torch.from_numpy(rows).to(self._device)  # (n,)
             for start in range(0, len(rows), batch_size):
-                yield self._all.index_select(0, numbers[start : start + batch_size])
+                yield self._all.index_select(0, numbers[start : start + batch_size])  # (B, *row_shape)
             return
         for batch in self._array.batches(rows, batch_size):
-            yield torch.from_numpy(batch).to(self._device)
+            yield torch.from_numpy(batch).to(self._device)  # (B, *row_shape)
 
 
 def _fits(array: RowArray, device: torch.device) -> bool:
-    """False on a CPU: its memory is where the system keeps what was read already."""
+    """Return False on a CPU: the system already keeps files that were read in memory."""
     if device.type != "cuda":
         return False
     free, _ = torch.cuda.mem_get_info(device)

@@ -1,15 +1,16 @@
-"""`vpar benchmark`: every system of the paper's tables on one dataset, each over several seeds.
+"""`vpar benchmark`: every system of the paper's tables on one dataset, each with several seeds.
 
-Extracts what is missing, trains what is not finished, and averages. Interrupted, the same command goes on.
+Extracts missing caches, trains missing runs, and averages. After an interrupt the same command continues.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.base.settings import check_at_least, check_choice
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig
@@ -21,14 +22,14 @@ from vpar_cache.reporting.seed_means import MEASURES, SeedMean, seed_means
 from vpar_cache.runs.scores import read_run
 from vpar_cache.training.checkpoints import checkpoint_path
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import default_run_name, train_model
+from vpar_cache.training.train import planned_folder, train
 
 BACKBONES = {
     "clip": "open_clip:ViT-B-16-quickgelu",
     "vit": "timm:vit_base_patch16_224",
     "resnet50": "timm:resnet50",
 }
-"""The paper's, by the name that their caches get."""
+"""The paper's backbones, by the name of their caches."""
 ROWS = {
     "prior": "clip",
     "zero-shot": "clip",
@@ -49,7 +50,7 @@ _MEANS_NOTE = (
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig:
-    """What to compare, and on what."""
+    """Systems to compare, and the data to compare them on."""
 
     dataset: str
     root: Path
@@ -57,7 +58,7 @@ class BenchmarkConfig:
     """Caches go to out/DATASET-clip.h5 and so on, runs to out/benchmark-DATASET."""
     models: tuple[str, ...] = tuple(ROWS)
     seeds: int = 3
-    """0 to seeds - 1."""
+    """Number of runs of each trained system, with seeds 0 to seeds - 1."""
     extract: Mapping[str, Any]
     """Further fields of ExtractConfig, the same for all backbones."""
     train: Mapping[str, Any]
@@ -67,20 +68,20 @@ class BenchmarkConfig:
 
     def __post_init__(self) -> None:
         if not self.models:
-            raise UserError("no system is given; leave --models out to compare all of them")
+            raise UserError("--models: got none; expected one or more. Leave it out to compare all")
         for model in self.models:
             check_choice("--models", model, MODELS)
         check_at_least("--seeds", self.seeds, 1)
 
     @property
     def runs(self) -> Path:
-        """Where run folders go."""
+        """The folder for run folders."""
         return self.out / f"benchmark-{self.dataset}"
 
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """A row a system. Renders like a report."""
+    """One row per system. Renders like a report."""
 
     dataset: str
     means: tuple[SeedMean, ...]
@@ -89,7 +90,7 @@ class BenchmarkResult:
     runs: tuple[Path, ...]
 
     def blocks(self) -> list[Block]:
-        """One table and its notes."""
+        """Return one table and its notes."""
         rows = [(name, "published", "–", *cells) for name, cells in self.published]
         rows += [(mean.label, "run", str(len(mean.runs)), *mean.cells()) for mean in self.means]
         header = ("System", "Source", "Seeds", *(column for column, _, _ in MEASURES))
@@ -99,7 +100,7 @@ class BenchmarkResult:
         return [table, Notes((*PROTOCOL_NOTES, _MEANS_NOTE))]
 
     def long_rows(self) -> list[dict[str, str]]:
-        """Means alone, one row a number."""
+        """Return the means, one row per number."""
         return [
             {
                 "table": "1",
@@ -116,7 +117,7 @@ class BenchmarkResult:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON, in percent."""
+        """Return plain JSON, in percent."""
         systems = [
             {
                 "system": mean.label,
@@ -133,8 +134,8 @@ def _percents(values: tuple[float, ...]) -> dict[str, float]:
     return {column: round(100 * value, 2) for (column, _, _), value in zip(MEASURES, values, strict=True)}
 
 
-def run_benchmark(config: BenchmarkConfig, say: Callable[[str], None] = lambda message: None) -> BenchmarkResult:
-    """Extract, train, average. Raises what extraction and training raise; what is finished is kept."""
+def run_benchmark(config: BenchmarkConfig, say: Say = log, stop: Stop = never) -> BenchmarkResult:
+    """Extract, train and average. Raises what extraction and training raise; finished caches and runs are kept."""
     wanted = [(model, ROWS[model]) for model in ROWS if model in config.models]
     caches = {}
     for name in dict.fromkeys(backbone for _, backbone in wanted):
@@ -149,33 +150,34 @@ def run_benchmark(config: BenchmarkConfig, say: Callable[[str], None] = lambda m
                 keep_frames=keep,
                 **config.extract,
             ),
-            say,
+            say=say,
         ).index
     folders = []
     for model, backbone in wanted:
         for seed in range(config.seeds if SYSTEMS[model].is_trained else 1):
-            folders.append(_train(config, caches[backbone], model, seed, say))
+            folders.append(_train(config, caches[backbone], model, seed, say, stop))
     runs = [read_run(folder) for folder in folders]
     return BenchmarkResult(
         runs[0].place, tuple(seed_means(runs)), _published(folders[:1], config.runs), tuple(folders)
     )
 
 
-def _train(config: BenchmarkConfig, features: Path, model: str, seed: int, say: Callable[[str], None]) -> Path:
-    """The run's folder; a finished one is kept, an interrupted one goes on."""
+def _train(
+    config: BenchmarkConfig, features: Path, model: str, seed: int, say: Say, stop: Stop
+) -> Path:
+    """Return the run's folder. A finished run is kept, an interrupted one is resumed."""
     given = {"protocol": "strict", **config.train, "model": model, "seed": seed}
     settings = TrainConfig.of_protocol(**given, features=features, runs=config.runs)
-    name = default_run_name(settings)
-    folder = config.runs / name
+    folder = planned_folder(settings)
     if (folder / "metrics.json").is_file():
         return folder
     say(f"{model}, seed {seed}")
-    begun = checkpoint_path(config.runs, name).exists()
-    return train_model(replace(settings, resume=begun), "vpar benchmark", say).folder
+    begun = checkpoint_path(config.runs, folder.name).exists()
+    return train(replace(settings, resume=begun), command="vpar benchmark", say=say, stop=stop).folder
 
 
 def _published(folders: list[Path], runs: Path) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The paper's rows where the report sets them beside these runs."""
+    """Return the paper's rows, where the report shows them beside these runs."""
     (section,) = build_report(folders, runs).sections
     rows = []
     for system in section.systems:

@@ -1,37 +1,37 @@
-"""`vpar demo`: the whole path on a procedural dataset, without a download."""
+"""`vpar demo`: draw a small dataset, extract, train, report. Nothing is downloaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract_features
 from vpar_cache.pictures.figure import FigureConfig, draw_figure
 from vpar_cache.reporting.report import Report, build_report
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import TrainResult, train_model
+from vpar_cache.training.train import TrainResult, train
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig:
-    """Settings of the demo. Everything goes under `out`."""
+    """Settings of the demo. All files go into `out`."""
 
     out: Path = Path("demo")
     weights: str = "random:0"
-    """No download; the fusion model learns from random features too, only less."""
+    """Random, so that nothing is downloaded; the fusion model learns from random features too, but less."""
     frames: int = 2
     epochs: int = 30
     lr: float = 3e-4
-    """Below the paper's 1e-3, which was chosen for fifty times as many tracklets."""
+    """Less than the paper's 1e-3, which was chosen for fifty times as many tracklets."""
     device: str = "auto"
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo made."""
+    """The files and tables of the demo."""
 
     index: Path
     run: TrainResult
@@ -39,8 +39,8 @@ class DemoResult:
     picture: Path
 
 
-def run_demo(config: DemoConfig, say: Callable[[str], None] = lambda message: None) -> DemoResult:
-    """Render, extract, train, report, draw. A second call goes on from what is there."""
+def run_demo(config: DemoConfig, say: Say = log, stop: Stop = never) -> DemoResult:
+    """Draw tracklets, extract, train, report, and draw a picture. A second call reuses finished features."""
     root, index, runs = config.out / "tracklets", config.out / "cache" / "demo.h5", config.out / "runs"
     say(f"1/4 tracklets: {root} (drawn by the program, no real people)")
     extraction = ExtractConfig(
@@ -53,9 +53,9 @@ def run_demo(config: DemoConfig, say: Callable[[str], None] = lambda message: No
         seed=config.seed,
     )
     say(f"2/4 features: {index}")
-    extract_features(extraction, say)
+    extract_features(extraction, say=say)
     say(f"3/4 fusion model: {runs}")
-    run = train_model(
+    run = train(
         TrainConfig(
             features=index,
             runs=runs,
@@ -65,8 +65,9 @@ def run_demo(config: DemoConfig, say: Callable[[str], None] = lambda message: No
             seed=config.seed,
             overwrite=True,
         ),
-        "vpar demo",
-        say,
+        command="vpar demo",
+        say=say,
+        stop=stop,
     )
     picture = config.out / "predictions.png"
     say(f"4/4 picture: {picture}")

@@ -1,26 +1,28 @@
-"""`vpar train --from-run`: do a run again from its run.json, and compare the metrics."""
+"""`vpar train --from-run`: train a run again from its run.json, and compare the metrics."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from reprlib import repr as short_repr
 from typing import Any
 
+from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.cache.features import read_index
-from vpar_cache.errors import CacheError
+from vpar_cache.errors import CacheError, UserError
+from vpar_cache.models.systems import CUSTOM
 from vpar_cache.runs.scores import find_runs, read_run_record
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import TrainResult, train_model
+from vpar_cache.training.train import TrainResult, train
 
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Repetition:
-    """The new run, and which numbers of metrics.json differ from the old one's, as `where: old -> new`."""
+    """The new run, and the numbers of metrics.json that differ from the old run's, as `where: old -> new`."""
 
     run: TrainResult
     differences: tuple[str, ...]
@@ -42,25 +44,33 @@ def repeat_run(
     overwrite: bool = False,
     device: str = "auto",
     command: str = "",
-    say: Callable[[str], None] = lambda message: None,
+    say: Say = log,
+    stop: Stop = never,
 ) -> Repetition:
-    """Train again with the settings of `run` on the same features, into NAME-repeat.
+    """Train again with the settings of `run` on the same features, into NAME-repeat, and compare.
 
-    `features`: where the cache is now; None: where it was. CacheError for other features, or a run.json that does
-    not say what it must.
+    `features`: where the cache is now; None: where it was. Raises CacheError for other features, or for a run.json
+    that lacks a field; UserError for a run of the caller's own model.
     """
     (folder,) = find_runs([run], runs)
     record = read_run_record(folder)
     index = features or Path(_text(record, "features", folder))
-    seal = read_index(index).fields["seal"]
-    if seal != _text(record, "features_seal", folder):
+    expected, found = _text(record, "features_seal", folder), read_index(index).fields["seal"]
+    if found != expected:
         raise CacheError(
-            f"{index} is not the cache that {folder} was trained on (its seal is {seal[:12]}..., not "
-            f"{_text(record, 'features_seal', folder)[:12]}...); give that one with --features"
+            f"--features: got {index} with seal {found[:12]}; expected the cache that {folder} was trained on, with "
+            f"seal {expected[:12]}"
         )
-    config = _config(record, folder, features=index, runs=runs, name=name or f"{folder.name}-repeat",
-                     overwrite=overwrite, device=device)  # fmt: skip
-    result = train_model(config, command, say)
+    config = _config(
+        record,
+        folder,
+        features=index,
+        runs=runs,
+        name=name or f"{folder.name}-repeat",
+        overwrite=overwrite,
+        device=device,
+    )
+    result = train(config, command=command, say=say, stop=stop)
     old, new = (json.loads((path / "metrics.json").read_text("utf-8")) for path in (folder, result.folder))
     return Repetition(result, tuple(_differences(old, new, "")))
 
@@ -68,23 +78,32 @@ def repeat_run(
 def _text(record: dict[str, Any], key: str, folder: Path) -> str:
     value = record.get(key)
     if not isinstance(value, str):
-        raise CacheError(f"{folder}/run.json: {key!r} is {short_repr(value)}, but must be a text; train it anew")
+        raise CacheError(f"{folder}/run.json: {key!r}: got {short_repr(value)}; expected a text. Train the run again")
     return value
 
 
 def _config(record: dict[str, Any], folder: Path, **places: Any) -> TrainConfig:
+    """Return the settings of the record, with other places."""
     settings = record.get("settings")
     known = {field.name for field in fields(TrainConfig)} - places.keys()
     if not isinstance(settings, dict) or not settings.keys() <= known:
-        raise CacheError(f"{folder}/run.json: 'settings' do not fit this version of vpar-cache; train it anew")
+        raise CacheError(
+            f"{folder}/run.json: 'settings': got {short_repr(settings)}; expected those of this version. Train the "
+            "run again"
+        )
+    if settings.get("model") == CUSTOM:
+        raise UserError(
+            f"--from-run: {folder} is a run of your own model, which only Python can train: "
+            "vpar_cache.train(config, model=...)"
+        )
     try:
         return TrainConfig(**settings, **places)
     except TypeError as error:
-        raise CacheError(f"{folder}/run.json: 'settings' do not fit ({error}); train it anew") from error
+        raise CacheError(f"{folder}/run.json: 'settings': {error}. Train the run again") from error
 
 
 def _differences(old: Any, new: Any, where: str) -> Iterator[str]:
-    """Leaves of two JSON trees that are not equal."""
+    """Yield the leaves of two JSON trees that are not equal."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
             yield from _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
