@@ -54,7 +54,8 @@ def train(
         bool | None, typer.Option("--logit-norm", help="vtf, vtb: BatchNorm over the logits.")
     ] = None,
     block_init: Annotated[
-        str | None, typer.Option(help="vtf, vtb: copy the last block of a ViT-B/16: imagenet, FILE or random:SEED.")
+        str | None,
+        typer.Option(help="vtf, vtb: copy the last block of a ViT-B/16: imagenet, FILE or random:SEED."),
     ] = None,
     views: Annotated[
         int | None, typer.Option(help="Stored views to draw from. Default: all in the cache.")
@@ -122,7 +123,7 @@ def _refuse_settings(context: typer.Context) -> None:
         if parameter not in places and source is not None and source.name == "COMMANDLINE":
             option = "--" + parameter.replace("_", "-")
             raise UserError(
-                f"{option} cannot be combined with --from-run, which reuses that run's settings; leave one of them out"
+                f"{option} cannot be combined with --from-run, which reuses that run's settings; leave one out"
             )
 
 

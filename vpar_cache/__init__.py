@@ -16,21 +16,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vpar_cache.attributes.schema import Schema as Schema
-    from vpar_cache.attributes.schema import load_schema as load_schema
-    from vpar_cache.cache.features import Features as Features
-    from vpar_cache.cache.features import open_features as open_features
-    from vpar_cache.datasets.tracklet import Dataset as Dataset
-    from vpar_cache.datasets.tracklet import Tracklet as Tracklet
-    from vpar_cache.extraction.config import ExtractConfig as ExtractConfig
+    from vpar_cache.attributes.schema import Schema, load_schema
+    from vpar_cache.cache.features import Features, open_features
+    from vpar_cache.datasets.tracklet import Dataset, Tracklet
+    from vpar_cache.extraction.config import ExtractConfig
     from vpar_cache.extraction.extract import extract_features as extract
-    from vpar_cache.models.inputs import ModelInputs as ModelInputs
+    from vpar_cache.models.inputs import ModelInputs
     from vpar_cache.reporting.report import build_report as report
     from vpar_cache.reporting.score import score_predictions as score
-    from vpar_cache.runs.load import LoadedRun as LoadedRun
-    from vpar_cache.runs.load import load_run as load_run
-    from vpar_cache.training.config import TrainConfig as TrainConfig
-    from vpar_cache.training.train import train as train
+    from vpar_cache.runs.load import LoadedRun, load_run
+    from vpar_cache.training.config import TrainConfig
+    from vpar_cache.training.train import train
 
 __version__ = "0.1.0"
 
@@ -53,7 +49,24 @@ _API = {
 }
 """Public name -> its module, and its name there."""
 
-__all__ = ["__version__", *_API]
+__all__ = [
+    "Dataset",
+    "ExtractConfig",
+    "Features",
+    "LoadedRun",
+    "ModelInputs",
+    "Schema",
+    "Tracklet",
+    "TrainConfig",
+    "__version__",
+    "extract",
+    "load_run",
+    "load_schema",
+    "open_features",
+    "report",
+    "score",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -73,7 +73,7 @@ def test_a_loaded_run_predicts_what_training_wrote(run: TrainResult, tiny_cache:
 
 
 def test_only_the_right_function_loads_a_run(run: TrainResult, tiny_cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="own model.*model="):
+    with pytest.raises(UserError, match=r"own model.*model="):
         load_run(run.folder)
     with pytest.raises(CacheError, match=r"model\.safetensors"):
         load_run(run.folder, model=lambda inputs: nn.Linear(3, 5))
@@ -83,7 +83,7 @@ def test_only_the_right_function_loads_a_run(run: TrainResult, tiny_cache: Path,
 
 
 def test_the_commands_refuse_the_run_in_one_line(run: TrainResult, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--from-run.*own model") as error:
+    with pytest.raises(UserError, match=r"--from-run.*own model") as error:
         repeat_run(run.folder, runs=tmp_path)
     assert "\n" not in str(error.value)
 

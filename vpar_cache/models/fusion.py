@@ -32,9 +32,9 @@ class FusionBlock(nn.Module):
             nn.init.zeros_(linear.bias)
 
     def forward(self, text: Tensor, visual: Tensor, *, read_text_only: bool) -> tuple[Tensor, Tensor]:
-        """Return text (B, A, W) and visual (B, N, W) after the block, from text (B or 1, A, W) and visual (B, N, W).
+        """Return both after the block, text (B, A, W) and visual (B, N, W); `text` may be (1, A, W).
 
-        `read_text_only`: compute the text tokens alone; visual tokens are returned as they came.
+        `read_text_only`: compute the text tokens alone; visual tokens are returned unchanged.
         """
         batch, num_text = visual.shape[0], text.shape[1]
         normed_text = self.norm_attention(text)  # (B or 1, A, W)
@@ -43,7 +43,9 @@ class FusionBlock(nn.Module):
         if read_text_only:
             width = visual.shape[2]
             kv_weight, kv_bias = self.qkv.weight[width:], self.qkv.bias[width:]  # (2W, W), (2W,)
-            visual_k, visual_v = self._split_heads(F.linear(normed_visual, kv_weight, kv_bias), 2)  # (B, H, N, W/H)
+            visual_k, visual_v = self._split_heads(
+                F.linear(normed_visual, kv_weight, kv_bias), 2
+            )  # (B, H, N, W/H)
             query = text_q.expand(batch, -1, -1, -1)  # (B, H, A, W/H)
         else:
             visual_q, visual_k, visual_v = self._split_heads(self.qkv(normed_visual), 3)  # each (B, H, N, W/H)
@@ -127,7 +129,7 @@ class FusionTransformer(nn.Module):
         return last.attention(text_tokens, visual_tokens)
 
     def load_last_block(self, state: Mapping[str, Tensor]) -> None:
-        """Copy the last block and the final LayerNorm of a ViT (timm's names) into ours, as the authors' code does."""
+        """Copy the last block and the final LayerNorm of a ViT (timm's names), as the authors' code does."""
         block = self.blocks[-1]
         assert isinstance(block, FusionBlock)
         linears = {"attn.qkv": block.qkv, "attn.proj": block.out, "mlp.fc1": block.mlp[0], "mlp.fc2": block.mlp[2]}

@@ -58,7 +58,7 @@ class LoadedRun:
         if rows.shape[1:] != self.inputs.row_shape:
             expected = ", ".join(map(str, ("B", *self.inputs.row_shape)))
             raise DataError(
-                f"rows: got shape {rows.shape}; expected ({expected}). Give rows of features.arrays[{self.reads!r}]"
+                f"rows: got shape {rows.shape}; expected ({expected}), rows of features.arrays[{self.reads!r}]"
             )
         parts = [
             self.model(torch.tensor(rows[start : start + _BATCH], dtype=torch.float32), self.inputs.text)
@@ -112,7 +112,15 @@ def _as_cache_error(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise CacheError(f"{path}: {error.strerror or error}; {_FIX}") from error
-    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError, RuntimeError) as error:
+    except (
+        SafetensorError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        RuntimeError,
+    ) as error:
         raise CacheError(f"{path} is not the model of a run ({str(error)[:200]}); {_FIX}") from error
     except VparError as error:
         raise CacheError(f"{path}: {error}; {_FIX}") from error

@@ -14,8 +14,8 @@ def check_run_name(name: str) -> None:
     """Raise UserError for a name that is not safe as the name of a folder."""
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"--name: got {name!r}; expected at most 100 letters, digits, dots, dashes or underscores, the first a "
-            "letter or a digit"
+            f"--name: got {name!r}; expected at most 100 letters, digits, dots, dashes or underscores, and a "
+            "letter or a digit first"
         )
 
 

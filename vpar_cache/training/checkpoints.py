@@ -74,7 +74,7 @@ class CheckpointFile:
                 raise ValueError("its contents have changed since it was written")
             if record["fingerprint"] != self._fingerprint:
                 raise CacheError(
-                    f"{self.path} belongs to a run with other settings or features; {_FIX}, or choose another --name"
+                    f"{self.path} is of a run with other settings or features; {_FIX}, or choose another --name"
                 )
             return Checkpoint(
                 epoch=int(record["epoch"]),
@@ -124,7 +124,7 @@ def _digest(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         hasher.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        hasher.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        hasher.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return hasher.hexdigest()
 
 

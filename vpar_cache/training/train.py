@@ -76,9 +76,9 @@ def train(
 ) -> TrainResult:
     """Train and evaluate one model, write its run folder, and return where it is.
 
-    `model`: a function that builds your own torch module from ModelInputs, to train in place of `config.model`. Its
-    forward(rows (B, *row_shape), text (A, Dt)) returns logits (B, A). `reads` names the array of the cache that it
-    reads, `loss` is bce, weighted or ce. `load_run(folder, model=...)` loads such a run.
+    `model`: a function that builds your own torch module from ModelInputs, to train in place of `config.model`.
+    Its forward(rows (B, *row_shape), text (A, Dt)) returns logits (B, A). `reads` names the array of the cache that
+    it reads, `loss` is bce, weighted or ce. `load_run(folder, model=...)` loads such a run.
     `command`: recorded in run.json. `say` gets messages. `stop` is asked at every step.
 
     The test split is read once, after everything is selected. The same seed, machine and cache give the same
@@ -94,7 +94,7 @@ def train(
         own = OwnModel(model, reads, f"{module}.{name}")
     elif config.model == CUSTOM:
         raise UserError(
-            "--model: custom is a model of your own, which only Python can train: vpar_cache.train(config, model=...)"
+            "--model: custom is your own model, which only Python can train: vpar_cache.train(config, model=...)"
         )
     elif (reads, loss) != ("visual", "bce"):
         raise UserError(
@@ -108,9 +108,7 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
     features = _open(config)
     run_fingerprint = _run_fingerprint(config, own, features.seal)
     runs = Path(config.runs)
-    folder = runs / (
-        config.name or default_run_name(features.dataset, config.model, config.seed, run_fingerprint)
-    )
+    folder = runs / (config.name or default_run_name(features.dataset, config.model, config.seed, run_fingerprint))
     refuse_finished(folder, config.overwrite)
     rows = choose_rows(features, config, say)
     if features.random_weights:
@@ -258,6 +256,4 @@ def planned_folder(config: TrainConfig) -> Path:
     """Return the folder of the run that `train(config)` writes, for a built-in model. No features are read."""
     fields = read_index(Path(config.features)).fields
     key = _run_fingerprint(_resolved(config), None, fields["seal"])
-    return Path(config.runs) / (
-        config.name or default_run_name(fields["dataset"], config.model, config.seed, key)
-    )
+    return Path(config.runs) / (config.name or default_run_name(fields["dataset"], config.model, config.seed, key))

@@ -167,7 +167,7 @@ class Trainer:
         return mean
 
     def _draw(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return for each train row its own number or that of one of its K views, each as likely; see with_views."""
+        """Return for each train row its own number or that of one of its views, each as likely; see with_views."""
         if not self._num_views:
             return order
         drawn = self._order.integers(0, self._num_views + 1, size=len(order))  # (n,), 0: the plain features
@@ -178,7 +178,9 @@ class Trainer:
     def _forward(self, batch: Tensor, *, in_bf16: bool) -> Tensor:
         """Return fp32 logits (B, A) of float16 rows (B, *row_shape); `in_bf16`: matrix products in bf16."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=in_bf16):
-            logits: Tensor = self.model(batch.to(torch.bfloat16 if in_bf16 else torch.float32), self._text)  # (B, A)
+            logits: Tensor = self.model(
+                batch.to(torch.bfloat16 if in_bf16 else torch.float32), self._text
+            )  # (B, A)
         if logits.shape != (len(batch), self.inputs.num_outputs):
             raise UserError(
                 f"model: its forward returned shape {tuple(logits.shape)}; expected (B, A) = "

@@ -162,9 +162,7 @@ def run_benchmark(config: BenchmarkConfig, say: Say = log, stop: Stop = never) -
     )
 
 
-def _train(
-    config: BenchmarkConfig, features: Path, model: str, seed: int, say: Say, stop: Stop
-) -> Path:
+def _train(config: BenchmarkConfig, features: Path, model: str, seed: int, say: Say, stop: Stop) -> Path:
     """Return the run's folder. A finished run is kept, an interrupted one is resumed."""
     given = {"protocol": "strict", **config.train, "model": model, "seed": seed}
     settings = TrainConfig.of_protocol(**given, features=features, runs=config.runs)

@@ -58,8 +58,8 @@ def repeat_run(
     expected, found = _text(record, "features_seal", folder), read_index(index).fields["seal"]
     if found != expected:
         raise CacheError(
-            f"--features: got {index} with seal {found[:12]}; expected the cache that {folder} was trained on, with "
-            f"seal {expected[:12]}"
+            f"--features: got {index} with seal {found[:12]}; expected the cache that {folder} was trained on, "
+            f"with seal {expected[:12]}"
         )
     config = _config(
         record,
@@ -78,7 +78,9 @@ def repeat_run(
 def _text(record: dict[str, Any], key: str, folder: Path) -> str:
     value = record.get(key)
     if not isinstance(value, str):
-        raise CacheError(f"{folder}/run.json: {key!r}: got {short_repr(value)}; expected a text. Train the run again")
+        raise CacheError(
+            f"{folder}/run.json: {key!r}: got {short_repr(value)}; expected a text. Train the run again"
+        )
     return value
 
 
@@ -88,8 +90,8 @@ def _config(record: dict[str, Any], folder: Path, **places: Any) -> TrainConfig:
     known = {field.name for field in fields(TrainConfig)} - places.keys()
     if not isinstance(settings, dict) or not settings.keys() <= known:
         raise CacheError(
-            f"{folder}/run.json: 'settings': got {short_repr(settings)}; expected those of this version. Train the "
-            "run again"
+            f"{folder}/run.json: 'settings': got {short_repr(settings)}; expected those of this version. "
+            "Train the run again"
         )
     if settings.get("model") == CUSTOM:
         raise UserError(
