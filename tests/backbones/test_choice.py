@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -16,7 +15,6 @@ from vpar_cache.attributes.schema import MARS
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache.features import Features, open_features
-from vpar_cache.cache.info import describe_cache
 from vpar_cache.errors import CacheError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract_features
@@ -119,14 +117,8 @@ def test_another_backbone_at_the_same_place_is_refused(
 ) -> None:
     assert resnet.visual_fingerprint != tiny.visual_fingerprint
     assert fingerprint(resnet.visual_config) == resnet.visual_fingerprint
-    with pytest.raises(CacheError, match=r"backbone: 'timm:resnet18' -> 'timm:resnet10t'.*choose another --out"):
+    with pytest.raises(CacheError, match=r"timm:resnet18.*timm:resnet10t.*--out"):
         extract_features(extract_config(resnet_cache, backbone="timm:resnet10t", limit=4, frames=1))
-
-
-def test_info_shows_backbone_grid_and_text_encoder(resnet_cache: Path) -> None:
-    info = describe_cache(resnet_cache)
-    assert (info["backbone"], info["grid"], info["prefix_tokens"]) == ("timm:resnet18", [7, 7], 0)
-    assert (info["text_encoder"], info["text"]) == (MINILM, [43, 384])
 
 
 def test_the_reference_preset_is_recorded_as_its_settings(
@@ -142,9 +134,3 @@ def test_the_reference_preset_is_recorded_as_its_settings(
     assert (visual["mean"], visual["std"]) == ([0.5] * 3, [0.5] * 3)
     assert features.prompts == build_prompts(MARS, "words")
     assert features.negative_prompts[0] == "long sleeves"
-
-
-def test_plain_readers_find_negatives(resnet_cache: Path, resnet: Features) -> None:
-    with h5py.File(resnet_cache) as file:
-        np.testing.assert_array_equal(file["text/negative"][()], resnet.text_negative)
-        assert file["text/negative_prompt"].asstr()[()].tolist() == list(resnet.negative_prompts)

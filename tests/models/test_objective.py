@@ -33,7 +33,9 @@ def test_bce_is_summed_over_outputs_and_averaged_over_tracklets() -> None:
     expected = sum(
         log_loss(labels[:, i].numpy(), logits[:, i].double().sigmoid().numpy(), labels=[0, 1]) for i in range(7)
     )
-    assert float(Objective("bce", GROUPS, labels.mean(dim=0), CPU).loss(logits, labels)) == pytest.approx(expected, rel=1e-5)
+    assert float(Objective("bce", GROUPS, labels.mean(dim=0), CPU).loss(logits, labels)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_weighted_multiplies_by_exp_of_the_rate_of_the_other_class() -> None:
@@ -55,7 +57,9 @@ def test_ce_takes_one_softmax_a_group() -> None:
         odds = np.exp(part)
         probabilities = odds / odds.sum(axis=1, keepdims=True)
         expected += log_loss(truth.argmax(axis=1), probabilities, labels=list(range(part.shape[1])))
-    assert float(Objective("ce", GROUPS, labels.mean(dim=0), CPU).loss(logits, labels)) == pytest.approx(expected, rel=1e-5)
+    assert float(Objective("ce", GROUPS, labels.mean(dim=0), CPU).loss(logits, labels)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("loss", ["bce", "weighted", "ce"])

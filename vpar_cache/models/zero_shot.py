@@ -1,8 +1,9 @@
 """CLIP without training: a tracklet is compared with phrases (Radford et al., 2021, section 3.1).
 
 A group of one output compares its phrase with the opposite one ("a hat" with "no hat"). A group of several
-outputs compares its phrases with each other. The similarity is the cosine of the text embedding and the projected class
-token, averaged over frames, times CLIP's logit scale; a softmax over the compared phrases gives probabilities.
+outputs compares its phrases with each other. The similarity is the cosine of the text embedding and the
+projected class token, averaged over frames, times CLIP's logit scale; a softmax over the compared
+phrases gives probabilities.
 """
 
 from __future__ import annotations

@@ -77,8 +77,8 @@ def train(
     """Train and evaluate one model, write its run folder, and return where it is.
 
     `model`: a function that builds your own torch module from ModelInputs, to train in place of `config.model`.
-    Its forward(rows (B, *row_shape), text (A, Dt)) returns logits (B, A). `reads` names the array of the cache that
-    it reads, `loss` is bce, weighted or ce. `load_run(folder, model=...)` loads such a run.
+    Its forward(rows (B, *row_shape), text (A, Dt)) returns logits (B, A). `reads` names the array of the cache
+    that it reads, `loss` is bce, weighted or ce. `load_run(folder, model=...)` loads such a run.
     `command`: recorded in run.json. `say` gets messages. `stop` is asked at every step.
 
     The test split is read once, after everything is selected. The same seed, machine and cache give the same
