@@ -372,7 +372,7 @@ def test_values_beyond_float16_are_an_error(tiny_backbone: str, tmp_path: Path) 
     state["visual.proj"].mul_(1e8)
     save_file(state, tmp_path / "huge.safetensors")
     huge = make_encoder(tiny_backbone, str(tmp_path / "huge.safetensors"))
-    with pytest.raises(DataError, match="--weights.*float16"):
+    with pytest.raises(DataError, match=r"--weights.*float16"):
         huge.encode_frames(frames_of(huge, 1, 1))
 
 

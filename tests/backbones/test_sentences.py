@@ -64,7 +64,7 @@ def test_the_packages_own_code_does_not_run(text: SentenceText) -> None:
 
 def test_a_prompt_that_does_not_fit_is_an_error(text: SentenceText) -> None:
     assert text.encode((" ".join(["hat"] * 254),)).shape == (1, 384)  # with start and end: 256 tokens
-    with pytest.raises(DataError, match=" 257 tokens.* 256"):
+    with pytest.raises(DataError, match=r" 257 tokens.* 256"):
         text.encode(("short", " ".join(["hat"] * 255)))
 
 
