@@ -17,7 +17,7 @@ test: $(VENV)/.test
 slow: $(VENV)/.test
 	$(RUN)/python -m pytest -n 2 -m slow
 
-# Every figure of speed and memory; leave the machine alone meanwhile.
+# Every figure of speed and memory; run nothing else meanwhile.
 bench: $(VENV)/.test
 	$(RUN)/python benchmarks/run_all.py
 

@@ -2,19 +2,17 @@
 
     python benchmarks/damage.py --damages 10000 --good 200
 
-Each damage hits a copy in memory: a truncation, one flipped bit anywhere, a zeroed block, two shards swapped, an
-attribute edited through HDF5, a missing shard; in the index or in a shard. `verify_cache` must report it and name
-the file, and the arrays and tracklets where rows were hit; `open_features`, with which training begins, must stop.
-HDF5 may never be given a file whose seal is wrong. Of every hundredth damage the extraction is run again: it must
-redo the damaged shards alone and give every byte back.
+Each damage hits a file of the cache: a truncation, one flipped bit anywhere, a zeroed block, two shards
+swapped, an attribute edited through HDF5, a missing shard; in the index or in a shard. `verify_cache` must
+report it and name the file; `open_features`, with which training begins, must stop. HDF5 may never be given a
+file whose seal is wrong. After every hundredth damage the extraction is run again: it must redo only the
+damaged shards and restore every byte.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
-import shutil
 import sys
 import tempfile
 import time
@@ -26,20 +24,18 @@ from typing import Any
 
 import h5py
 import open_clip
+from support.program import extract, remove_cache
+from support.timing import option_parser
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.support.small_caches import write_small_cache
 from tests.support.tiny_clip import TINY_BACKBONE, TINY_CLIP
-from vpar_cache.cache import features
-from vpar_cache.cache import format as fmt
-from vpar_cache.cache import headers as shard_headers
-from vpar_cache.cache.damage import ShardInfo
-from vpar_cache.cache.features import open_features, read_index
+from vpar_cache.cache import headers, index
+from vpar_cache.cache.features import open_features
+from vpar_cache.cache.format import shard_folder
+from vpar_cache.cache.seal import check_seal
 from vpar_cache.cache.verify import verify_cache
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.errors import CacheError, VparError
-from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
 
 MEMORY = Path("/dev/shm")
 EXTRACT_EVERY = 100
@@ -47,25 +43,20 @@ EXTRACT_EVERY = 100
 
 @dataclass
 class Damage:
-    """What was done to which files, and the byte range where that is known."""
+    """What was done to which files."""
 
     kind: str
     files: tuple[Path, ...]
-    start: int = 0
-    stop: int = 0
 
 
 @dataclass
 class Summary:
-    """What became of the damages."""
+    """The counts of what was done, found and repaired."""
 
     tried: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
     stopped: int = 0
     """How often open_features refused the cache."""
-    located: int = 0
-    """Of the damages to rows, how many were reported with the arrays and the tracklets hit."""
-    in_rows: int = 0
     repaired: int = 0
     repairs: int = 0
     slowest: float = 0.0
@@ -74,29 +65,28 @@ class Summary:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = option_parser(__doc__)
     parser.add_argument("--damages", type=int, default=10_000)
     parser.add_argument("--good", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="vpar-damage-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+    place = options.folder or (MEMORY if MEMORY.is_dir() else None)
+    with tempfile.TemporaryDirectory(prefix="vpar-damage-", dir=place) as folder:
         trial = Trial(Path(folder), random.Random(options.seed))
         for number in range(options.damages):
             trial.damage_once(repair=number % EXTRACT_EVERY == 0)
-        false_alarms = check_good(Path(folder) / "good", options.good, trial.config, random.Random(options.seed))
+        false_alarms = check_good(Path(folder) / "good", options.good, trial.settings, random.Random(options.seed))
     summary = trial.summary
     for complaint in summary.complaints[:20]:
         print(complaint)
     for kind, count in sorted(summary.tried.items()):
         print(f"{kind:32} {summary.found[kind]:6} of {count:6} found")
     print(f"opening for training stopped {summary.stopped} times; slowest check {summary.slowest:.3f} s")
-    print(f"rows hit: {summary.in_rows}, reported with array and tracklet: {summary.located}")
     print(f"files with a wrong seal that HDF5 was given: {summary.unsealed_openings}")
     print(f"extracted again: {summary.repaired} of {summary.repairs} restored byte for byte, nothing else redone")
     tried, found = summary.tried.total(), summary.found.total()
     met = (
         found == summary.stopped == tried
-        and summary.located == summary.in_rows
         and summary.repaired == summary.repairs
         and not summary.unsealed_openings
         and not false_alarms
@@ -107,7 +97,7 @@ def main() -> None:
 
 
 class Trial:
-    """A cache, its bytes as they should be, and damages to it one after the other."""
+    """A cache, its right bytes, and damages to it one after the other."""
 
     def __init__(self, folder: Path, rng: random.Random) -> None:
         self.rng = rng
@@ -116,26 +106,23 @@ class Trial:
         architecture.write_text(json.dumps(TINY_CLIP), "utf-8")
         open_clip.add_model_config(architecture)
         size = DemoSize(train_people=12, test_people=6, tracklets_per_person=2, frames=3)
-        self.config = ExtractConfig(
-            dataset="mars",
-            root=write_demo(folder / "tracklets", size, 0),
-            out=folder / "cache" / "tiny.h5",
-            devices=("cpu",),
-            backbone=TINY_BACKBONE,
-            weights="random:0",
-            frames=2,
-            views=1,
-            shard_size=6,
-            workers=2,
-        )
-        self.index = extract_features(self.config).index
-        self.listed: tuple[ShardInfo, ...] = read_index(self.index).fields["shards"]
-        self.shards = [shard.path for shard in self.listed]
+        self.index = folder / "cache" / "tiny.h5"
+        self.settings: dict[str, Any] = {
+            "dataset": "mars",
+            "root": write_demo(folder / "tracklets", size, 0),
+            "backbone": TINY_BACKBONE,
+            "frames": 2,
+            "views": 1,
+            "shard_size": 6,
+            "workers": 2,
+        }
+        extract(out=self.index, **self.settings)
+        self.shards = sorted(shard_folder(self.index).glob("*.h5"))
         self.whole = {path: path.read_bytes() for path in (self.index, *self.shards)}
         self.kinds: list[Callable[[], Damage]] = [
             self.truncate, self.flip, self.flip, self.zero, self.swap, self.edit_attribute, self.remove,
         ]  # fmt: skip
-        for module in (features, shard_headers):
+        for module in (headers, index):
             self._watch(module)
 
     def _watch(self, module: Any) -> None:
@@ -144,7 +131,7 @@ class Trial:
 
         def open_hdf5(path: Path) -> Any:
             try:
-                fmt.check_seal(path)
+                check_seal(path)
             except CacheError:
                 self.summary.unsealed_openings += 1
             return original(path)
@@ -164,7 +151,6 @@ class Trial:
             self.summary.found[kind] += 1
         else:
             self.summary.complaints.append(f"NOT FOUND: {damage}: {problems}")
-        self.check_location(damage, problems)
         try:
             open_features(self.index)
             self.summary.complaints.append(f"OPENED FOR TRAINING: {damage}")
@@ -181,24 +167,10 @@ class Trial:
         except VparError as error:
             return (str(error),)
 
-    def check_location(self, damage: Damage, problems: tuple[str, ...]) -> None:
-        """Damage to the rows of a shard must be reported with their arrays and tracklets."""
-        for shard in self.listed:
-            if shard.path in damage.files and damage.stop:
-                report = next((p for p in problems if str(shard.path) in p), "")
-                for name, tracklet_ids in rows_within(shard, damage.start, damage.stop).items():
-                    self.summary.in_rows += 1
-                    count, first, last = len(tracklet_ids), tracklet_ids[0], tracklet_ids[-1]
-                    exact = all(tracklet_id in report for tracklet_id in tracklet_ids)
-                    if f"/{name}" in report and (exact or f"{count} tracklets from {first} to {last}" in report):
-                        self.summary.located += 1
-                    else:
-                        self.summary.complaints.append(f"NOT LOCATED: {damage}: /{name} {tracklet_ids}: {report}")
-
     def repair(self, damage: Damage) -> None:
-        """The same extraction again: only what is broken is redone, and every byte comes back."""
+        """Run the same extraction: only the damaged shards are redone, and every byte is restored."""
         self.summary.repairs += 1
-        computed = extract_features(self.config).shards_computed
+        computed = extract(out=self.index, **self.settings).shards_computed
         broken = len([path for path in damage.files if path != self.index])
         same = all(path.read_bytes() == content for path, content in self.whole.items())
         if same and computed == broken:
@@ -213,15 +185,14 @@ class Trial:
         path = self.any_file()
         length = self.rng.randrange(len(self.whole[path]))
         path.write_bytes(self.whole[path][:length])
-        return Damage("truncated", (path,), length, len(self.whole[path]))
+        return Damage("truncated", (path,))
 
     def flip(self) -> Damage:
         path = self.any_file()
         data = bytearray(self.whole[path])
-        position = self.rng.randrange(len(data))
-        data[position] ^= 1 << self.rng.randrange(8)
+        data[self.rng.randrange(len(data))] ^= 1 << self.rng.randrange(8)
         path.write_bytes(data)
-        return Damage("one flipped bit", (path,), position, position + 1)
+        return Damage("one flipped bit", (path,))
 
     def zero(self) -> Damage:
         path = self.any_file()
@@ -253,19 +224,8 @@ class Trial:
         return Damage("missing", (path,))
 
 
-def rows_within(shard: ShardInfo, start: int, stop: int) -> dict[str, list[str]]:
-    """Whose rows of which arrays lie, in part at least, within these bytes of the file."""
-    hit: dict[str, list[str]] = {}
-    for rows in shard.arrays:
-        for number, tracklet_id in enumerate(rows.tracklet_ids):
-            begin = rows.extent.offset + number * rows.row_bytes
-            if begin < stop and start < begin + rows.row_bytes:
-                hit.setdefault(rows.name, []).append(tracklet_id)
-    return hit
-
-
-def check_good(folder: Path, count: int, config: ExtractConfig, rng: random.Random) -> int:
-    """How many of so many undamaged caches, of many sizes and contents, are called bad."""
+def check_good(folder: Path, count: int, settings: dict[str, Any], rng: random.Random) -> int:
+    """Return how many of so many undamaged caches, of many sizes and contents, are called bad."""
     alarms = 0
     for number in range(count):
         index = folder / f"good-{number}.h5"
@@ -274,15 +234,14 @@ def check_good(folder: Path, count: int, config: ExtractConfig, rng: random.Rand
             tests = [(0, rng.randrange(1, 9)) for _ in range(rng.randrange(1, 4))]
             write_small_cache(index, [*trains, *tests], rng.random() < 0.5, rng.random() < 0.5)
         else:
-            settings = {**vars(config), "out": index, "weights": f"random:{number}", "shard_size": 1 + number % 7}
-            extract_features(ExtractConfig(**settings))
+            extract(**{**settings, "out": index, "weights": f"random:{number}", "shard_size": 1 + number % 7})
         try:
             alarms += bool(verify_cache(index).problems)
             open_features(index)
         except VparError as error:
             alarms += 1
             print(f"FALSE ALARM: {error}")
-        shutil.rmtree(fmt.shard_folder(index))
+        remove_cache(index)
     return alarms
 
 

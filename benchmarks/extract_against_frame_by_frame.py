@@ -8,35 +8,27 @@ Theirs encodes frames that are decoded already. The target is 3 where the proces
 
 from __future__ import annotations
 
-import statistics
-import tempfile
-from pathlib import Path
-
 import torch
-from authors_loop import encode_frame_by_frame, load_clip
-from our_extraction import FRAMES, our_seconds_per_frame
-from paired import timed, verdict
-
-from vpar_cache.base.devices import resolve_precision
+from support.authors_code import encode_frame_by_frame, load_clip
+from support.program import FRAMES, extract_seconds_per_frame, is_bf16
+from support.timing import compare_rates, option_parser, scratch_folder, timed, verdict
 
 TRACKLETS, THEIR_TRACKLETS, REPEATS = 24, 4, 5
 
 
 def main() -> None:
-    native = resolve_precision("auto", torch.device("cpu")) == "bf16"
+    options = option_parser(__doc__).parse_args()
     clip = load_clip()
-    frames = torch.randn(THEIR_TRACKLETS, FRAMES, 3, 224, 224)
-    encode_frame_by_frame(clip, frames[:1])
-    ratios = []
-    with tempfile.TemporaryDirectory(prefix="vpar-extract-") as folder:
-        root, out = Path(folder) / "demo", Path(folder) / "demo.h5"
-        our_seconds_per_frame(root, out, TRACKLETS)  # draws the pedestrians
-        for _ in range(REPEATS):
-            theirs = timed(lambda: encode_frame_by_frame(clip, frames)) / (THEIR_TRACKLETS * FRAMES)
-            ours = our_seconds_per_frame(root, out, TRACKLETS)
-            ratios.append(theirs / ours)
-            print(f"frame by frame {1 / theirs:.2f} frames/s, ours {1 / ours:.2f}: {ratios[-1]:.2f} times")
-    verdict("extraction on CPU against frame by frame in fp32", statistics.median(ratios), 3 if native else 1.1)
+    frames = torch.randn(THEIR_TRACKLETS, FRAMES, 3, 224, 224)  # (B, T, 3, 224, 224)
+    with scratch_folder(options) as folder:
+        ratio = compare_rates(
+            lambda: extract_seconds_per_frame("demo", folder / "demo", folder / "demo.h5", "cpu", limit=TRACKLETS),
+            lambda: timed(lambda: encode_frame_by_frame(clip, frames)) / (THEIR_TRACKLETS * FRAMES),
+            repeats=REPEATS,
+            unit="frames",
+        )
+    target = 3 if is_bf16(torch.device("cpu")) else 1.1
+    verdict("extraction on CPU against frame by frame in fp32", ratio, target)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Give every parser spoiled inputs: each must be read, or refused with one of our errors.
+"""Give every parser spoiled inputs: each must be read, or refused with an error of this project.
 
     python benchmarks/fuzz_parsers.py --cases 100000
 
@@ -10,7 +10,6 @@ libraries, such cases are counted apart: they are those libraries' own, and no s
 
 from __future__ import annotations
 
-import argparse
 import json
 import mmap
 import os
@@ -19,7 +18,6 @@ import resource
 import signal
 import struct
 import sys
-import tempfile
 import time
 import traceback
 import warnings
@@ -28,8 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from support.timing import option_parser, scratch_folder
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.support.fuzzing import Parser, make_parsers, spoil
 from vpar_cache.errors import VparError
 
@@ -44,7 +42,7 @@ _STATE = struct.Struct("qdqqd")  # cases done, start of the running one, read, r
 
 @dataclass
 class Tally:
-    """What became of one parser's cases."""
+    """The counts of one parser's cases."""
 
     cases: int
     read: int = 0
@@ -55,15 +53,15 @@ class Tally:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = option_parser(__doc__)
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="One parser, by name.")
     options = parser.parse_args()
     torch.set_num_threads(1)  # a pool of threads does not survive a fork
     warnings.simplefilter("ignore")
-    with tempfile.TemporaryDirectory(prefix="vpar-fuzz-") as folder:
-        parsers = [p for p in make_parsers(Path(folder)) if options.only in (None, p.name)]
+    with scratch_folder(options) as folder:
+        parsers = [p for p in make_parsers(folder) if options.only in (None, p.name)]
         shares = [SHARES.get(p.name, USUAL_SHARE) for p in parsers]
         tallies = {}
         left, weight = options.cases, sum(shares)
@@ -106,7 +104,7 @@ class Trial:
         return self._tally
 
     def _fork(self, start: int) -> tuple[int, int]:
-        """The child's number and the pipe on which it reports what it did not expect."""
+        """Return the child's process id and the pipe on which it reports unexpected errors."""
         receive, send = os.pipe()
         child = os.fork()
         if child:
@@ -149,7 +147,7 @@ class Trial:
         self._state[:] = _STATE.pack(self._tally.cases, time.monotonic(), read, refused, slowest)
 
     def _watch(self, child: int, reports: int) -> int:
-        """Wait for the child's end; how many cases are dealt with."""
+        """Wait for the end of the child; return how many cases are done."""
         hung = False
         while True:
             ended, status = os.waitpid(child, os.WNOHANG)

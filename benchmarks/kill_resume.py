@@ -3,27 +3,26 @@
     python benchmarks/kill_resume.py --kills 200
     python benchmarks/kill_resume.py --kills 60 --signals KILL,INT,TERM
 
-One process imports everything, then every run of `vpar extract` is a fork of it, so that a kill costs its run
-and not the start of torch. Half of the kills fall at a random moment of an undisturbed run's duration, half just
-after a random shard, or the index, has begun to be written. Rounds alternate between one writer and two.
+One process imports everything, and every run of `vpar extract` is a fork of it, so that no run imports torch
+again. Half of the kills fall at a random moment of an undisturbed run's duration, half just after the program
+has begun to write a random shard or the index. Rounds alternate between one writer and two.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forked_extract import BrokenPromiseError, Forks, contents, ended, is_locked_by, leftovers, published
+from support.forked_extract import BrokenPromiseError, Forks, contents, ended, is_locked_by, leftovers, published
+from support.timing import option_parser, scratch_folder
 
 from vpar_cache.base.files import PARTIAL_SUFFIX
 from vpar_cache.cache.headers import read_shard_header
@@ -40,7 +39,7 @@ WAIT_STATUS = {  # of os.waitpid
 
 @dataclass
 class Summary:
-    """What happened."""
+    """The counts of one series of kills."""
 
     kills: int = 0
     rounds: int = 0
@@ -53,14 +52,14 @@ class Summary:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = option_parser(__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--signals", default="KILL", help="KILL, INT and TERM, in turn")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     numbers = [signal.Signals[f"SIG{name}"] for name in options.signals.split(",")]
-    with tempfile.TemporaryDirectory(prefix="vpar-kill-") as folder:
-        stress = Stress(Path(folder), numbers, random.Random(options.seed))
+    with scratch_folder(options) as folder:
+        stress = Stress(folder, numbers, random.Random(options.seed))
         sys.exit(0 if stress.run(options.kills) else 1)
 
 
@@ -104,7 +103,7 @@ class Stress:
         return not problem
 
     def _round(self, kills: int) -> None:
-        """One cache, killed until it is done."""
+        """Extract one cache, killed again and again until it is done."""
         writers = 1 + self._summary.rounds % 2
         index = self._forks.folder / f"round-{self._summary.rounds}" / "cache.h5"
         while True:
@@ -151,7 +150,7 @@ class Stress:
             raise BrokenPromiseError(f"a signal took {seconds:.1f} s to end the process")
 
     def _check_after(self, number: signal.Signals, index: Path, before: set[str], pid: int, writers: int) -> None:
-        """What must hold between a kill and the next start."""
+        """Check what must hold between a kill and the next start."""
         now = published(index)
         self._forks.wait(self._forks.fork(lambda: check_readable(index)), 0)
         if different := [n for n, data in contents(index).items() if data != self._bytes[n]]:
@@ -183,7 +182,7 @@ def wait_for_write(pid: int, index: Path, prefix: str, count: int) -> None:
 
 
 def check_readable(index: Path) -> None:
-    """Every published shard has a right seal and opens; the index, once it is there, verifies with them."""
+    """Check that every published shard has a valid seal and opens, and that an index verifies with them."""
     for name in published(index):
         read_shard_header(index.with_suffix("") / name)
     if index.exists() and (problems := verify_cache(index).problems):

@@ -2,8 +2,8 @@
 
     python benchmarks/run_all.py [--only NAME ...]
 
-What the scripts print passes through. Status 1 where a figure misses its target or a script fails; leave the
-machine alone meanwhile. Together they take about 30 minutes on 2 cores and 10 GB of disk.
+The output of the scripts passes through. Status 1 where a figure misses its target or a script fails. Run
+nothing else meanwhile. Together they take about 30 minutes on 2 cores and 10 GB of disk.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ FIGURES = (
     "extract_memory_peak",
     "train_beyond_memory",
     "startup_help",
-    "startup_info",
     "extract_nothing_new",
     "report_runs",
     "score_mars",
@@ -34,7 +33,7 @@ FIGURES = (
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=FIGURES, default=FIGURES, metavar="NAME")
     options = parser.parse_args()
     verdicts = {name: run(name) for name in options.only}
@@ -48,7 +47,7 @@ def main() -> int:
 
 
 def run(name: str) -> dict[str, object] | None:
-    """The verdict in the script's last line; None where it fails."""
+    """Return the verdict in the script's last line; None where it fails."""
     print(f"\n== {name}", flush=True)
     script = Path(__file__).with_name(f"{name}.py")
     last = ""

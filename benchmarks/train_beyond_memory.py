@@ -3,51 +3,52 @@
     python benchmarks/train_beyond_memory.py
 
 Both are `vpar train` (width 512, batch 16) as a process of its own on the same cache of random features, whose
-pages are dropped from memory before each. One of them runs under a limit smaller than the cache, which pages of
-files count against: it must read most rows from the disk again in every epoch. Compared is the last epoch of each.
+pages are dropped from memory before each. One of them runs under a limit smaller than the cache, and pages of
+files count: it must read most rows from the disk again in every epoch. Compared is the last epoch of each.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import sys
-import tempfile
 from pathlib import Path
 
-from memory_limit import forget_pages, memory_limit
-from paired import verdict
-from processes import run_quietly
-from random_inputs import write_cache
+from support.processes import forget_pages, memory_limit, run_quietly
+from support.program import epoch_seconds_per_tracklet
+from support.random_caches import write_cache
+from support.timing import compare_rates, option_parser, scratch_folder, verdict
 
 TRACKLETS, LIMIT, REPEATS, TARGET = 8_000, 1_200_000_000, 3, 0.8
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--folder", type=Path, help="Where to make the cache. Default: a temporary folder.")
+    parser = option_parser(__doc__)
+    parser.add_argument(
+        "--train-once", type=Path, metavar="INDEX", help="Only print an epoch's seconds per tracklet."
+    )
     options = parser.parse_args()
-    shares = []
-    with tempfile.TemporaryDirectory(prefix="vpar-beyond-", dir=options.folder) as folder:
-        index = write_cache(Path(folder) / "random.h5", TRACKLETS)
-        size = sum(path.stat().st_size for path in Path(folder).rglob("*.h5"))
-        print(f"cache {size / 1e9:.2f} GB, limit {LIMIT / 1e9:.2f} GB", flush=True)
+    if options.train_once is not None:
+        print(epoch_seconds_per_tracklet(options.train_once, options.train_once.parent / "runs"))
+        return
+    with scratch_folder(options) as folder:
+        index = write_cache(folder / "random.h5", TRACKLETS)
+        size = sum(path.stat().st_size for path in folder.rglob("*.h5"))
+        print(f"cache {size / 1e9:.2f} GB, limit {LIMIT / 1e9:.2f} GB; ours: under the limit", flush=True)
         assert size > LIMIT, "the cache fits into the limit"
-        for _ in range(REPEATS):
-            free = seconds_per_tracklet(index, [])
+
+        def limited() -> float:
             with memory_limit(LIMIT) as prefix:
-                limited = seconds_per_tracklet(index, prefix)
-            shares.append(free / limited)
-            print(
-                f"{1 / free:.0f} tracklets/s free, {1 / limited:.0f} under the limit: {shares[-1]:.3f}", flush=True
-            )
-    verdict("training on a cache larger than the memory allowed", statistics.median(shares), TARGET)
+                return train_alone(index, prefix)
+
+        share = compare_rates(
+            limited, lambda: train_alone(index, []), repeats=REPEATS, unit="tracklets", warm_up=False
+        )
+    verdict("training on a cache larger than the memory allowed", share, TARGET)
 
 
-def seconds_per_tracklet(index: Path, prefix: list[str]) -> float:
+def train_alone(index: Path, prefix: list[str]) -> float:
+    """Return the seconds per tracklet of an epoch in a process of its own."""
     forget_pages(index.parent)
-    script = Path(__file__).with_name("our_epoch.py")
-    return float(run_quietly([*prefix, sys.executable, str(script), str(index), str(index.parent / "runs")]))
+    return float(run_quietly([*prefix, sys.executable, __file__, f"--train-once={index}"]).stdout)
 
 
 if __name__ == "__main__":

@@ -2,22 +2,19 @@
 
     python benchmarks/train_epoch_against_end_to_end.py
 
-Ours is `vpar train` (width 512, batch 16) on a cache of random features, with loading. Theirs is a step of the
-authors' code (width 768, batch 16, 6 frames, every frame and every prompt through CLIP in fp32) on decoded frames.
+Ours is `vpar train` (width 512, batch 16) on a cache of random features, loading included. Theirs is a step of
+the authors' code (width 768, batch 16, 6 frames, every frame and every prompt through CLIP in fp32) on decoded
+frames.
 """
 
 from __future__ import annotations
 
-import statistics
-import tempfile
-from pathlib import Path
-
 import open_clip
 import torch
-from authors_loop import BATCH, FRAMES, NUM_OUTPUTS, AuthorsTraining, encode_frame_by_frame, load_clip
-from our_epoch import our_seconds_per_tracklet
-from paired import timed, verdict
-from random_inputs import write_cache
+from support.authors_code import BATCH, NUM_OUTPUTS, AuthorsTraining, encode_frame_by_frame, load_clip
+from support.program import FRAMES, epoch_seconds_per_tracklet
+from support.random_caches import write_cache
+from support.timing import compare_rates, option_parser, scratch_folder, timed, verdict
 
 from vpar_cache.attributes.prompts import build_prompts
 from vpar_cache.attributes.schema import MARS
@@ -26,10 +23,11 @@ TRACKLETS, REPEATS, TARGET = 800, 3, 200
 
 
 def main() -> None:
+    options = option_parser(__doc__).parse_args()
     clip, training = load_clip(), AuthorsTraining()
-    frames = torch.randn(BATCH, FRAMES, 3, 224, 224)
+    frames = torch.randn(BATCH, FRAMES, 3, 224, 224)  # (B, T, 3, 224, 224)
     labels = torch.randint(0, 2, (BATCH, NUM_OUTPUTS)).float()
-    prompts = open_clip.get_tokenizer("ViT-B-16-quickgelu")(list(build_prompts(MARS, "words")))
+    prompts = open_clip.get_tokenizer("ViT-B-16-quickgelu")(list(build_prompts(MARS, "words")))  # (43, 77)
 
     def their_step() -> None:
         visual = encode_frame_by_frame(clip, frames)  # (B, 197, 512)
@@ -37,15 +35,16 @@ def main() -> None:
             text = clip.encode_text(prompts)  # (43, 512)
         training.step(visual, text, labels)
 
-    ratios = []
-    with tempfile.TemporaryDirectory(prefix="vpar-epoch-") as folder:
-        index = write_cache(Path(folder) / "random.h5", TRACKLETS)
-        for _ in range(REPEATS):
-            theirs = timed(their_step) / BATCH
-            ours = our_seconds_per_tracklet(index, Path(folder), device="cpu")
-            ratios.append(theirs / ours)
-            print(f"theirs {1 / theirs:.3f} tracklets/s, ours {1 / ours:.1f}: {ratios[-1]:.0f} times")
-    verdict("an epoch of stage 2 against end to end, per tracklet", statistics.median(ratios), TARGET)
+    with scratch_folder(options) as folder:
+        index = write_cache(folder / "random.h5", TRACKLETS)
+        ratio = compare_rates(
+            lambda: epoch_seconds_per_tracklet(index, folder),
+            lambda: timed(their_step) / BATCH,
+            repeats=REPEATS,
+            unit="tracklets",
+            warm_up=False,
+        )
+    verdict("an epoch of stage 2 against end to end, per tracklet", ratio, TARGET)
 
 
 if __name__ == "__main__":

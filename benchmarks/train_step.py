@@ -2,49 +2,43 @@
 
     python benchmarks/train_step.py
 
-Ours is `vpar train --dim 768 --heads 12` on a cache of random features, an epoch's seconds for each tracklet: with
-loading, precision as it comes. Theirs is the authors' step on tensors that are ready in memory, same batch of 16.
-The target is 6 where the processor has bf16 instructions, else 2.5.
+Ours is `vpar train --dim 768 --heads 12` on a cache of random features: the seconds of an epoch per tracklet,
+loading included, in the precision that `auto` resolves to. Theirs is the authors' step on tensors in memory,
+same batch of 16. The target is 6 where the processor has bf16 instructions, else 2.5.
 """
 
 from __future__ import annotations
 
-import statistics
-import tempfile
-from pathlib import Path
-
 import torch
-from authors_loop import BATCH, HEADS, NUM_OUTPUTS, WIDTH, AuthorsTraining
-from our_epoch import our_seconds_per_tracklet
-from paired import timed, verdict
-from random_inputs import DIM, TOKENS, write_cache
-
-from vpar_cache.base.devices import resolve_precision
+from support.authors_code import BATCH, HEADS, NUM_OUTPUTS, WIDTH, AuthorsTraining
+from support.program import epoch_seconds_per_tracklet, is_bf16
+from support.random_caches import DIM, TOKENS, write_cache
+from support.timing import compare_rates, option_parser, scratch_folder, timed, verdict
 
 TRACKLETS, STEPS, REPEATS = 400, 3, 5
 
 
 def main() -> None:
-    native = resolve_precision("auto", torch.device("cpu")) == "bf16"
-    theirs_training = AuthorsTraining()
+    options = option_parser(__doc__).parse_args()
+    training = AuthorsTraining()
     visual = torch.randn(BATCH, TOKENS, DIM)
     text = torch.randn(NUM_OUTPUTS, DIM)
     labels = torch.randint(0, 2, (BATCH, NUM_OUTPUTS)).float()
 
     def their_steps() -> None:
         for _ in range(STEPS):
-            theirs_training.step(visual, text, labels)
+            training.step(visual, text, labels)
 
-    ratios = []
-    with tempfile.TemporaryDirectory(prefix="vpar-step-") as folder:
-        index = write_cache(Path(folder) / "random.h5", TRACKLETS)
-        their_steps()
-        for _ in range(REPEATS):
-            theirs = timed(their_steps) / (STEPS * BATCH)
-            ours = our_seconds_per_tracklet(index, Path(folder), dim=WIDTH, heads=HEADS, device="cpu")
-            ratios.append(theirs / ours)
-            print(f"theirs {1 / theirs:.1f} tracklets/s, ours {1 / ours:.1f}: {ratios[-1]:.2f} times")
-    verdict("training step against all queries in fp32", statistics.median(ratios), 6 if native else 2.5)
+    with scratch_folder(options) as folder:
+        index = write_cache(folder / "random.h5", TRACKLETS)
+        ratio = compare_rates(
+            lambda: epoch_seconds_per_tracklet(index, folder, dim=WIDTH, heads=HEADS),
+            lambda: timed(their_steps) / (STEPS * BATCH),
+            repeats=REPEATS,
+            unit="tracklets",
+        )
+    target = 6 if is_bf16(torch.device("cpu")) else 2.5
+    verdict("training step against all queries in fp32", ratio, target)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import typer
 from vpar_cache.errors import UserError
 
 from .console import print_document, say
+from .interrupts import stoppable
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,27 +19,27 @@ def add_to(app: typer.Typer) -> None:
 def benchmark(
     dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
-    out: Annotated[Path, typer.Option(help="Where caches and runs go.")] = Path("cache"),
-    models: Annotated[str | None, typer.Option(help="Systems, as in vtf,linear. Default: all.")] = None,
-    seeds: Annotated[int, typer.Option(help="Runs of each trained system.")] = 3,
+    out: Annotated[Path, typer.Option(help="Folder for caches and runs.")] = Path("cache"),
+    models: Annotated[str | None, typer.Option(help="Systems to compare, as in vtf,linear. Default: all.")] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each trained system, each with another seed.")] = 3,
     weights: Annotated[
-        str | None, typer.Option(help="Of all backbones, as in random:0. Default: their own.")
+        str | None, typer.Option(help="Weights of all backbones, as in random:0. Default: their own.")
     ] = None,
     frames: Annotated[int, typer.Option(help="Frames per tracklet; 1 makes an image benchmark.")] = 6,
-    views: Annotated[int, typer.Option(help="Augmented draws stored per train tracklet.")] = 0,
+    views: Annotated[int, typer.Option(help="Augmented draws to store for each train tracklet.")] = 0,
     protocol: Annotated[str, typer.Option(help="strict or paper.")] = "strict",
     epochs: Annotated[int, typer.Option(help="Passes over the train tracklets.")] = 20,
     lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
-    limit: Annotated[int | None, typer.Option(help="Use only so many tracklets, spread evenly.")] = None,
-    max_bad: Annotated[int, typer.Option(help="Unusable tracklets that may be left out.")] = 0,
+    limit: Annotated[int | None, typer.Option(help="Use only this many tracklets, spread evenly.")] = None,
+    max_bad: Annotated[int, typer.Option(help="How many unusable tracklets may be left out.")] = 0,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
 ) -> None:
-    """Extract what is missing, train every system with several seeds, print means and deviations. Resumable."""
+    """Extract, train every system with several seeds, print means and deviations. Run it again to continue."""
     if protocol == "reference":
         raise UserError("--protocol reference is the authors' training of vtf alone; use strict or paper")
-    from vpar_cache.rendering.text import check_format
+    from vpar_cache.rendering.formats import check_format
     from vpar_cache.workflows.benchmark import BACKBONES, ROWS, BenchmarkConfig, run_benchmark
 
     check_format(format)  # before hours of work
@@ -60,6 +61,7 @@ def benchmark(
         train={"protocol": protocol, "epochs": epochs, "lr": lr, "device": device, "offline": offline},
         backbones=BACKBONES,
     )
-    result = run_benchmark(config, say)
+    with stoppable() as stop:
+        result = run_benchmark(config, say=say, stop=stop)
     print_document(result, format)
     say(f"runs: {config.runs}; more of them: vpar report --runs {config.runs} --details")

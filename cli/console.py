@@ -35,14 +35,10 @@ def print_blocks(blocks: Sequence[RenderableType]) -> None:
 
 
 def print_document(document: Document, format: str) -> None:
-    """Tables on stdout, in one of tables.FORMATS."""
-    from vpar_cache.rendering.text import check_format, render, rich_blocks
+    """Write tables to stdout, in one of rendering.formats.FORMATS."""
+    from vpar_cache.rendering.formats import render
 
-    check_format(format)
-    if format == "rich":
-        print_blocks(rich_blocks(document.blocks(), stdout_width()))
-    else:
-        print_text(render(document, format))
+    print_text(render(document, format, stdout_width()))
 
 
 def print_text(text: str) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .console import print_document, print_text, say
+from .interrupts import stoppable
 
 
 def add_to(app: typer.Typer) -> None:
@@ -14,19 +15,21 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Folder for all files of the demo.")] = Path("demo"),
     frames: Annotated[int, typer.Option(help="Frames per tracklet.")] = 2,
-    epochs: Annotated[int, typer.Option(help="Epochs of the fusion model.")] = 30,
-    seed: Annotated[int, typer.Option(help="Of drawings, weights and training.")] = 0,
+    epochs: Annotated[int, typer.Option(help="Passes over the train tracklets.")] = 30,
+    seed: Annotated[int, typer.Option(help="Seed of drawings, weights and training.")] = 0,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
 ) -> None:
     """Draw a small dataset, extract, train, report, and draw a picture. Nothing is downloaded.
 
-    CLIP's weights are random here, so that the demo runs anywhere: it shows that everything works and that
-    the fusion model learns, not how well CLIP would do.
+    The encoder has random weights, so that the demo runs anywhere: it shows that everything works and that the
+    fusion model learns, not how good CLIP's features are.
     """
     from vpar_cache.workflows.demo import DemoConfig, run_demo
 
-    result = run_demo(DemoConfig(out=out, frames=frames, epochs=epochs, seed=seed, device=device), say)
+    config = DemoConfig(out=out, frames=frames, epochs=epochs, seed=seed, device=device)
+    with stoppable() as stop:
+        result = run_demo(config, say=say, stop=stop)
     print_document(result.report, "rich")
     print_text(f"features: {result.index}\nrun:      {result.run.folder}\npicture:  {result.picture}\n")

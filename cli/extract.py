@@ -8,6 +8,7 @@ import typer
 from vpar_cache.errors import UserError
 
 from .console import print_text, say
+from .interrupts import stoppable
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,48 +19,65 @@ def add_to(app: typer.Typer) -> None:
 def extract(
     dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The index to write. Default: cache/DATASET.h5.")] = None,
-    gpu: Annotated[str | None, typer.Option(help="GPU numbers, as in 0 or 0,1. One writer each.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The index file to write. Default: cache/DATASET.h5.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="Numbers of the GPUs to use, as in 0 or 0,1.")] = None,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
-    labels: Annotated[Path | None, typer.Option(help="folder: CSV of labels. Default: ROOT/labels.csv.")] = None,
-    schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file of your attributes.")] = "mars",
+    labels: Annotated[
+        Path | None, typer.Option(help="folder: the CSV file of labels. Default: ROOT/labels.csv.")
+    ] = None,
+    schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file with your attributes.")] = "mars",
     preset: Annotated[
-        str | None, typer.Option(help="reference: frames, pixels and prompts as the authors' own code.")
+        str | None, typer.Option(help="reference: frames, pixels and prompts as in the authors' code.")
     ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="open_clip:NAME or timm:NAME. Default: open_clip:ViT-B-16-quickgelu.")
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="A hub tag, a .safetensors or .pt file, random:SEED. Default: openai; timm's for NAME."),
+        typer.Option(
+            help="A hub tag, a .safetensors or .pt file, or random:SEED. Default: openai, or timm's for NAME."
+        ),
     ] = None,
     text: Annotated[
-        str | None, typer.Option(help="clip, minilm (sentences), or auto: clip where it is. Default: auto.")
+        str | None,
+        typer.Option(
+            help="clip, minilm (sentence embeddings), or auto: clip if the backbone has it. Default: auto."
+        ),
     ] = None,
     frames: Annotated[str | None, typer.Option(help="Frames per tracklet, or all. Default: 6.")] = None,
     sampling: Annotated[str | None, typer.Option(help="uniform or random frames. Default: uniform.")] = None,
-    seed: Annotated[int, typer.Option(help="Of random sampling, views and the demo's drawings.")] = 0,
-    views: Annotated[int, typer.Option(help="Augmented draws stored per train tracklet.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of random sampling, views and the demo's drawings.")] = 0,
+    views: Annotated[int, typer.Option(help="Augmented draws to store for each train tracklet.")] = 0,
     keep_frames: Annotated[bool, typer.Option("--keep-frames", help="Store the tokens of every frame.")] = False,
-    resize: Annotated[str | None, typer.Option(help="To a square: pad or stretch. Default: pad.")] = None,
+    resize: Annotated[
+        str | None, typer.Option(help="How to make frames square: pad or stretch. Default: pad.")
+    ] = None,
     normalize: Annotated[
-        str | None, typer.Option(help="Pixels: the backbone's own, or half (the authors' code). Default: own.")
+        str | None,
+        typer.Option(
+            help="Mean and deviation of pixels: own (the backbone's) or half (the authors' code). Default: own."
+        ),
     ] = None,
     prompts: Annotated[str | None, typer.Option(help="paper, words, or a TOML file. Default: paper.")] = None,
-    precision: Annotated[str, typer.Option(help="Of the encoder: auto, fp32, bf16 or fp16.")] = "auto",
-    batch_size: Annotated[int | None, typer.Option(help="Frames per forward pass. Default: by device.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Threads that decode. Default: the cores.")] = None,
+    precision: Annotated[str, typer.Option(help="Precision of the encoder: auto, fp32, bf16 or fp16.")] = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Frames per forward pass. Default: 8 on a CPU, 512 on a GPU.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Threads that decode images. Default: one per core.")] = None,
     shard_size: Annotated[int | None, typer.Option(help="Tracklets per shard. Default: about 52 MB.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Use only so many tracklets, spread evenly.")] = None,
-    max_bad: Annotated[int, typer.Option(help="Unusable tracklets that may be left out.")] = 0,
+    limit: Annotated[int | None, typer.Option(help="Use only this many tracklets, spread evenly.")] = None,
+    max_bad: Annotated[int, typer.Option(help="How many unusable tracklets may be left out.")] = 0,
     recheck: Annotated[
-        bool, typer.Option("--recheck", help="Read sources and weights again, whatever their times.")
+        bool,
+        typer.Option(
+            "--recheck", help="Read all images and weights again, even if their sizes and times are unchanged."
+        ),
     ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
 ) -> None:
     """Stage 1: encode every tracklet once with a frozen backbone, into sealed HDF5 shards.
 
-    Interrupted or changed, the same command goes on: only what is missing, damaged or stale is redone.
+    Run the same command again after an interrupt or a change: only what is missing, damaged or stale is computed.
     """
     from vpar_cache.extraction.config import ExtractConfig, with_preset
 
@@ -77,7 +95,7 @@ def extract(
         chosen["frames"] = _frames(frames)
     config = ExtractConfig(
         dataset=dataset,
-        root=root or Path("data") / dataset,
+        root=root,
         out=out or Path("cache") / f"{dataset}.h5",
         labels=labels,
         schema=schema,
@@ -95,11 +113,10 @@ def extract(
         offline=offline,
         **with_preset(preset, chosen),
     )
-    from vpar_cache.extraction.extract import (
-        extract_features,  # after the settings are checked: it imports numpy and HDF5
-    )
+    from vpar_cache.extraction.extract import extract as write_cache  # it imports numpy and HDF5
 
-    result = extract_features(config, say)
+    with stoppable() as stop:
+        result = write_cache(config, say=say, stop=stop)
     say(
         f"{result.num_train} train and {result.num_test} test tracklets in {result.seconds:.1f} s; shards: "
         f"{result.shards_computed} computed, {result.shards_kept} kept; {result.precision}"
@@ -110,21 +127,21 @@ def extract(
 
 
 def _frames(frames: str) -> int | None:
-    """A number; None for all"""
+    """Return the number; None for all."""
     if frames == "all":
         return None
     if not frames.isdecimal() or len(frames) > 9:
-        raise UserError(f"--frames {frames!r} must be a whole number, as in 6, or all")
+        raise UserError(f"--frames: got {frames!r}; expected a whole number, as in 6, or all")
     return int(frames)
 
 
 def _devices(gpu: str | None, device: str) -> tuple[str, ...]:
-    """--gpu 0,1 -> cuda:0, cuda:1"""
+    """Return the devices: cuda:0 and cuda:1 for --gpu 0,1."""
     if gpu is None:
         return (device,)
     if device != "auto":
-        raise UserError(f"--gpu {gpu} and --device {device} say the same thing twice; give one of them")
+        raise UserError(f"--gpu {gpu} cannot be combined with --device {device}; give one of them")
     numbers = [number.strip() for number in gpu.split(",")]
     if not all(number.isdecimal() for number in numbers) or len(set(numbers)) < len(numbers):
-        raise UserError(f"--gpu {gpu!r} must be GPU numbers, each once, as in 0 or 0,1")
+        raise UserError(f"--gpu: got {gpu!r}; expected GPU numbers, each once, as in 0 or 0,1")
     return tuple(f"cuda:{number}" for number in numbers)

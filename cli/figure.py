@@ -6,32 +6,35 @@ from typing import Annotated
 import typer
 
 from .console import print_text
-from .plain_values import PlainCommand
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(cls=PlainCommand)(figure)
+    app.command()(figure)
 
 
 def figure(
     run: Annotated[Path, typer.Argument(help="A run folder, or its name.")],
     dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
-    out: Annotated[Path, typer.Option(help="The PNG to write.")],
+    out: Annotated[Path, typer.Option(help="The PNG file to write.")],
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
     tracklet: Annotated[
-        list[str] | None, typer.Option(help="A test tracklet; repeat it. Default: four, evenly spread.")
+        list[str] | None,
+        typer.Option(help="A test tracklet; repeat the option for more. Default: four, spread evenly."),
     ] = None,
     attention: Annotated[
-        list[str] | None, typer.Option(help="An output, as in backpack; repeat it: draw where it looks.")
+        list[str] | None,
+        typer.Option(help="Draw where this output looks, as in backpack; repeat the option for more."),
     ] = None,
-    features: Annotated[Path | None, typer.Option(help="attention: the cache of the run.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="folder: CSV of labels. Default: ROOT/labels.csv.")] = None,
-    schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file of your attributes.")] = "mars",
-    seed: Annotated[int, typer.Option(help="demo: of its drawings.")] = 0,
-    runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("cache/runs"),
+    features: Annotated[Path | None, typer.Option(help="With --attention: the index of the run's cache.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="folder: the CSV file of labels. Default: ROOT/labels.csv.")
+    ] = None,
+    schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file with your attributes.")] = "mars",
+    seed: Annotated[int, typer.Option(help="demo: seed of its drawings.")] = 0,
+    runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("cache/runs"),
 ) -> None:
-    """Draw tracklets with prediction against truth, or where an attribute looks. The pictures show people."""
+    """Draw tracklets with predictions and labels, or where an attribute looks. The pictures show people."""
     from vpar_cache.pictures.figure import FigureConfig, draw_figure
 
     config = FigureConfig(

@@ -9,26 +9,25 @@ import typer
 from vpar_cache.errors import UserError, printable
 
 from .console import print_blocks, print_text
-from .plain_values import PlainCommand
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(cls=PlainCommand)(info)
+    app.command()(info)
 
 
 def info(
     index: Annotated[Path, typer.Argument(help="The index of a cache, as in cache/mars.h5.")],
     format: Annotated[str, typer.Option(help="rich or json.")] = "rich",
 ) -> None:
-    """Describe a cache from its index: data, arrays, backbone, settings, fingerprints."""
+    """Print what a cache holds: data, arrays, backbone, settings, fingerprints."""
     from rich.table import Table
     from rich.text import Text
 
     from vpar_cache.cache.info import describe_cache
 
     if format not in ("rich", "json"):
-        raise UserError(f"--format {format!r} is unknown; use rich or json")
+        raise UserError(f"--format: got {format!r}; expected rich or json")
     described = describe_cache(index)
     if format == "json":
         print_text(json.dumps(described, indent=2) + "\n")

@@ -1,28 +1,20 @@
-"""The program `vpar`: its commands, and the one place where errors become exit statuses.
+"""The program `vpar`: its commands, and the one place where errors become exit statuses."""
 
-Modules with commands do without postponed annotations: typer reads those of every command at every start, and
-texts it would have to evaluate each time.
-"""
-
-import signal
 import sys
 from itertools import pairwise
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from vpar_cache import __version__
-from vpar_cache.errors import VparError, printable
+from vpar_cache.errors import Stopped, VparError, printable
 
-from . import benchmark, demo, extract, figure, info, report, score, train, verify
-from .plain_values import PlainGroup
+from . import benchmark, demo, extract, figure, info, interrupts, report, score, train, verify
 
-USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
+FAILED, INTERRUPTED = 2, 130
 
 app = typer.Typer(
     name="vpar",
-    cls=PlainGroup,
     help="Video-based pedestrian attribute recognition on cached CLIP features.",
     no_args_is_help=True,
     add_completion=False,
@@ -46,18 +38,14 @@ def options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Read by `run` before the commands see them."""
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)
+    """Declare the options of the program itself, which `run` reads."""
 
 
 def run() -> None:
-    """Entry point. 0: done; 2: an error of input, in one line; 130, 143: interrupted, what is done is kept."""
+    """Run the program. Exit status 0: done; 2: refused or failed, in one line; 130, 143: interrupted."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
-    signal.signal(signal.SIGTERM, _terminate)
+    interrupts.install()
     try:
         status = app([a for a in arguments if a != "--debug"], prog_name="vpar", standalone_mode=False)
     except VparError as error:
@@ -65,30 +53,29 @@ def run() -> None:
             raise
         status = _fail(str(error))
     except MemoryError:
-        status = _fail("the memory does not suffice; use a smaller --batch-size, or look at the input's sizes")
+        status = _fail("out of memory; use a smaller --batch-size, or check the sizes of the input")
     except typer.TyperException as error:
         status = _fail_usage(error, arguments)
-    except (KeyboardInterrupt, typer.Abort):
-        status = INTERRUPTED
-    except SystemExit as stop:
-        status = stop.code
-    if status in (INTERRUPTED, TERMINATED):
+    except (Stopped, KeyboardInterrupt, typer.Abort):
+        status = interrupts.exit_status() or INTERRUPTED
+    if status in interrupts.STATUS.values():
         again = "again with --resume" if "train" in arguments[:1] else "again"
-        sys.stderr.write(f"interrupted: what was finished is kept; run the same command {again} to go on\n")
+        sys.stderr.write(f"interrupted: finished work is kept; run the same command {again} to continue\n")
     sys.exit(status)
 
 
 def _fail_usage(error: typer.TyperException, arguments: list[str]) -> int:
-    """Typer's own errors: an unknown option, a missing argument, text where a number is due."""
+    """Print one of typer's own errors: an unknown option, a missing argument, text in place of a number."""
     context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
     command = context.command_path if context is not None else "vpar"
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     if isinstance(error, typer.BadParameter) and parameter is not None:
         given = [b for a, b in pairwise(arguments) if a in parameter.opts]
         message = f"{given[-1]!r}: {message}" if given else message
-    return _fail(f"{message} See `{command} --help`.") if message else USER_ERROR
+    return _fail(f"{message} See `{command} --help`.") if message else FAILED
 
 
 def _fail(message: str) -> int:
+    """Print one line."""
     sys.stderr.write(f"error: {printable(' '.join(message.split()))}\n")
-    return USER_ERROR
+    return FAILED

@@ -6,19 +6,18 @@ from typing import Annotated
 import typer
 
 from .console import print_document, say
-from .plain_values import PlainCommand
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(cls=PlainCommand)(report)
+    app.command()(report)
 
 
 def report(
     run: Annotated[
         list[Path] | None, typer.Argument(help="Run folders, or their names. Default: all finished runs.")
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Where run folders are.")] = Path("cache/runs"),
+    runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("cache/runs"),
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
     html: Annotated[
         Path | None, typer.Option(help="Also write a page with all details to this .html file.")
@@ -33,19 +32,21 @@ def report(
     ] = False,
 ) -> None:
     """Table 1 and Table 2: published rows, the prior, and your runs, each under its protocol."""
+    from vpar_cache.rendering.formats import check_format
     from vpar_cache.rendering.page import check_page_path, write_page
-    from vpar_cache.rendering.text import check_format
-    from vpar_cache.reporting.report import build_report
+    from vpar_cache.reporting.report import report as make_report
 
     check_format(format)
     if html is not None:
         check_page_path(html)
-    built = build_report(run or [], runs, details, compare)
-    page = None if html is None else built.with_all_details()
-    if html is not None and page is not None:
-        write_page(html, page.parts(), page.notes)
+    built = make_report(run or [], runs, details, compare)
+    notes = built.notes
+    if html is not None:
+        page = built.with_all_details()
+        notes = page.notes
+        write_page(html, page.parts, notes)
     print_document(built, format)
-    for note in (page or built).notes:
+    for note in notes:
         say(note)
     if html is not None:
         say(f"page: {html}")

@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 
 from .console import print_document, say
-from .plain_values import PlainCommand
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(cls=PlainCommand)(score)
+    app.command()(score)
 
 
 def score(
@@ -23,9 +22,9 @@ def score(
 ) -> None:
     """Score predictions of any program under both protocols."""
     from vpar_cache.attributes.schema import load_schema
-    from vpar_cache.reporting.score import score_predictions
+    from vpar_cache.reporting.score import score as score_file
 
-    result = score_predictions(file, load_schema(schema))
+    result = score_file(file, load_schema(schema))
     print_document(result, format)
     for note in result.notes:
         say(note)

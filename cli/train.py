@@ -11,6 +11,7 @@ from vpar_cache.errors import UserError
 from vpar_cache.models.systems import MODELS
 
 from .console import print_text, say
+from .interrupts import stoppable
 
 
 def add_to(app: typer.Typer) -> None:
@@ -110,7 +111,8 @@ def train(
     )
     from vpar_cache.training.train import train as train_run  # after the settings are checked: it imports torch
 
-    result = train_run(config, command=command, say=say)
+    with stoppable() as stop:
+        result = train_run(config, command=command, say=say, stop=stop)
     say(f"{result.model} in {result.seconds:.1f} s; tables: vpar report {result.folder}")
     print_text(f"{result.folder}\n")
 
@@ -133,8 +135,18 @@ def _repeat(
     """Repeat a run. The exit status is 1 when the metrics differ."""
     from vpar_cache.workflows.repeat import repeat_run
 
-    result = repeat_run(run, features=features, name=name, runs=runs, overwrite=overwrite, device=device,
-                        command=command, say=say)  # fmt: skip
+    with stoppable() as stop:
+        result = repeat_run(
+            run,
+            features=features,
+            name=name,
+            runs=runs,
+            overwrite=overwrite,
+            device=device,
+            command=command,
+            say=say,
+            stop=stop,
+        )
     print_text(f"{result.run.folder}: {result.verdict}\n")
     if result.differences:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`vpar verify`: every byte of a cache against its seals."""
+"""`vpar verify`: compare every byte of a cache with its seals."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 
 from .console import print_text, say
-from .plain_values import PlainCommand
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(cls=PlainCommand)(verify)
+    app.command()(verify)
 
 
 def verify(
@@ -35,5 +34,5 @@ def verify(
         raise typer.Exit(2)
     print_text(
         f"{result.index}: {result.num_tracklets} tracklets in {result.num_shards} shards, "
-        f"{result.num_bytes} bytes, every one as it was written\n"
+        f"{result.num_bytes} bytes: undamaged\n"
     )

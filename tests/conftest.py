@@ -76,6 +76,6 @@ def extract_config(tiny_backbone: str, demo_root: Path) -> Callable[..., Extract
 @pytest.fixture(scope="session")
 def tiny_cache(tmp_path_factory: pytest.TempPathFactory, extract_config: Callable[..., ExtractConfig]) -> Path:
     """The index of an extracted cache: 18 tracklets in 4 shards. Read only: copy it before changing it."""
-    from vpar_cache.extraction.extract import extract_features
+    from vpar_cache.extraction.extract import extract
 
-    return extract_features(extract_config(tmp_path_factory.mktemp("cache") / "tiny.h5")).index
+    return extract(extract_config(tmp_path_factory.mktemp("cache") / "tiny.h5")).index

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from vpar_cache.cache.features import Features, open_features
     from vpar_cache.datasets.tracklet import Dataset, Tracklet
     from vpar_cache.extraction.config import ExtractConfig
-    from vpar_cache.extraction.extract import extract_features as extract
+    from vpar_cache.extraction.extract import extract
     from vpar_cache.models.inputs import ModelInputs
-    from vpar_cache.reporting.report import build_report as report
-    from vpar_cache.reporting.score import score_predictions as score
+    from vpar_cache.reporting.report import report
+    from vpar_cache.reporting.score import score
     from vpar_cache.runs.load import LoadedRun, load_run
     from vpar_cache.training.config import TrainConfig
     from vpar_cache.training.train import train
@@ -39,12 +39,12 @@ _API = {
     "Schema": ("vpar_cache.attributes.schema", "Schema"),
     "TrainConfig": ("vpar_cache.training.config", "TrainConfig"),
     "Tracklet": ("vpar_cache.datasets.tracklet", "Tracklet"),
-    "extract": ("vpar_cache.extraction.extract", "extract_features"),
+    "extract": ("vpar_cache.extraction.extract", "extract"),
     "load_run": ("vpar_cache.runs.load", "load_run"),
     "load_schema": ("vpar_cache.attributes.schema", "load_schema"),
     "open_features": ("vpar_cache.cache.features", "open_features"),
-    "report": ("vpar_cache.reporting.report", "build_report"),
-    "score": ("vpar_cache.reporting.score", "score_predictions"),
+    "report": ("vpar_cache.reporting.report", "report"),
+    "score": ("vpar_cache.reporting.score", "score"),
     "train": ("vpar_cache.training.train", "train"),
 }
 """Public name -> its module, and its name there."""

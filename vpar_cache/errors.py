@@ -1,11 +1,12 @@
-"""Every error that a user may meet.
+"""All errors for users.
 
-    VparError            exit status 2, one line: the value, the rule, the mend
-    ├── UserError        an option or an argument does not fit
-    ├── DataError        a dataset, a label file, an image or a predictions file does not fit
-    └── CacheError       a feature cache or a run folder is damaged, stale or of another make
+    VparError            exit status 2, one line: the value, the rule, how to fix it
+    ├── UserError        an invalid option or argument
+    ├── DataError        an invalid dataset, label file, image or predictions file
+    └── CacheError       a feature cache or a run folder that is damaged, stale or of another version
+    Stopped              the caller asked for it: exit status 130 or 143
 
-Only the command line maps them to an exit status. Anything else that escapes is a bug of ours.
+Only the command line maps them to an exit status. Any other exception is a bug.
 """
 
 from __future__ import annotations
@@ -15,28 +16,28 @@ from collections.abc import Iterable
 
 
 class VparError(Exception):
-    """Base of all errors that name a value, a rule and a mend."""
+    """Base of all errors that say what is wrong and how to fix it."""
 
 
 class UserError(VparError):
-    """An option or an argument does not fit."""
+    """An option or an argument is invalid."""
 
 
 class DataError(VparError):
-    """Input data do not fit: a dataset, a label file, an image, a predictions file."""
+    """Input data are invalid: a dataset, a label file, an image, a predictions file."""
 
 
 class CacheError(VparError):
-    """A feature cache or a run folder is damaged, stale or of another make."""
+    """A feature cache or a run folder is damaged, stale or of another version."""
 
 
 def printable(text: str) -> str:
-    """Control, bidirectional and line-breaking characters as visible escapes, so that a name stays a name."""
+    """Return `text` on one line: control, bidirectional and line-breaking characters become visible escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def nearest(value: str, valid: Iterable[str]) -> str:
-    """The mend for a wrong name: the nearest valid one first, then all of them, or the ten nearest."""
+    """Return the end of an error about a wrong name: the nearest valid name, then all, or the ten nearest."""
     names = list(valid)
     close = difflib.get_close_matches(value, names, n=10, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
@@ -45,5 +46,5 @@ def nearest(value: str, valid: Iterable[str]) -> str:
     return f"{hint}valid are, among {len(names)}: {', '.join(close or names[:10])}"
 
 
-class Stopped(Exception):  # noqa: N818 - the caller asked for it
+class Stopped(Exception):  # noqa: N818 - not an error
     """Raised when the caller's `stop` returned True. What was finished is kept."""

@@ -94,8 +94,8 @@ def test_an_empty_file_is_the_papers_prompts(tmp_path: Path) -> None:
         ("[negatives]\nhat = ''", r"\[negatives\] must map output names to texts"),
         ("negatives = 3", r"\[negatives\] must map output names to texts"),
         ("[phrase]\nhat = 'a cap'", r"unknown key 'phrase'; did you mean 'phrases'\?"),
-        ("template = ", r"own\.toml is no TOML"),
-        (b"template = '\xe9 {}'", r"own\.toml is no TOML"),
+        ("template = ", r"own\.toml is not valid TOML"),
+        (b"template = '\xe9 {}'", r"own\.toml is not valid TOML"),
     ],
 )
 def test_a_prompt_file_that_does_not_fit_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:

@@ -195,7 +195,7 @@ def test_built_in_schemas_go_by_name() -> None:
         ("[[group]]\nname = 'hat'\nvalues = ['x', 'x']", "names output 'hat x' twice"),
         ("quality = 'occlusion'\n[[group]]\nname = 'hat'", "'quality' is 'occlusion', but must be a list"),
         ("name = 3\n[[group]]\nname = 'hat'", "'name' is 3, but must be a text"),
-        ("[[group]", r"own\.toml is no TOML"),
+        ("[[group]", r"own\.toml is not valid TOML"),
     ],
 )
 def test_a_schema_file_that_does_not_fit_names_the_key(tmp_path: Path, text: str, message: str) -> None:
@@ -209,5 +209,5 @@ def test_a_schema_must_be_known_or_readable(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No such file"):
         load_schema(str(tmp_path / "none.toml"))
     (tmp_path / "latin.toml").write_bytes(b"name = '\xe9'")
-    with pytest.raises(UserError, match="is no TOML"):
+    with pytest.raises(UserError, match="is not valid TOML"):
         load_schema(str(tmp_path / "latin.toml"))

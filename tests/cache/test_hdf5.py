@@ -1,4 +1,4 @@
-"""An object is believed only when it is what this program writes; nothing is read or followed before that."""
+"""An object is read only when it is what this program writes; nothing is followed before that."""
 
 from __future__ import annotations
 
@@ -12,84 +12,65 @@ import numpy as np
 import pytest
 
 from tests.support.small_caches import run_alone
-from vpar_cache.cache.hdf5 import (
-    child,
-    has_child,
-    open_hdf5,
-    read_array,
-    read_attribute,
-    read_json,
-    read_texts,
-    stored_extent,
-)
+from vpar_cache.cache.hdf5 import CheckedFile, open_hdf5
 from vpar_cache.errors import CacheError
 
 Edit = Callable[[h5py.File], object]
+Make = Callable[[Edit], CheckedFile]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[[Edit], h5py.File]]:
+def make(tmp_path: Path) -> Iterator[Make]:
     """An HDF5 file after an edit, open for reading."""
+    path = tmp_path / "x.h5"
     opened: list[h5py.File] = []
 
-    def write(edit: Edit) -> h5py.File:
-        path = tmp_path / f"{len(opened)}.h5"
+    def write(edit: Edit) -> CheckedFile:
         with h5py.File(path, "w", userblock_size=512) as file:
             edit(file)
         opened.append(h5py.File(path, "r"))
-        return opened[-1]
+        return CheckedFile(opened[-1], path)
 
     yield write
     for file in opened:
         file.close()
 
 
-def size_of(file: h5py.File) -> int:
-    return Path(file.filename).stat().st_size
-
-
 def numbers(file: h5py.File) -> None:
     file["a"] = np.arange(6, dtype="<i4").reshape(2, 3)
 
 
-# --- children ---
+# --- links ---
 
 
-def test_a_plain_child_is_given(make: Callable[[Edit], h5py.File]) -> None:
+def test_a_dataset_in_a_group_is_found(make: Make) -> None:
     file = make(lambda f: f.create_dataset("g/a", data=[1]))
-    assert isinstance(child(file, "g", h5py.Group, "x"), h5py.Group)
-    assert child(file["g"], "a", h5py.Dataset, "x")[0] == 1
+    assert "g" in file
+    assert file.dataset("g/a")[0] == 1
 
 
-@pytest.mark.parametrize(
-    ("target", "message"),
-    [
-        (None, "x has no 'a': not a cache that this program wrote"),
-        (h5py.SoftLink("/b"), "'a' is a link to elsewhere, which is refused"),
-        (h5py.SoftLink("/nowhere"), "'a' is a link to elsewhere"),
-        (h5py.ExternalLink("other.h5", "/b"), "'a' is a link to elsewhere"),
-    ],
-)
-def test_a_missing_or_linked_child_is_refused(
-    make: Callable[[Edit], h5py.File], target: object, message: str
-) -> None:
+@pytest.mark.parametrize("name", ["a", "g/a", "b/a"])
+def test_a_missing_dataset_is_named(make: Make, name: str) -> None:
+    with pytest.raises(CacheError, match=f"'{name}' is missing"):
+        make(lambda f: (f.create_group("g"), f.create_dataset("b", data=[1]))).dataset(name)
+
+
+@pytest.mark.parametrize("target", [h5py.SoftLink("/b"), h5py.ExternalLink("other.h5", "/b")])
+def test_a_link_is_refused(make: Make, target: object) -> None:
     def edit(file: h5py.File) -> None:
-        file["b"] = [1]
-        if target is not None:
-            file["a"] = target
+        file.create_group("b")["a"] = [1]
+        file["a"] = target
 
     file = make(edit)
-    assert has_child(file, "a") == (target is not None)
-    with pytest.raises(CacheError, match=message):
-        child(file, "a", h5py.Dataset, "x")
+    assert "a" in file
+    for name in ("a", "a/a"):
+        with pytest.raises(CacheError, match="'a' is a link to elsewhere"):
+            file.dataset(name)
 
 
-def test_a_child_of_another_kind_is_refused(make: Callable[[Edit], h5py.File]) -> None:
-    file = make(lambda f: f.create_group("a"))
-    with pytest.raises(CacheError, match="'a' is no dataset"):
-        child(file, "a", h5py.Dataset, "x")
-    with pytest.raises(CacheError, match="'a' is no group"):
-        child(make(numbers), "a", h5py.Group, "x")
+def test_a_group_is_not_a_dataset(make: Make) -> None:
+    with pytest.raises(CacheError, match="'a' is not a dataset"):
+        make(lambda f: f.create_group("a")).dataset("a")
 
 
 def test_no_other_file_is_opened(tmp_path: Path) -> None:
@@ -102,16 +83,17 @@ def test_no_other_file_is_opened(tmp_path: Path) -> None:
         file.create_virtual_dataset("virtual", layout)
     answers = run_alone(
         """
-import sys, h5py
+import pathlib, sys, h5py
 from vpar_cache.errors import CacheError
-from vpar_cache.cache.hdf5 import child, has_child, read_array, read_text, read_texts
-file = h5py.File(sys.argv[1])
-print(has_child(file, "link"))
+from vpar_cache.cache.hdf5 import CheckedFile
+path = pathlib.Path(sys.argv[1])
+file = CheckedFile(h5py.File(path), path)
+print("link" in file)
 for read in (
-    lambda: child(file, "link", h5py.Dataset, "x"),
-    lambda: read_array(file, "virtual", "<i4", (None,), 10**6, "x"),
-    lambda: read_texts(file, "virtual", None, 10**6, "x"),
-    lambda: read_text(file, "virtual", 10**6, "x"),
+    lambda: file.dataset("link"),
+    lambda: file.array("virtual", "<i4", (None,)),
+    lambda: file.texts("virtual"),
+    lambda: file.text("virtual"),
 ):
     try:
         print(read())
@@ -122,34 +104,33 @@ for read in (
     ).splitlines()
     assert answers[0] == "True"
     assert "link to elsewhere" in answers[1]
-    assert all("/virtual is not contiguous" in answer for answer in answers[2:])
+    assert all("virtual is not contiguous" in answer for answer in answers[2:])
     assert len(answers) == 5
 
 
-# --- extents ---
+# --- bytes inside the file ---
 
 
-def test_the_extent_of_a_contiguous_dataset_is_where_its_bytes_are(make: Callable[[Edit], h5py.File]) -> None:
-    file = make(numbers)
-    offset = stored_extent(file["a"], size_of(file), "x")
-    data = Path(file.filename).read_bytes()
+def test_stored_bytes_are_where_they_are_said_to_be(make: Make, tmp_path: Path) -> None:
+    _, offset = make(numbers).stored("a")
+    data = (tmp_path / "x.h5").read_bytes()
     assert data[offset : offset + 24] == np.arange(6, dtype="<i4").tobytes()
 
 
-def test_an_empty_dataset_has_no_place(make: Callable[[Edit], h5py.File]) -> None:
-    file = make(lambda f: f.create_dataset("a", shape=(0, 5), dtype="<f2"))
-    assert stored_extent(file["a"], size_of(file), "x") == 0
+def test_an_empty_dataset_has_no_place(make: Make) -> None:
+    assert make(lambda f: f.create_dataset("a", shape=(0, 5), dtype="<f2")).stored("a")[1] == 0
 
 
-def external(file: h5py.File) -> None:
-    file.create_dataset("a", (4,), "<i4", external=[("/etc/passwd", 0, 16)])
-
-
-def compact(file: h5py.File, dtype: str = "<i4", length: int = 4) -> None:
+def compact(file: h5py.File) -> None:
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_layout(h5py.h5d.COMPACT)
-    space = h5py.h5s.create_simple((length,))
-    h5py.h5d.create(file.id, b"a", h5py.h5t.py_create(np.dtype(dtype)), space, dcpl=creation)
+    h5py.h5d.create(file.id, b"a", h5py.h5t.NATIVE_INT32, h5py.h5s.create_simple((4,)), dcpl=creation)
+
+
+def test_a_compact_dataset_has_no_place_to_map(make: Make) -> None:
+    file = make(compact)
+    assert file.stored("a")[1] == 0
+    assert file.array("a", "<i4", (4,)).tolist() == [0, 0, 0, 0]
 
 
 def virtual(file: h5py.File) -> None:
@@ -161,161 +142,106 @@ def virtual(file: h5py.File) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (external, "keeps its bytes in another file"),
+        (lambda f: f.create_dataset("a", (4,), "<i4", external=[("/etc/passwd", 0, 16)]), "external storage"),
         (virtual, "is not contiguous"),
-        (lambda f: f.create_dataset("a", data=np.arange(9), chunks=(3,)), "is not contiguous"),
-        (lambda f: f.create_dataset("a", data=np.arange(9), compression="gzip"), "is not contiguous|has filters"),
-        (lambda f: f.create_dataset("a", data=["text"], dtype=h5py.string_dtype()), "holds objects"),
-        (lambda f: f.create_dataset("a", (1,), dtype=h5py.ref_dtype), "holds objects"),
+        (lambda f: f.create_dataset("a", data=np.arange(9), compression="gzip"), "is not contiguous"),
+        (lambda f: f.create_dataset("a", data=["text"], dtype=h5py.string_dtype()), "objects"),
         (lambda f: f.create_dataset("a", data=[(1, "t")], dtype=[("n", "i4"), ("t", h5py.string_dtype())]), "obj"),
-        (lambda f: f.create_dataset("a", (1,) * 6, data=np.zeros((1,) * 6)), "has 6 dimensions"),
-        (lambda f: f.create_dataset("a", (2**40, 197, 512), "<f2"), "does not lie inside the file"),
+        (lambda f: f.create_dataset("a", (2**40, 197, 512), "<f2"), "is not inside the file"),
     ],
 )  # fmt: skip
-def test_a_dataset_that_is_not_plain_bytes_of_this_file_is_refused(
-    make: Callable[[Edit], h5py.File], edit: Edit, message: str
-) -> None:
-    file = make(edit)
+def test_a_dataset_that_is_not_plain_bytes_of_this_file_is_refused(make: Make, edit: Edit, message: str) -> None:
     with pytest.raises(CacheError, match=message):
-        stored_extent(file["a"], size_of(file), "x")
+        make(edit).stored("a")
 
 
-def test_a_compact_dataset_has_no_place_to_map(make: Callable[[Edit], h5py.File]) -> None:
-    file = make(compact)
-    assert stored_extent(file["a"], size_of(file), "x") == 0
-    assert read_array(file, "a", "<i4", (4,), size_of(file), "x").tolist() == [0, 0, 0, 0]
-
-
-def test_an_extent_beyond_the_file_is_refused(make: Callable[[Edit], h5py.File]) -> None:
+def test_bytes_beyond_the_end_of_the_file_are_refused(make: Make) -> None:
     file = make(numbers)
-    end = stored_extent(file["a"], size_of(file), "x") + 24
-    assert stored_extent(file["a"], end, "x") == end - 24
-    with pytest.raises(CacheError, match="does not lie inside the file"):
-        stored_extent(file["a"], end - 1, "x")
+    _, offset = file.stored("a")
+    file._bytes = offset + 24
+    assert file.stored("a")[1] == offset
+    file._bytes -= 1
+    with pytest.raises(CacheError, match="is not inside the file"):
+        file.stored("a")
 
 
-# --- arrays and texts ---
+# --- values ---
 
 
-@pytest.mark.parametrize(
-    ("dtype", "shape"), [("<i4", (2, 2)), ("<i4", (6,)), ("<i4", (2, 3, 1)), ("<f4", (2, 3)), (">i4", (2, 3))]
-)
-def test_an_array_must_have_its_dtype_and_shape(
-    make: Callable[[Edit], h5py.File], dtype: str, shape: tuple[int, ...]
-) -> None:
+@pytest.mark.parametrize(("dtype", "shape"), [("<i4", (2, 2)), ("<i4", (6,)), ("<f4", (2, 3)), (">i4", (2, 3))])
+def test_an_array_must_have_its_dtype_and_shape(make: Make, dtype: str, shape: tuple[int, ...]) -> None:
     file = make(numbers)
-    with pytest.raises(CacheError, match=r"x: a is int32 \(2, 3\), but must be"):
-        read_array(file, "a", dtype, shape, size_of(file), "x")
+    with pytest.raises(CacheError, match=r"a is int32 \(2, 3\); expected"):
+        file.array("a", dtype, shape)
     for good in ((2, 3), (None, 3), (None, None)):
-        assert read_array(file, "a", "<i4", good, size_of(file), "x").sum() == 15
+        assert file.array("a", "<i4", good).sum() == 15
 
 
-def test_texts_come_back_as_they_were_written(make: Callable[[Edit], h5py.File]) -> None:
+def test_texts_come_back_as_they_were_written(make: Make) -> None:
     texts = ["", "hat", "Größe 行人", "x" * 300]
     file = make(lambda f: f.create_dataset("a", data=np.array([t.encode() for t in texts])))
-    assert read_texts(file, "a", 4, size_of(file), "x") == texts
-    assert read_texts(file, "a", None, size_of(file), "x") == texts
-    with pytest.raises(CacheError, match="must be 5 texts"):
-        read_texts(file, "a", 5, size_of(file), "x")
+    assert file.texts("a", 4) == file.texts("a") == texts
+    with pytest.raises(CacheError, match="expected 5 texts"):
+        file.texts("a", 5)
 
 
 @pytest.mark.parametrize("data", [np.arange(3), np.array([b"\xff"]), np.array([[b"a"]])])
-def test_what_is_no_list_of_texts_is_refused(make: Callable[[Edit], h5py.File], data: Any) -> None:
-    file = make(lambda f: f.create_dataset("a", data=data))
+def test_anything_but_a_list_of_texts_is_refused(make: Make, data: Any) -> None:
     with pytest.raises(CacheError, match=r"texts|UTF-8"):
-        read_texts(file, "a", None, size_of(file), "x")
+        make(lambda f: f.create_dataset("a", data=data)).texts("a")
 
 
 @pytest.mark.parametrize(
     ("stored", "kind", "message"),
     [
-        (b'{"a"', dict, "is no JSON;"),
-        (b"[1]", dict, "is no JSON dict"),
-        (b"{}", list, "is no JSON list"),
-        (b"[" * 100_000, list, "is no JSON;"),
-        (b"[" + b"9" * 5000 + b"]", list, "is no JSON;"),
+        (b'{"a"', dict, "is not JSON"),
+        (b"[1]", dict, "is not a JSON dict"),
+        (b"{}", list, "is not a JSON list"),
+        (b"[" * 100_000, list, "is not JSON"),
         (b"\xff\xfe", dict, "is not UTF-8"),
     ],
 )
-def test_what_is_no_json_of_its_kind_is_refused(
-    make: Callable[[Edit], h5py.File], stored: bytes, kind: Any, message: str
-) -> None:
+def test_anything_but_json_of_its_kind_is_refused(make: Make, stored: bytes, kind: Any, message: str) -> None:
     file = make(lambda f: f.create_dataset("a", data=np.array(stored, dtype=f"S{len(stored)}")))
     with pytest.raises(CacheError, match=message):
-        read_json(file, "a", kind, size_of(file), "x")
-
-
-def test_json_must_be_a_single_text(make: Callable[[Edit], h5py.File]) -> None:
-    file = make(lambda f: f.create_dataset("a", data=np.array([b"{}", b"{}"])))
-    with pytest.raises(CacheError, match="must be a text"):
-        read_json(file, "a", dict, size_of(file), "x")
-
-
-# --- attributes and files ---
+        file.json("a", kind)
 
 
 @pytest.mark.parametrize(
-    ("value", "kind", "message"),
-    [
-        (None, str, "has no attribute 'a'"),
-        (5, str, "must be a str"),
-        ("5", int, "must be a int"),
-        (5.0, int, "must be a int"),
-        ([5, 6], int, "must be a single int"),
-        (["a", "b"], str, "must be a single str"),
-        (h5py.Empty("S9"), str, "must be a"),
-        (np.zeros(8000), int, "must be a single int"),
-    ],
+    ("value", "kind"),
+    [(5, str), ("5", int), (5.0, int), ([5, 6], int), (h5py.Empty("S9"), str), (np.zeros(8000), int)],
 )
-def test_an_attribute_must_be_of_its_kind(
-    make: Callable[[Edit], h5py.File], value: Any, kind: Any, message: str
-) -> None:
-    file = make(lambda f: value is None or f.attrs.create("a", value))
-    with pytest.raises(CacheError, match=message):
-        read_attribute(file, "a", kind, "x")
+def test_an_attribute_must_be_one_value_of_its_kind(make: Make, value: Any, kind: Any) -> None:
+    with pytest.raises(CacheError, match=f"attribute 'a' is not one {kind.__name__}"):
+        make(lambda f: f.attrs.create("a", value)).attribute("a", kind)
 
 
-def test_a_fingerprint_is_64_hex_digits(make: Callable[[Edit], h5py.File]) -> None:
-    def edit(file: h5py.File) -> None:
-        file.attrs["a_fingerprint"], file.attrs["b_fingerprint"] = "0f" * 32, "0F" * 32
-
-    file = make(edit)
-    assert read_attribute(file, "a_fingerprint", str, "x") == "0f" * 32
-    with pytest.raises(CacheError, match="no fingerprint of 64 hex digits"):
-        read_attribute(file, "b_fingerprint", str, "x")
+def test_a_fingerprint_is_64_hex_digits(make: Make) -> None:
+    file = make(lambda f: f.attrs.update({"a": "0f" * 32, "b": "0F" * 32}))
+    assert file.fingerprint("a") == "0f" * 32
+    with pytest.raises(CacheError, match="'b' is not 64 hex digits"):
+        file.fingerprint("b")
 
 
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({}, "has no attribute 'format'"),
-        ({"format": "other", "format_version": 1}, "is no vpar-features file"),
-        ({"format": "vpar-features"}, "has no attribute 'format_version'"),
-        ({"format": "vpar-features", "format_version": 2}, "cache format 2, but this program reads format 1"),
-        ({"format": "vpar-features", "format_version": "1"}, "must be a int"),
+        ({}, "attribute 'format' is missing"),
+        ({"format": "other", "format_version": 1}, "its format is 'other'; expected vpar-features"),
+        ({"format": "vpar-features", "format_version": 2}, "got cache format 2; expected format 1"),
     ],
 )
-def test_a_file_of_another_make_or_version_is_refused(
+def test_a_file_of_another_format_or_version_is_refused(
     tmp_path: Path, attributes: dict[str, Any], message: str
 ) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.attrs.update(attributes)
-
-    def read() -> None:
-        with open_hdf5(tmp_path / "a.h5"):
-            pass
-
-    with pytest.raises(CacheError, match=message):
-        read()
+    with pytest.raises(CacheError, match=message), open_hdf5(tmp_path / "a.h5"):
+        pass
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"\x89HDF\r\n\x1a\n" + bytes(200)])
-def test_what_is_no_hdf5_is_a_cache_error(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"text", b"\x89HDF\r\n\x1a\n" + bytes(200)])
+def test_anything_but_hdf5_is_a_cache_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.h5").write_bytes(content)
-
-    def read() -> None:
-        with open_hdf5(tmp_path / "a.h5"):
-            pass
-
-    with pytest.raises(CacheError, match=r"a\.h5 is no readable feature cache"):
-        read()
+    with pytest.raises(CacheError, match=r"a\.h5 is not a readable feature cache"), open_hdf5(tmp_path / "a.h5"):
+        pass

@@ -11,6 +11,7 @@ import pytest
 from tests.support.small_caches import ENVIRONMENT, write_small_cache
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.info import describe_cache
+from vpar_cache.cache.seal import check_seal
 from vpar_cache.errors import CacheError, UserError
 
 
@@ -31,7 +32,7 @@ def test_an_extracted_cache_is_described(tiny_cache: Path, tiny_backbone: str) -
     assert info["shards"] == 4
     files = [tiny_cache, *fmt.shard_folder(tiny_cache).glob("shard-*.h5")]
     assert info["bytes"] == sum(path.stat().st_size for path in files)
-    assert info["seal"] == fmt.check_seal(tiny_cache)
+    assert info["seal"] == check_seal(tiny_cache)
     assert set(info["computed_with"][0]) == {"torch", "open_clip", "processor"}
 
 

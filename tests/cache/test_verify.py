@@ -1,19 +1,29 @@
-"""No flipped bit, cut, swap or loss in a cache goes unseen, and the report names the file and the tracklets."""
+"""No flipped bit, cut, swap or loss in a cache goes unseen, and the report names the shard and its tracklets."""
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tests.support.small_caches import SmallCache, write_small_cache
-from vpar_cache.cache.features import read_index
+from tests.support.small_caches import SmallCache, flip, write_small_cache
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache import verify as verify_module
+from vpar_cache.cache.features import open_features
+from vpar_cache.cache.seal import write_seal
 from vpar_cache.cache.verify import verify_cache
 from vpar_cache.errors import CacheError, UserError
+from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.extract import extract_features
 
-LENGTHS = ((3, 0), (3, 0), (0, 0), (0, 3))
+LENGTHS = ((3, 0), (3, 0), (0, 0), (0, 9))
 """Two shards of the same size, so that they can be swapped; one without a row."""
 
 
@@ -24,28 +34,25 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> SmallCache:
 
 @pytest.fixture
 def cache(kept: SmallCache, tmp_path: Path) -> SmallCache:
+    """A copy to damage."""
     shutil.copytree(kept.index.parent, tmp_path / "copy")
     return SmallCache(tmp_path / "copy" / kept.index.name, kept.arrays, kept.contents)
 
 
-def flip(path: Path, position: int, bit: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[position] ^= 1 << bit
-    path.write_bytes(data)
-
-
 def only_problem(cache: SmallCache) -> str:
     (problem,) = verify_cache(cache.index).problems
+    assert "\n" not in problem
+    assert "run `vpar extract` again with the same options" in problem
     return problem
 
 
 def test_a_good_cache_passes_and_every_byte_is_counted(kept: SmallCache) -> None:
     seen: list[tuple[int, int]] = []
-    result = verify_cache(kept.index, lambda done, total: seen.append((done, total)))
+    result = verify_cache(str(kept.index), lambda done, total: seen.append((done, total)))
     files = [kept.index, *(kept.shard(number) for number in range(4))]
     size = sum(path.stat().st_size for path in files)
     assert result.problems == ()
-    assert (result.num_shards, result.num_tracklets, result.num_bytes) == (4, 9, size)
+    assert (result.num_shards, result.num_tracklets, result.num_bytes) == (4, 15, size)
     assert seen[-1] == (size, size)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
@@ -55,33 +62,19 @@ def test_an_extracted_cache_passes(tiny_cache: Path) -> None:
     assert (result.problems, result.num_shards, result.num_tracklets) == ((), 4, 18)
 
 
-@pytest.mark.parametrize("number", range(4))
-def test_a_flipped_bit_anywhere_in_a_shard_is_found_and_the_shard_named(cache: SmallCache, number: int) -> None:
-    path = cache.shard(number)
-    whole = path.read_bytes()
-    random = np.random.default_rng(number)
-    for position in {0, 511, 512, len(whole) - 1, *random.integers(0, len(whole), 60).tolist()}:
-        flip(path, position, int(random.integers(8)))
-        assert f"{path} is damaged" in only_problem(cache)
-        path.write_bytes(whole)
-    assert verify_cache(cache.index).problems == ()
-
-
-def test_the_tracklet_and_the_array_that_were_hit_are_named(cache: SmallCache) -> None:
-    shards = read_index(cache.index).fields["shards"]
-    for number, shard in enumerate(shards):
-        whole = shard.path.read_bytes()
-        for rows in shard.arrays:
-            for row, tracklet_id in enumerate(rows.tracklet_ids):
-                flip(shard.path, rows.extent.offset + row * rows.row_bytes + rows.row_bytes // 2, 3)
-                problem = only_problem(cache)
-                assert f"{cache.shard(number).name} is damaged: /{rows.name} of {tracklet_id};" in problem
-                shard.path.write_bytes(whole)
-
-
-def test_damage_outside_the_rows_says_so(cache: SmallCache) -> None:
-    flip(cache.shard(0), 700, 0)
-    assert "its header, outside the rows of 0000C1T0000, 0000C1T0001, 0000C1T0002" in only_problem(cache)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_flipped_bit_anywhere_is_found_and_the_shard_named_with_its_tracklets(
+    cache: SmallCache, data: st.DataObject
+) -> None:
+    path = cache.shard(data.draw(st.sampled_from([0, 3])))
+    position, bit = data.draw(st.integers(0, path.stat().st_size - 1)), data.draw(st.integers(0, 7))
+    flip(path, position, bit)
+    problem = only_problem(cache)
+    flip(path, position, bit)
+    assert f"{path} is damaged: its bytes do not match its seal" in problem
+    held = {0: "0000C1T0000, 0000C1T0001, 0000C1T0002;", 3: "9 tracklets from 0003C1T0000 to 0003C1T0008;"}
+    assert f"it holds {held[int(path.stem[-1])]}" in problem
 
 
 def test_a_flipped_bit_anywhere_in_the_index_is_found(cache: SmallCache) -> None:
@@ -94,23 +87,12 @@ def test_a_flipped_bit_anywhere_in_the_index_is_found(cache: SmallCache) -> None
         cache.index.write_bytes(whole)
 
 
-@pytest.mark.parametrize("left", [0, 100, 511, 512, 4096, -1])
-def test_a_cut_shard_is_found(cache: SmallCache, left: int) -> None:
-    whole = cache.shard(1).read_bytes()
-    cut = whole[:left]
-    cache.shard(1).write_bytes(cut)
-    assert f"is damaged, {len(cut)} bytes long instead of {len(whole)}" in only_problem(cache)
-
-
-def test_a_cut_index_is_found(cache: SmallCache) -> None:
-    cache.index.write_bytes(cache.index.read_bytes()[:-1])
-    with pytest.raises(CacheError, match="do not match its seal"):
-        verify_cache(cache.index)
-
-
-def test_an_appended_byte_is_found(cache: SmallCache) -> None:
-    cache.shard(0).write_bytes(cache.shard(0).read_bytes() + b"\0")
-    assert "shard-00000.h5 is damaged" in only_problem(cache)
+@pytest.mark.parametrize("change", [-1, 1, -100_000])
+def test_a_shard_of_another_length_is_found(cache: SmallCache, change: int) -> None:
+    path, size = cache.shard(1), cache.shard(1).stat().st_size
+    length = max(0, size + change)
+    os.truncate(path, length)
+    assert f"is damaged: it has {length} bytes instead of {size}" in only_problem(cache)
 
 
 def test_swapped_shards_are_both_named(cache: SmallCache, tmp_path: Path) -> None:
@@ -121,43 +103,76 @@ def test_swapped_shards_are_both_named(cache: SmallCache, tmp_path: Path) -> Non
     (tmp_path / "x").rename(other)
     problems = verify_cache(cache.index).problems
     assert len(problems) == 2
-    assert all("is whole, but not the shard that its index lists" in problem for problem in problems)
-    assert "0000C1T0000" in problems[0]
-    assert "0001C1T0000" in problems[1]
+    assert all("is intact, but is not the shard that its index lists" in problem for problem in problems)
 
 
-def test_a_missing_shard_is_named_with_its_tracklets(cache: SmallCache) -> None:
-    cache.shard(3).unlink()
-    problem = only_problem(cache)
-    assert "shard-00003.h5: No such file" in problem
-    assert "0003C1T0000, 0003C1T0001, 0003C1T0002" in problem
-
-
-def test_every_broken_shard_is_listed(cache: SmallCache) -> None:
-    flip(cache.shard(0), 5000, 1)
+def test_every_damaged_shard_is_listed(cache: SmallCache) -> None:
+    flip(cache.shard(0), 5000)
     cache.shard(1).unlink()
     cache.shard(3).write_bytes(b"")
-    problems = verify_cache(cache.index).problems
-    assert [f"shard-0000{number}.h5" in problem for number, problem in zip((0, 1, 3), problems, strict=True)] == [
-        True
-    ] * 3
+    first, second, third = verify_cache(cache.index).problems
+    assert "shard-00000.h5 is damaged" in first
+    assert "shard-00001.h5: No such file or directory; it holds 0001C1T0000, 0001C1T0001" in second
+    assert "shard-00003.h5 is damaged" in third
 
 
-def test_an_old_index_over_new_shards_is_found(cache: SmallCache, tmp_path: Path) -> None:
-    other = write_small_cache(tmp_path / "other" / "mars.h5", ((3, 0), (3, 0), (0, 0), (0, 3)), frames=False)
-    shutil.copy(other.shard(1), cache.shard(1))
-    assert "shard-00001.h5 is damaged" in only_problem(cache)
+@pytest.mark.parametrize("make", [lambda p, t: p.symlink_to(t), lambda p, t: os.mkfifo(p), lambda p, t: p.mkdir()])
+def test_only_a_regular_file_is_opened(
+    cache: SmallCache, tmp_path: Path, make: Callable[[Path, Path], object]
+) -> None:
+    shutil.copy(cache.shard(0), tmp_path / "elsewhere.h5")
+    cache.shard(0).unlink()
+    make(cache.shard(0), tmp_path / "elsewhere.h5")
+    assert "is not a regular file" in only_problem(cache)
 
 
-def test_the_memory_of_earlier_checks_is_not_trusted(cache: SmallCache) -> None:
-    from vpar_cache.cache.features import open_features
+def test_an_unreadable_place_on_the_disk_is_reported(cache: SmallCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = verify_module.hash_file
 
+    def fail(path: Path, skip: int) -> str:
+        if path == cache.shard(0):
+            raise OSError(5, "Input/output error")
+        return original(path, skip)
+
+    monkeypatch.setattr(verify_module, "hash_file", fail)
+    assert "cannot be read (Input/output error; check the disk)" in only_problem(cache)
+
+
+def test_training_is_refused_with_the_same_words(cache: SmallCache) -> None:
+    flip(cache.shard(3), 5000)
+    with pytest.raises(CacheError) as error:
+        open_features(cache.index)
+    assert str(error.value) == only_problem(cache)
+
+
+def test_that_a_shard_was_checked_before_is_not_believed(cache: SmallCache) -> None:
     open_features(cache.index)
-    flip(cache.shard(0), 5000, 1)
+    before = cache.shard(0).stat()
+    flip(cache.shard(0), 5000)
+    os.utime(cache.shard(0), ns=(before.st_atime_ns, before.st_mtime_ns))
     assert "shard-00000.h5 is damaged" in only_problem(cache)
 
 
-def test_what_is_no_index_is_refused(cache: SmallCache, tmp_path: Path) -> None:
+def test_hdf5_never_opens_a_damaged_index_or_any_shard(cache: SmallCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    original = h5py.File
+
+    def spy(path: Path, *arguments: object, **options: object) -> h5py.File:
+        opened.append(path)
+        return original(path, *arguments, **options)
+
+    monkeypatch.setattr(h5py, "File", spy)
+    verify_cache(cache.index)
+    open_features(cache.index)
+    assert set(opened) == {cache.index}
+    opened.clear()
+    flip(cache.index, 3000)
+    with pytest.raises(CacheError, match=r"mars\.h5 is damaged: its bytes do not match its seal"):
+        verify_cache(cache.index)
+    assert opened == []
+
+
+def test_anything_but_an_index_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         verify_cache(tmp_path / "absent.h5")
     with pytest.raises(UserError, match="is a folder"):
@@ -165,3 +180,59 @@ def test_what_is_no_index_is_refused(cache: SmallCache, tmp_path: Path) -> None:
     (tmp_path / "noise.h5").write_bytes(bytes(2000))
     with pytest.raises(CacheError, match="no vpar seal"):
         verify_cache(tmp_path / "noise.h5")
+
+
+# --- repair ---
+
+
+def swap(shards: list[Path], index: Path) -> set[str]:
+    content = shards[0].read_bytes()
+    shards[0].write_bytes(shards[2].read_bytes())
+    shards[2].write_bytes(content)
+    return {shards[0].name, shards[2].name}
+
+
+def flip_in_shard(shards: list[Path], index: Path) -> set[str]:
+    flip(shards[1], 5000)
+    return {shards[1].name}
+
+
+def remove(shards: list[Path], index: Path) -> set[str]:
+    shards[0].unlink()
+    return {shards[0].name}
+
+
+def edit_attribute(shards: list[Path], index: Path) -> set[str]:
+    with h5py.File(shards[2], "r+") as file:
+        file.attrs["weights"] = "openai"
+    return {shards[2].name}
+
+
+def replace(shards: list[Path], index: Path) -> set[str]:
+    shards[1].write_bytes(bytes(fmt.USER_BLOCK_BYTES) + b"not HDF5")
+    write_seal(shards[1])
+    return {shards[1].name}
+
+
+def damage_index(shards: list[Path], index: Path) -> set[str]:
+    flip(index, 5000)
+    return set()
+
+
+@pytest.mark.parametrize("damage", [swap, flip_in_shard, remove, edit_attribute, replace, damage_index])
+def test_the_same_extraction_again_writes_again_only_what_is_damaged(
+    damage: Callable[[list[Path], Path], set[str]],
+    tiny_cache: Path,
+    extract_config: Callable[..., ExtractConfig],
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(tiny_cache.parent, tmp_path / "copy")
+    index = tmp_path / "copy" / tiny_cache.name
+    damaged = damage(sorted(fmt.shard_folder(index).glob("*.h5")), index)
+    times = {path.name: path.stat().st_mtime_ns for path in fmt.shard_folder(index).glob("*.h5")}
+    extract_features(extract_config(index))
+    written = {p.name for p in fmt.shard_folder(index).glob("*.h5") if p.stat().st_mtime_ns != times.get(p.name)}
+    assert written == damaged
+    for path in (tiny_cache, *fmt.shard_folder(tiny_cache).glob("*.h5")):
+        assert (tmp_path / "copy" / path.relative_to(tiny_cache.parent)).read_bytes() == path.read_bytes()
+    assert not verify_cache(index).problems

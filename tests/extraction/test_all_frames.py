@@ -24,7 +24,7 @@ from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.executors import local as shard_run
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 
 Make = Callable[..., ExtractConfig]
 LONG = 37
@@ -44,7 +44,7 @@ def least_cosine(one: Any, other: Any) -> float:
 
 
 def visual_of(config: ExtractConfig) -> NDArray[Any]:
-    features = open_features(extract_features(config).index)
+    features = open_features(extract(config).index)
     return features.visual.gather(np.arange(len(features.tracklet_ids)))
 
 
@@ -62,7 +62,7 @@ def test_all_frames_give_what_as_many_frames_as_there_are_give(
 
 
 def test_only_means_are_stored(demo_root: Path, extract_config: Make, tmp_path: Path) -> None:
-    index = extract_features(extract_config(tmp_path / "all.h5", frames=None, views=2)).index
+    index = extract(extract_config(tmp_path / "all.h5", frames=None, views=2)).index
     features = open_features(index)
     assert set(features.arrays) == {"visual", "augmented"}
     assert features.num_views == 2
@@ -77,8 +77,8 @@ def test_views_are_flips_and_shifts_of_all_frames(
 ) -> None:
     """Four frames a tracklet: as many drawn are all of them, so the same views."""
     settings = {"views": 3}
-    by_number = open_features(extract_features(extract_config(tmp_path / "4.h5", frames=4, **settings)).index)
-    whole = open_features(extract_features(extract_config(tmp_path / "all.h5", frames=None, **settings)).index)
+    by_number = open_features(extract(extract_config(tmp_path / "4.h5", frames=4, **settings)).index)
+    whole = open_features(extract(extract_config(tmp_path / "all.h5", frames=None, **settings)).index)
     rows = np.arange(12)
     views = whole.arrays["augmented"].gather(rows)
     assert least_cosine(views, by_number.arrays["augmented"].gather(rows)) >= 0.9999
@@ -89,22 +89,22 @@ def test_a_rerun_keeps_every_shard_and_another_number_of_frames_is_refused(
     extract_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = extract_config(tmp_path / "all.h5", frames=None)
-    first = extract_features(config)
+    first = extract(config)
     assert (first.shards_kept, first.shards_computed) == (0, 4)
     data = config.out.read_bytes()
-    again = extract_features(config)
+    again = extract(config)
     assert (again.shards_kept, again.shards_computed) == (4, 0)
-    rechecked = extract_features(extract_config(tmp_path / "all.h5", frames=None, recheck=True))
+    rechecked = extract(extract_config(tmp_path / "all.h5", frames=None, recheck=True))
     assert (rechecked.shards_kept, rechecked.shards_computed) == (4, 0)
     assert config.out.read_bytes() == data
     with pytest.raises(CacheError, match="frames: 'all' -> 4"):
-        extract_features(extract_config(tmp_path / "all.h5", frames=4))
+        extract(extract_config(tmp_path / "all.h5", frames=4))
 
 
 def test_two_writers_write_the_bytes_of_one(extract_config: Make, long_root: Path, tmp_path: Path) -> None:
     settings = {"frames": None, "shard_size": 1, "root": long_root}
-    one = extract_features(extract_config(tmp_path / "one" / "a.h5", **settings)).index
-    two = extract_features(extract_config(tmp_path / "two" / "a.h5", devices=("cpu", "cpu"), **settings)).index
+    one = extract(extract_config(tmp_path / "one" / "a.h5", **settings)).index
+    two = extract(extract_config(tmp_path / "two" / "a.h5", devices=("cpu", "cpu"), **settings)).index
     assert one.read_bytes() == two.read_bytes()
 
 
@@ -117,7 +117,7 @@ def test_a_bad_frame_anywhere_leaves_its_tracklet_out_and_the_others_stay(
     for bad in (LONG - 1, 20, 0):  # the first bad frame is the reason
         (tracklets[0].folder / tracklets[0].frames[bad]).write_bytes(b"no jpeg")
         config = extract_config(tmp_path / f"{bad}.h5", root=root, frames=None, max_bad=1)
-        result = extract_features(config)
+        result = extract(config)
         assert [item.tracklet_id for item in result.skipped] == [tracklets[0].tracklet_id]
         assert result.skipped[0].reason.startswith(f"{tracklets[0].frames[bad]}: no image")
         features = open_features(config.out)
@@ -165,7 +165,7 @@ def test_frames_in_memory_are_bounded_however_long_a_tracklet_is(
 
     monkeypatch.setattr(shard_run, "load_piece", counting_load)
     monkeypatch.setattr(Encoder, "sum_tokens", counting_encode)
-    extract_features(extract_config(tmp_path / "a.h5", root=long_root, frames=None, batch_size=4, workers=1))
+    extract(extract_config(tmp_path / "a.h5", root=long_root, frames=None, batch_size=4, workers=1))
     assert max(batches) <= 4
     assert sum(batches) == 3 * LONG
     assert most <= 2 * 4 + 3 * 4

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpar_cache.base.settings import canonical_json, differing_fields, fingerprint
+from vpar_cache.base.settings import canonical_json, fingerprint
+from vpar_cache.cache.fingerprint import differing_fields
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig, with_preset
 from vpar_cache.training.config import TrainConfig

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.lock import sole_writer
 from vpar_cache.cache import format as fmt
-from vpar_cache.cache.features import open_features, read_index
+from vpar_cache.cache.features import open_features
+from vpar_cache.cache.index import read_index
 from vpar_cache.cache.verify import verify_cache
 from vpar_cache.datasets.frames import apply_jitter, choose_frames, choose_jitter, decode_frame
 from vpar_cache.datasets.mars import load_mars
@@ -27,7 +28,7 @@ from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.executors import local as shard_run
-from vpar_cache.extraction.extract import ExtractResult, extract_features
+from vpar_cache.extraction.extract import ExtractResult, extract
 
 Make = Callable[..., ExtractConfig]
 
@@ -127,7 +128,7 @@ def test_views_and_frames_hold_what_they_say(
     demo_root: Path, extract_config: Make, encoder: Encoder, tmp_path: Path
 ) -> None:
     config = extract_config(tmp_path / "a.h5", views=2, keep_frames=True, seed=3)
-    features = open_features(extract_features(config).index)
+    features = open_features(extract(config).index)
     tracklets = load_mars(demo_root).tracklets
     train = [tracklet for tracklet in tracklets if tracklet.split == "train"]
     augmented = features.arrays["augmented"]
@@ -163,7 +164,7 @@ def test_without_views_and_frames_they_are_not_there(tiny_cache: Path) -> None:
 def test_a_rerun_computes_nothing_and_leaves_every_byte(extracted: Path, extract_config: Make) -> None:
     before, memory = bytes_of(extracted), fmt.shard_folder(extracted) / ".seen"
     remembered = memory.read_bytes()
-    result = extract_features(extract_config(extracted))
+    result = extract(extract_config(extracted))
     assert counts(result) == (0, 4)
     assert bytes_of(extracted) == before
     assert memory.read_bytes() == remembered
@@ -175,13 +176,13 @@ def test_the_same_settings_give_the_same_bytes_another_time(
     tiny_cache: Path, extract_config: Make, tmp_path: Path
 ) -> None:
     time.sleep(1.1)  # HDF5 keeps times in seconds
-    again = extract_features(extract_config(tmp_path / "elsewhere" / "tiny.h5", workers=1)).index
+    again = extract(extract_config(tmp_path / "elsewhere" / "tiny.h5", workers=1)).index
     assert bytes_of(again) == bytes_of(tiny_cache)
 
 
 def test_one_worker_equals_four_and_one_writer_equals_two(extract_config: Make, tmp_path: Path) -> None:
     results = [
-        bytes_of(extract_features(extract_config(tmp_path / name / "a.h5", batch_size=4, **changes)).index)
+        bytes_of(extract(extract_config(tmp_path / name / "a.h5", batch_size=4, **changes)).index)
         for name, changes in {
             "one": {"workers": 1},
             "four": {"workers": 4},
@@ -196,7 +197,7 @@ def test_the_batch_size_changes_no_more_than_rounding(
     tiny_cache: Path, extract_config: Make, tmp_path: Path, size: int
 ) -> None:
     reference = open_features(tiny_cache)
-    other = open_features(extract_features(extract_config(tmp_path / "a.h5", batch_size=size)).index)
+    other = open_features(extract(extract_config(tmp_path / "a.h5", batch_size=size)).index)
     assert other.tracklet_ids == reference.tracklet_ids
     assert set(other.arrays) == set(reference.arrays)
     rows = np.arange(18)
@@ -209,11 +210,11 @@ def test_another_shard_size_gives_the_same_rows(
     tiny_cache: Path, extract_config: Make, tmp_path: Path, size: int
 ) -> None:
     reference = tokens_of(tiny_cache)
-    index = extract_features(extract_config(tmp_path / "a.h5", shard_size=size)).index
+    index = extract(extract_config(tmp_path / "a.h5", shard_size=size)).index
     other = tokens_of(index)
     assert list(other) == list(reference)
     assert min(least_cosine(reference[name], other[name]) for name in other) >= 0.9999
-    assert len(read_index(index).fields["shards"]) == -(-18 // size)
+    assert len(read_index(index).shards) == -(-18 // size)
 
 
 # --- interrupted ---
@@ -235,11 +236,11 @@ def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same_bytes(
     with monkeypatch.context() as patch:
         patch.setattr(shard_run, "write_shard", failing)
         with pytest.raises((KeyboardInterrupt, CacheError)):
-            extract_features(extract_config(index))
+            extract(extract_config(index))
     assert not index.exists(), "the index is the commit mark"
     assert sorted(p.name for p in fmt.shard_folder(index).glob("*.h5")) == written
 
-    assert counts(extract_features(extract_config(index))) == (2, 2)
+    assert counts(extract(extract_config(index))) == (2, 2)
     assert bytes_of(index) == bytes_of(tiny_cache)
 
 
@@ -256,13 +257,13 @@ def test_what_killed_runs_left_is_removed(extracted: Path, extract_config: Make)
     bystanders = [folder / "notes.txt", extracted.with_name("other.h5"), folder / "shard-backup.h5"]
     for path in bystanders:
         path.write_bytes(b"not ours")
-    extract_features(extract_config(extracted))
+    extract(extract_config(extracted))
     assert [path for path in leftovers if path.exists()] == []
     assert [path for path in bystanders if not path.exists()] == []
 
 
 def test_fewer_shards_replace_many(extracted: Path, extract_config: Make) -> None:
-    result = extract_features(extract_config(extracted, shard_size=9))
+    result = extract(extract_config(extracted, shard_size=9))
     assert counts(result) == (2, 0)
     assert len(bytes_of(extracted)) == 3
     assert verify_cache(extracted).problems == ()
@@ -271,7 +272,7 @@ def test_fewer_shards_replace_many(extracted: Path, extract_config: Make) -> Non
 def test_one_process_at_a_time_writes_a_cache(extracted: Path, extract_config: Make) -> None:
     before = bytes_of(extracted)
     with sole_writer(extracted), pytest.raises(CacheError, match=f"being written by process {os.getpid()}"):
-        extract_features(extract_config(extracted, shard_size=2))
+        extract(extract_config(extracted, shard_size=2))
     assert bytes_of(extracted) == before
 
 
@@ -282,7 +283,7 @@ def test_one_changed_jpeg_redoes_one_shard(extracted: Path, root: Path, extract_
     before = bytes_of(extracted)
     tracklets = load_mars(root).tracklets
     shutil.copy(drawn_file(tracklets[0]), drawn_file(tracklets[7]))
-    result = extract_features(extract_config(extracted, root=root))
+    result = extract(extract_config(extracted, root=root))
     assert counts(result) == (1, 3)
     after = bytes_of(extracted)
     assert [name for name in after if after[name] != before[name]] == ["tiny.h5", "shard-00001.h5"]
@@ -292,7 +293,7 @@ def test_one_changed_jpeg_redoes_one_shard(extracted: Path, root: Path, extract_
 def test_a_frame_that_is_not_drawn_redoes_nothing(extracted: Path, root: Path, extract_config: Make) -> None:
     tracklets = load_mars(root).tracklets
     (tracklets[7].folder / tracklets[7].frames[0]).write_bytes(b"never read")
-    assert counts(extract_features(extract_config(extracted, root=root))) == (0, 4)
+    assert counts(extract(extract_config(extracted, root=root))) == (0, 4)
 
 
 @pytest.mark.usefixtures("no_encoding")
@@ -300,7 +301,7 @@ def test_touched_jpegs_redo_nothing(extracted: Path, root: Path, extract_config:
     before = bytes_of(extracted)
     for path in root.rglob("*.jpg"):
         os.utime(path)
-    assert counts(extract_features(extract_config(extracted, root=root))) == (0, 4)
+    assert counts(extract(extract_config(extracted, root=root))) == (0, 4)
     assert bytes_of(extracted) == before
 
 
@@ -308,7 +309,7 @@ def test_touched_jpegs_redo_nothing(extracted: Path, root: Path, extract_config:
 def test_a_replaced_jpeg_of_the_same_size_and_time_is_noticed(
     extracted: Path, root: Path, extract_config: Make, way: str
 ) -> None:
-    extract_features(extract_config(extracted, root=root))
+    extract(extract_config(extracted, root=root))
     path = drawn_file(load_mars(root).tracklets[16])
     stat, data = path.stat(), bytearray(path.read_bytes())
     data[-40] ^= 1
@@ -316,8 +317,8 @@ def test_a_replaced_jpeg_of_the_same_size_and_time_is_noticed(
     other.write_bytes(data)
     os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     other.replace(path)
-    assert counts(extract_features(extract_config(extracted, root=root))) == (1, 3)
-    assert counts(extract_features(extract_config(extracted, root=root))) == (0, 4)
+    assert counts(extract(extract_config(extracted, root=root))) == (1, 3)
+    assert counts(extract(extract_config(extracted, root=root))) == (0, 4)
 
 
 def test_recheck_finds_a_change_that_sizes_and_times_hide(
@@ -325,20 +326,20 @@ def test_recheck_finds_a_change_that_sizes_and_times_hide(
 ) -> None:
     """As on a file system that keeps no times."""
     monkeypatch.setattr(shard_run, "file_signature", lambda task: "the same")
-    extract_features(extract_config(extracted, root=root))
+    extract(extract_config(extracted, root=root))
     path = drawn_file(load_mars(root).tracklets[16])
     data = bytearray(path.read_bytes())
     data[-40] ^= 1
     path.write_bytes(data)
-    assert counts(extract_features(extract_config(extracted, root=root))) == (0, 4)
-    assert counts(extract_features(extract_config(extracted, root=root, recheck=True))) == (1, 3)
-    assert counts(extract_features(extract_config(extracted, root=root, recheck=True))) == (0, 4)
+    assert counts(extract(extract_config(extracted, root=root))) == (0, 4)
+    assert counts(extract(extract_config(extracted, root=root, recheck=True))) == (1, 3)
+    assert counts(extract(extract_config(extracted, root=root, recheck=True))) == (0, 4)
 
 
 def test_sources_are_not_read_again_unless_they_changed(
     extracted: Path, root: Path, extract_config: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    extract_features(extract_config(extracted, root=root))
+    extract(extract_config(extracted, root=root))
     read: list[str] = []
     hash_tracklet = shard_run.hash_tracklet
 
@@ -347,18 +348,18 @@ def test_sources_are_not_read_again_unless_they_changed(
         return hash_tracklet(source)
 
     monkeypatch.setattr(shard_run, "hash_tracklet", spy)
-    extract_features(extract_config(extracted, root=root))
+    extract(extract_config(extracted, root=root))
     assert read == []
     tracklets = load_mars(root).tracklets
     os.utime(drawn_file(tracklets[0]))
-    extract_features(extract_config(extracted, root=root))
+    extract(extract_config(extracted, root=root))
     assert sorted(read) == [tracklet.tracklet_id for tracklet in tracklets[:5]], "its shard and no other"
 
 
 @pytest.mark.usefixtures("no_encoding")
 def test_new_prompts_change_the_index_alone(extracted: Path, extract_config: Make) -> None:
     before, old = bytes_of(extracted), open_features(extracted)
-    result = extract_features(extract_config(extracted, prompts="words"))
+    result = extract(extract_config(extracted, prompts="words"))
     after, new = bytes_of(extracted), open_features(extracted)
     assert counts(result) == (0, 4)
     assert [name for name in after if after[name] != before[name]] == ["tiny.h5"]
@@ -366,7 +367,7 @@ def test_new_prompts_change_the_index_alone(extracted: Path, extract_config: Mak
     assert new.text_fingerprint != old.text_fingerprint
     assert new.visual_fingerprint == old.visual_fingerprint
     assert least_cosine(new.text, old.text) < 0.9999
-    extract_features(extract_config(extracted))
+    extract(extract_config(extracted))
     assert bytes_of(extracted) == before
 
 
@@ -381,7 +382,7 @@ def test_new_labels_change_the_index_alone(extracted: Path, root: Path, extract_
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    extract_features(extract_config(extracted, root=root))
+    extract(extract_config(extracted, root=root))
     after, new = bytes_of(extracted), open_features(extracted)
     assert [name for name in after if after[name] != before[name]] == ["tiny.h5"]
     hat = [output.name for output in new.schema.outputs].index("hat")
@@ -397,7 +398,7 @@ def test_text_is_not_encoded_again_for_the_same_prompts(
         pytest.fail("text was encoded")
 
     monkeypatch.setattr(Encoder, "encode_text", never)
-    extract_features(extract_config(extracted))
+    extract(extract_config(extracted))
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "removed", "emptied"])
@@ -411,7 +412,7 @@ def test_a_damaged_shard_is_redone_to_the_same_bytes(extracted: Path, extract_co
         data[5000] ^= 16
         path.write_bytes({"flipped": data, "truncated": data[:5000], "emptied": b""}[damage])
     messages: list[str] = []
-    assert counts(extract_features(extract_config(extracted), messages.append)) == (1, 3)
+    assert counts(extract(extract_config(extracted), messages.append)) == (1, 3)
     assert bytes_of(extracted) == before
     assert damage == "removed" or any("shard-00002.h5" in m and m.endswith("redoing it") for m in messages)
 
@@ -421,7 +422,7 @@ def test_a_damaged_shard_is_redone_to_the_same_bytes(extracted: Path, extract_co
 def test_a_damaged_index_is_written_again(extracted: Path, extract_config: Make, damage: bytes | None) -> None:
     before = bytes_of(extracted)
     extracted.unlink() if damage is None else extracted.write_bytes(damage)
-    assert counts(extract_features(extract_config(extracted))) == (0, 4)
+    assert counts(extract(extract_config(extracted))) == (0, 4)
     assert bytes_of(extracted) == before
 
 
@@ -441,7 +442,7 @@ def test_a_tracklet_that_moves_to_train_gets_its_views(tmp_path: Path, root: Pat
         config = extract_config(
             tmp_path / "a.h5", dataset="folder", root=tmp_path / "own", schema=str(schema), views=1, shard_size=2
         )
-        return extract_features(config)
+        return extract(config)
 
     assert counts(extract()) == (3, 0)
     rows[3][1] = "train"
@@ -469,11 +470,11 @@ def test_a_bad_jpeg_is_an_error_that_keeps_the_shards_or_is_left_out_when_allowe
     path.write_bytes(path.read_bytes()[:-100] if content is None else content)
     index = tmp_path / "tiny.h5"
     with pytest.raises(DataError, match=rf"1 tracklets cannot be used, more than --max-bad 0 \({bad.tracklet_id}"):
-        extract_features(extract_config(index, root=root))
+        extract(extract_config(index, root=root))
     assert not index.exists()
     assert len(list(fmt.shard_folder(index).glob("shard-*.h5"))) == 4
 
-    result = extract_features(extract_config(index, root=root, max_bad=1))
+    result = extract(extract_config(index, root=root, max_bad=1))
     assert counts(result) == (0, 4), "the finished shards were kept"
     assert [(skip.tracklet_id, skip.split) for skip in result.skipped] == [(bad.tracklet_id, bad.split)]
     with (fmt.shard_folder(index) / "skipped.csv").open(newline="") as file:
@@ -494,9 +495,9 @@ def test_a_mended_jpeg_comes_back(tiny_cache: Path, root: Path, extract_config: 
     path = drawn_file(load_mars(root).tracklets[6])
     good = path.read_bytes()
     path.write_bytes(b"")
-    extract_features(extract_config(tmp_path / "tiny.h5", root=root, max_bad=1))
+    extract(extract_config(tmp_path / "tiny.h5", root=root, max_bad=1))
     path.write_bytes(good)
-    result = extract_features(extract_config(tmp_path / "tiny.h5", root=root))
+    result = extract(extract_config(tmp_path / "tiny.h5", root=root))
     assert (counts(result), result.skipped) == ((1, 3), ())
     assert not (tmp_path / "tiny" / "skipped.csv").exists()
     assert bytes_of(tmp_path / "tiny.h5") == bytes_of(tiny_cache)
@@ -509,7 +510,7 @@ def test_of_many_bad_tracklets_the_first_five_and_the_total_are_shown(
     for tracklet in tracklets[2:9]:
         drawn_file(tracklet).write_bytes(b"")
     with pytest.raises(DataError) as caught:
-        extract_features(extract_config(tmp_path / "a.h5", root=root, max_bad=6))
+        extract(extract_config(tmp_path / "a.h5", root=root, max_bad=6))
     message = str(caught.value)
     assert message.startswith("7 tracklets cannot be used, more than --max-bad 6 (")
     assert "--max-bad 7" in message
@@ -518,15 +519,15 @@ def test_of_many_bad_tracklets_the_first_five_and_the_total_are_shown(
     assert shown == [True] * 5 + [False] * 2
     with (tmp_path / "a" / "skipped.csv").open(newline="") as file:
         assert [row["tracklet_id"] for row in csv.DictReader(file)] == [t.tracklet_id for t in tracklets[2:9]]
-    assert extract_features(extract_config(tmp_path / "a.h5", root=root, max_bad=7)).num_train == 5
+    assert extract(extract_config(tmp_path / "a.h5", root=root, max_bad=7)).num_train == 5
 
 
 def test_a_tracklet_without_its_files_is_counted_too(root: Path, extract_config: Make, tmp_path: Path) -> None:
     tracklet = load_mars(root).tracklets[3]
     drawn_file(tracklet).unlink()
     with pytest.raises(DataError, match=f"1 tracklets cannot be used, .*{tracklet.tracklet_id}"):
-        extract_features(extract_config(tmp_path / "a.h5", root=root))
-    result = extract_features(extract_config(tmp_path / "a.h5", root=root, max_bad=1))
+        extract(extract_config(tmp_path / "a.h5", root=root))
+    result = extract(extract_config(tmp_path / "a.h5", root=root, max_bad=1))
     assert [skip.tracklet_id for skip in result.skipped] == [tracklet.tracklet_id]
 
 
@@ -538,7 +539,7 @@ def test_a_split_left_empty_is_an_error_whatever_is_allowed(
         if tracklet.split == split:
             drawn_file(tracklet).write_bytes(b"")
     with pytest.raises(DataError, match=f"no {split} tracklet is left to cache"):
-        extract_features(extract_config(tmp_path / "a.h5", root=root, max_bad=99))
+        extract(extract_config(tmp_path / "a.h5", root=root, max_bad=99))
     assert not (tmp_path / "a.h5").exists()
 
 
@@ -546,7 +547,7 @@ def test_a_split_left_empty_is_an_error_whatever_is_allowed(
 def test_a_limit_takes_tracklets_of_both_splits_evenly(
     tiny_cache: Path, extract_config: Make, tmp_path: Path, limit: int
 ) -> None:
-    result = extract_features(extract_config(tmp_path / "a.h5", limit=limit))
+    result = extract(extract_config(tmp_path / "a.h5", limit=limit))
     assert result.num_train + result.num_test == limit
     assert abs(result.num_train - limit * 12 / 18) < 1
     whole = tokens_of(tiny_cache)
@@ -570,7 +571,7 @@ def test_what_does_not_fit_is_named_before_a_frame_is_encoded(
     extract_config: Make, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        extract_features(extract_config(tmp_path / "a.h5", **changes))
+        extract(extract_config(tmp_path / "a.h5", **changes))
 
 
 @pytest.mark.usefixtures("no_encoding")
@@ -579,7 +580,7 @@ def test_a_prompt_that_does_not_fit_is_named_before_a_frame_is_encoded(
 ) -> None:
     (tmp_path / "long.toml").write_text(f'template = "{"very " * 80}{{}}"\n')
     with pytest.raises(DataError, match="but the text encoder reads 77; shorten it"):
-        extract_features(extract_config(tmp_path / "a.h5", prompts=str(tmp_path / "long.toml")))
+        extract(extract_config(tmp_path / "a.h5", prompts=str(tmp_path / "long.toml")))
 
 
 def test_the_demo_is_drawn_where_it_is_not_there(
@@ -590,7 +591,7 @@ def test_the_demo_is_drawn_where_it_is_not_there(
 
     monkeypatch.setattr(loaders, "DemoSize", lambda: DemoSize(2, 2, 1, 2))
     config = extract_config(tmp_path / "demo.h5", dataset="demo", root=tmp_path / "drawn")
-    result = extract_features(config)
+    result = extract(config)
     assert (result.dataset, result.num_train, result.num_test) == ("demo", 2, 2)
     assert open_features(result.index).dataset == "demo"
-    assert counts(extract_features(dataclasses.replace(config, workers=1)))[0] == 0
+    assert counts(extract(dataclasses.replace(config, workers=1)))[0] == 0

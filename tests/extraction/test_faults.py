@@ -24,7 +24,7 @@ from vpar_cache.datasets import loading
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError, DataError
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 from vpar_cache.extraction.plan import SourceMemory
 from vpar_cache.models.inputs import ModelInputs
 from vpar_cache.runs.folder import new_run_folder, refuse_finished, write_history, write_json, write_model
@@ -77,12 +77,12 @@ def test_a_full_disk_keeps_what_was_finished_and_the_run_goes_on_when_there_is_s
 ) -> None:
     config = extract_config(small_disk / "tiny.h5")
     with pytest.raises(CacheError, match=rf"^{small_disk}\S+\.h5: No space left on device; free some .*{GO_ON}$"):
-        extract_features(config)
+        extract(config)
     kept = sorted(fmt.shard_folder(config.out).glob("*.h5"))
     assert 1 <= len(kept) < 4
     assert leftovers(small_disk) == []
     remount(small_disk, "size=10m")
-    assert extract_features(config).shards_kept == len(kept)
+    assert extract(config).shards_kept == len(kept)
     assert bytes_of(config.out) == bytes_of(tiny_cache)
 
 
@@ -94,11 +94,11 @@ def test_a_write_that_fails_anywhere_in_a_file_is_one_line(
     assert num_bytes < smallest
     config = extract_config(tmp_path / "tiny.h5")
     with file_size_limit(num_bytes), pytest.raises(CacheError, match=rf"File too large; .*{GO_ON}$") as failed:
-        extract_features(config)
+        extract(config)
     assert str(failed.value).isprintable()
     assert str(tmp_path) in str(failed.value)
     assert leftovers(tmp_path) == []
-    assert extract_features(config).shards_computed == 4
+    assert extract(config).shards_computed == 4
     assert bytes_of(config.out) == bytes_of(tiny_cache)
 
 
@@ -109,9 +109,9 @@ def test_an_index_that_cannot_be_written_costs_no_shard(
     largest = max(p.stat().st_size for p in fmt.shard_folder(tiny_cache).glob("*.h5"))
     assert tiny_cache.stat().st_size > largest
     with file_size_limit(largest), pytest.raises(CacheError, match=r"tiny\.h5: File too large"):
-        extract_features(config)
+        extract(config)
     assert not config.out.exists()
-    assert extract_features(config).shards_kept == 4
+    assert extract(config).shards_kept == 4
 
 
 def test_a_memory_of_sources_that_cannot_be_written_hides_no_other_error(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_read_only_place_is_named_and_its_cache_can_still_be_read(
     remount(small_disk, "ro")
     for out in (index, small_disk / "new" / "cache.h5"):
         with pytest.raises(CacheError, match=rf"^{small_disk}\S+: Read-only .*; make the folder writable"):
-            extract_features(extract_config(out))
+            extract(extract_config(out))
     assert open_features(index).visual.shape[0] == 18
     assert verify_cache(index).problems == ()
 
@@ -137,16 +137,16 @@ def test_a_read_only_place_is_named_and_its_cache_can_still_be_read(
 def test_a_file_where_the_folder_should_be_is_named(extract_config: Make, tmp_path: Path) -> None:
     (tmp_path / "tiny").write_text("a file")
     with pytest.raises(CacheError, match=rf"^{tmp_path / 'tiny'}: File exists; write to another"):
-        extract_features(extract_config(tmp_path / "tiny.h5"))
+        extract(extract_config(tmp_path / "tiny.h5"))
     with pytest.raises(CacheError, match=rf"^{tmp_path / 'tiny'}\S*: (Not a directory|File exists)"):
-        extract_features(extract_config(tmp_path / "tiny" / "tiny.h5"))
+        extract(extract_config(tmp_path / "tiny" / "tiny.h5"))
 
 
 def test_a_folder_where_a_shard_should_be_is_named(extract_config: Make, tmp_path: Path) -> None:
     shard = tmp_path / "tiny" / "shard-00001.h5"
     shard.mkdir(parents=True)
     with pytest.raises(CacheError, match=rf"^{shard}: Is a directory; move that folder away"):
-        extract_features(extract_config(tmp_path / "tiny.h5"))
+        extract(extract_config(tmp_path / "tiny.h5"))
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -160,9 +160,9 @@ def test_a_disk_that_fails_at_the_last_moment_publishes_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(*{"fsync": (os, "fsync"), "replace": (Path, "replace")}[call], fail)
         with pytest.raises(CacheError, match=r"shard-00000\.h5: Input/output error; check the disk"):
-            extract_features(config)
+            extract(config)
     assert list(fmt.shard_folder(config.out).iterdir()) == []
-    assert extract_features(config).shards_computed == 4
+    assert extract(config).shards_computed == 4
 
 
 def test_the_program_says_it_in_one_line_and_exits_2(
@@ -253,11 +253,11 @@ def test_an_unreadable_frame_is_left_out_only_when_allowed_and_comes_back_by_its
     with monkeypatch.context() as patch:
         patch.setattr(loading, "read_plain", failing)
         with pytest.raises(DataError, match=rf"1 tracklets .*{frame.name}: {os.strerror(number)}.*--max-bad 1"):
-            extract_features(config)
-        allowed = extract_features(extract_config(config.out, max_bad=1))
+            extract(config)
+        allowed = extract(extract_config(config.out, max_bad=1))
         assert (allowed.num_train, allowed.shards_kept) == (11, 4)
     # Readable again, and no size or time of the file has changed.
-    assert extract_features(config).shards_computed == 1
+    assert extract(config).shards_computed == 1
     assert bytes_of(config.out) == bytes_of(tiny_cache)
 
 
@@ -267,4 +267,4 @@ def test_a_folder_in_place_of_a_frame_is_named(extract_config: Make, demo_root: 
     frame.unlink()
     frame.mkdir()
     with pytest.raises(DataError, match=frame.name):
-        extract_features(extract_config(tmp_path / "tiny.h5", root=root))
+        extract(extract_config(tmp_path / "tiny.h5", root=root))

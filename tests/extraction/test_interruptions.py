@@ -21,7 +21,7 @@ from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.cache import format as fmt
 from vpar_cache.errors import CacheError
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -62,7 +62,7 @@ def test_several_at_once_never_write_together(extract_config: Make, tiny_cache: 
     def attempt(_: int) -> str:
         starting.wait()
         try:
-            return f"{extract_features(config).shards_kept} kept"
+            return f"{extract(config).shards_kept} kept"
         except CacheError as refused:
             return str(refused)
 
@@ -107,7 +107,7 @@ def test_an_interrupt_stops_several_writers_within_a_batch(
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        extract_features(config)
+        extract(config)
     thread.join()
     assert len(slow_batches) < 8, "it went on: three had begun, and each writer may begin another"
     assert published(config.out) == [], "half a shard was published"
@@ -129,7 +129,7 @@ def test_an_interrupt_that_python_drops_ends_the_run_at_the_next_tracklet(
 
     monkeypatch.setattr(Encoder, "encode_frames", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        extract_features(extract_config(tmp_path / "tiny.h5", batch_size=2))
+        extract(extract_config(tmp_path / "tiny.h5", batch_size=2))
     assert len(begun) == 1
 
 
@@ -152,9 +152,9 @@ def test_a_writer_that_fails_stops_the_others_and_is_what_the_error_says(
     with monkeypatch.context() as patch:
         patch.setattr(Encoder, "encode_frames", failing)
         with pytest.raises(CacheError, match=r"the writer on cpu failed \(RuntimeError: CUDA error") as stopped:
-            extract_features(config)
+            extract(config)
     assert str(tmp_path / "tiny") in str(stopped.value)
     assert "run the same command again" in str(stopped.value)
     assert len(slow_batches) < 9, "the other went on"
     assert published(config.out) == [], "half a shard was published"
-    assert extract_features(config).shards_computed == 2
+    assert extract(config).shards_computed == 2

@@ -14,14 +14,14 @@ import pytest
 
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.cache import format as fmt
-from vpar_cache.cache.features import read_index
+from vpar_cache.cache.index import read_index
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extraction import encoder_memory, lazy_encoder
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_memory import EncoderIdentity, EncoderMemory
 from vpar_cache.extraction.executors import local as shard_run
-from vpar_cache.extraction.extract import ExtractResult, extract_features
+from vpar_cache.extraction.extract import ExtractResult, extract
 from vpar_cache.extraction.lazy_encoder import LazyEncoder, OtherEncoderError, encoder_for
 
 Make = Callable[..., ExtractConfig]
@@ -151,7 +151,7 @@ def test_a_rerun_makes_no_encoder_and_leaves_every_byte(
     cache: Path, extract_config: Make, made: list[str]
 ) -> None:
     before = bytes_of(cache)
-    result = extract_features(extract_config(cache))
+    result = extract(extract_config(cache))
     assert (made, counts(result)) == ([], (0, 4))
     assert (result.precision, result.random_weights) == ("fp32", True)
     assert bytes_of(cache) == before
@@ -160,7 +160,7 @@ def test_a_rerun_makes_no_encoder_and_leaves_every_byte(
 @pytest.mark.usefixtures("fresh")
 def test_recheck_makes_the_encoder(cache: Path, extract_config: Make, made: list[str]) -> None:
     before = bytes_of(cache)
-    assert counts(extract_features(extract_config(cache, recheck=True))) == (0, 4)
+    assert counts(extract(extract_config(cache, recheck=True))) == (0, 4)
     assert made == ["cpu"]
     assert bytes_of(cache) == before
 
@@ -172,7 +172,7 @@ def test_without_a_memory_the_encoder_is_made_and_remembered_again(
 ) -> None:
     before, memory = bytes_of(cache), fmt.shard_folder(cache) / ".encoder"
     memory.unlink() if content is None else memory.write_bytes(content)
-    assert counts(extract_features(extract_config(cache))) == (0, 4)
+    assert counts(extract(extract_config(cache))) == (0, 4)
     assert made == ["cpu"]
     assert bytes_of(cache) == before
 
@@ -187,7 +187,7 @@ def test_a_changed_jpeg_redoes_its_shard_as_without_a_memory(
     one, other = (tracklets[i].folder / tracklets[i].frames[1] for i in (0, 7))
     shutil.copy(one, other)
     for index in (cache, without):
-        assert counts(extract_features(extract_config(index, root=root))) == (1, 3)
+        assert counts(extract(extract_config(index, root=root))) == (1, 3)
     assert made == ["cpu", "cpu"]
     assert bytes_of(cache) == bytes_of(without)
 
@@ -208,8 +208,8 @@ def test_an_interrupted_run_goes_on_in_the_same_bytes(
     with monkeypatch.context() as patch:
         patch.setattr(shard_run, "write_shard", stop_at_the_second)
         with pytest.raises(KeyboardInterrupt):
-            extract_features(extract_config(cache))
-    assert counts(extract_features(extract_config(cache))) == (2, 2)
+            extract(extract_config(cache))
+    assert counts(extract(extract_config(cache))) == (2, 2)
     assert bytes_of(cache) == before
 
 
@@ -217,9 +217,9 @@ def test_an_interrupted_run_goes_on_in_the_same_bytes(
 def test_new_prompts_make_the_encoder_and_keep_the_shards(
     cache: Path, extract_config: Make, made: list[str]
 ) -> None:
-    assert counts(extract_features(extract_config(cache, prompts="words"))) == (0, 4)
+    assert counts(extract(extract_config(cache, prompts="words"))) == (0, 4)
     assert made == ["cpu"]
-    assert read_index(cache).fields["prompts"][0] == "top length short"
+    assert read_index(cache).prompts[0] == "top length short"
 
 
 @pytest.mark.usefixtures("fresh")
@@ -228,7 +228,7 @@ def test_a_prompt_that_does_not_fit_is_named_after_a_recall_too(
 ) -> None:
     (tmp_path / "long.toml").write_text(f'template = "{"very " * 80}{{}}"\n')
     with pytest.raises(DataError, match="but the text encoder reads 77; shorten it"):
-        extract_features(extract_config(cache, prompts=str(tmp_path / "long.toml")))
+        extract(extract_config(cache, prompts=str(tmp_path / "long.toml")))
 
 
 @pytest.mark.usefixtures("fresh")
@@ -237,7 +237,7 @@ def test_another_setting_is_refused_by_the_encoder_itself(
 ) -> None:
     before = bytes_of(cache)
     with pytest.raises(CacheError, match=r"other settings \(frames: 2 -> 3\)"):
-        extract_features(extract_config(cache, frames=3))
+        extract(extract_config(cache, frames=3))
     assert made == ["cpu"]
     assert bytes_of(cache) == before
 
@@ -254,14 +254,14 @@ def test_a_weights_file_that_was_replaced_is_noticed(
     save_file(state, path)
     config = extract_config(index, weights=str(path))
     for _ in range(2):
-        extract_features(config)
+        extract(config)
     assert made == ["cpu"], "the second run recalled it"
     before, size = bytes_of(index), path.stat().st_size
     state["visual.ln_post.bias"] += 1
     save_file(state, path)
     assert path.stat().st_size == size
     with pytest.raises(CacheError, match=r"other settings .*weights_digest: "):
-        extract_features(config)
+        extract(config)
     assert bytes_of(index) == before
     assert made == ["cpu", "cpu"]
 
@@ -306,7 +306,7 @@ def test_a_wrong_memory_neither_refuses_nor_spoils_a_finished_cache(
     before = bytes_of(cache)
     mislead(cache, change)
     made.clear()
-    assert counts(extract_features(extract_config(cache))) == (0, 4)
+    assert counts(extract(extract_config(cache))) == (0, 4)
     assert made == ["cpu"]
     assert bytes_of(cache) == before, "the memory is mended too"
 
@@ -329,6 +329,6 @@ def test_no_shard_is_published_under_a_wrong_memory(
         write(path, contents)
 
     monkeypatch.setattr(shard_run, "write_shard", spy)
-    assert counts(extract_features(extract_config(cache))) == (4 - left, left)
+    assert counts(extract(extract_config(cache))) == (4 - left, left)
     assert written == [fmt.shard_name(number) for number in range(left, 4)], "each once"
     assert bytes_of(cache) == before

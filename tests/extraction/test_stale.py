@@ -28,7 +28,7 @@ from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.errors import CacheError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.executors.local import ShardRun
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 from vpar_cache.extraction.lazy_encoder import encoder_for
 
 Make = Callable[..., ExtractConfig]
@@ -168,7 +168,7 @@ def test_a_cache_of_another_such_setting_is_refused_and_the_fields_are_shown(
     ]
     for _ in ("the index says it", "a shard says it too"):
         with pytest.raises(CacheError, match="another --out") as refused:
-            extract_features(config)
+            extract(config)
         assert [field for field in shown if field not in str(refused.value)] == []
         assert bytes_of_shards(extracted) == before
         if extracted.exists():
@@ -200,7 +200,7 @@ def test_a_cache_of_another_setting_that_changes_none_is_kept(
         config = dataclasses.replace(config, out=tmp_path / "moved" / extracted.name)
         shutil.copytree(fmt.shard_folder(extracted), fmt.shard_folder(config.out))
     monkeypatch.setattr("vpar_cache.datasets.loaders.write_demo", lambda root, size, seed: root)  # of another size
-    result = extract_features(config)
+    result = extract(config)
     assert (result.shards_computed, result.shards_kept) == (0, 4)
     assert bytes_of_shards(config.out) == before
     assert (config.out.read_bytes() == index) == (name not in {"dataset", "prompts", "text"})

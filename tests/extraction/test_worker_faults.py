@@ -17,7 +17,7 @@ from vpar_cache.cache.features import open_features
 from vpar_cache.datasets import loading
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 
 Make = Callable[..., ExtractConfig]
 
@@ -47,15 +47,15 @@ def test_a_decoder_that_dies_names_its_image(
         patch.setattr(loading, "decode_frame", failing)
         wanted = rf"{demo_root}\S+\.jpg: decoding it failed \({type(error).__name__}: {error}\)"
         with pytest.raises(DataError, match=wanted):
-            extract_features(config)
-    assert extract_features(config).shards_kept >= 1
+            extract(config)
+    assert extract(config).shards_kept >= 1
 
 
 @pytest.mark.parametrize("frames", [2, None])
 def test_a_gpu_that_runs_out_of_memory_costs_no_row_and_no_order(
     frames: int | None, extract_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = open_features(extract_features(extract_config(tmp_path / "wanted.h5", frames=frames)).index)
+    wanted = open_features(extract(extract_config(tmp_path / "wanted.h5", frames=frames)).index)
     tokens, sizes = Encoder._tokens, []
 
     def small(self: Encoder, images: Any) -> Any:
@@ -66,7 +66,7 @@ def test_a_gpu_that_runs_out_of_memory_costs_no_row_and_no_order(
 
     monkeypatch.setattr(Encoder, "_tokens", small)
     config = extract_config(tmp_path / "tiny.h5", frames=frames, keep_frames=frames is not None)
-    found = open_features(extract_features(config).index)
+    found = open_features(extract(config).index)
     assert max(sizes) > 2, "it never ran out"
     assert found.tracklet_ids == wanted.tracklet_ids
     rows = np.arange(18)
@@ -90,9 +90,9 @@ def test_a_gpu_without_memory_for_one_tracklet_says_so_and_keeps_what_was_finish
     with monkeypatch.context() as patch:
         patch.setattr(Encoder, "_tokens", full)
         with pytest.raises(UserError, match=r"^one tracklet of 2 frames does not fit in the memory of cpu; use"):
-            extract_features(config)
+            extract(config)
     assert leftovers(tmp_path) == []
-    assert extract_features(config).shards_kept == 2
+    assert extract(config).shards_kept == 2
     assert bytes_of(config.out) == bytes_of(tiny_cache)
 
 

@@ -16,7 +16,7 @@ from tests.support.hostile_files import NASTY, assert_refused, bounded, call_vpa
 from tests.support.small_caches import SmallCache, edit_sealed, edit_shard, link, put, write_small_cache
 from vpar_cache.cache import format as fmt
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 
 Edit = Callable[[h5py.File], object]
 
@@ -262,7 +262,7 @@ def test_an_extraction_into_a_hostile_cache_replaces_it(
     wanted = shard.read_bytes()
     edit_sealed(shard, edit(outside))
     with bounded(config.out.parent, config.root, outside=outside):
-        result = extract_features(config)
+        result = extract(config)
     assert result.shards_computed == 1
     assert shard.read_bytes() == wanted
 
@@ -274,7 +274,7 @@ def test_an_extraction_over_a_hostile_index_replaces_it(
     config = extract_config(tmp_path / "copy" / tiny_cache.name)
     edit_sealed(config.out, link("labels", h5py.ExternalLink(str(outside / "lure.h5"), "/labels")))
     with bounded(config.out.parent, config.root, outside=outside):
-        assert extract_features(config).shards_computed == 0
+        assert extract(config).shards_computed == 0
     assert config.out.read_bytes() == tiny_cache.read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""The bootstrap over people against one that scores every resample anew."""
+"""The bootstrap over people against scipy's, which scores every resample from its tracklets."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from tests.metrics.test_protocols import GROUPS, random_labels
+from tests.support.made_up_scores import GROUPS, random_labels
 from vpar_cache.errors import DataError
-from vpar_cache.metrics import intervals
-from vpar_cache.metrics.intervals import difference_block, interval_block, measures
-from vpar_cache.metrics.protocols import ProtocolScores, videopar_scores, vtf_scores
+from vpar_cache.metrics.intervals import difference_block, interval_block
+from vpar_cache.metrics.scoring import PROTOCOLS
 
+MEASURES = [
+    (name, group, metric)
+    for name, protocol in PROTOCOLS.items()
+    for group, metrics in [(None, protocol.interval_metrics), *((group, ["f1"]) for group, _ in GROUPS)]
+    for metric in metrics
+]
 PEOPLE = np.array([7, 7, 7, -1, 900, 900, 3, 3, 3, 3, 3, 12, 12, 900, 7, 12, 12, 4, 4, 900])
 """Of any value, in any order, with 1 to 5 tracklets each."""
 
@@ -21,27 +26,22 @@ PEOPLE = np.array([7, 7, 7, -1, 900, 900, 3, 3, 3, 3, 3, 12, 12, 900, 7, 12, 12,
 def made_up(seed: int, n: int = len(PEOPLE)) -> tuple[np.ndarray, np.ndarray]:
     """Coarse float32 probabilities, so that ties with the thresholds occur; a class that is never true."""
     rng = np.random.default_rng(seed)
-    labels = random_labels(rng, n, GROUPS)
+    labels = random_labels(rng, n)
     labels[:, 2] |= labels[:, 3]
     labels[:, 3] = 0
     return rng.choice(np.float32([0, 0.2, 0.45, 0.5, 0.9]), labels.shape), labels
 
 
-def numbers(scores: list[ProtocolScores]) -> list[float]:
-    by_protocol = {one.protocol: one for one in scores}
+def rescored(probabilities, labels, rows):
+    scores = {name: p.score(probabilities[rows], labels[rows], GROUPS) for name, p in PROTOCOLS.items()}
     return [
-        (by_protocol[protocol].average if group is None else by_protocol[protocol].groups[group])[metric]
-        for protocol, group, metric in measures(GROUPS)
+        (scores[name].average if group is None else scores[name].groups[group])[metric]
+        for name, group, metric in MEASURES
     ]
 
 
-def rescored(probabilities, labels, rows):
-    p, y = probabilities[rows], labels[rows]
-    return numbers([vtf_scores(p, y, GROUPS, 0.45), videopar_scores(p, y, GROUPS, 0.5)])
-
-
 def brute_force(statistic, seed):
-    """(measures, 2): scipy's own loop over resampled people, each with all rows that are theirs."""
+    """(len(MEASURES), 2): scipy's own loop over resampled people, each with all rows that are theirs."""
     rows_of = [np.flatnonzero(person == PEOPLE) for person in np.unique(PEOPLE)]
     found = bootstrap(
         (np.arange(len(rows_of)),),
@@ -55,16 +55,16 @@ def brute_force(statistic, seed):
 
 
 def flat(block, key=None):
-    """Values of the nested block in the order of `measures`."""
+    """Values of the nested block in the order of MEASURES."""
     found = []
-    for protocol, group, metric in measures(GROUPS):
+    for protocol, group, metric in MEASURES:
         part = block[protocol]["average"] if group is None else block[protocol]["groups"][group]
         found.append(part[metric] if key is None else part[metric][key])
     return found
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_intervals_are_those_of_scoring_every_resample_anew(seed):
+def test_intervals_are_those_of_scoring_every_resample(seed):
     probabilities, labels = made_up(seed)
     block = interval_block(probabilities, labels, GROUPS, PEOPLE, seed)
     expected = brute_force(lambda rows: rescored(probabilities, labels, rows), seed)
@@ -94,7 +94,7 @@ def test_a_run_does_not_differ_from_itself():
 def test_people_are_drawn_and_not_tracklets():
     """Copies of a person's tracklet tell nothing new: the interval must not become narrower."""
     rng = np.random.default_rng(0)
-    labels = random_labels(rng, 30, GROUPS)
+    labels = random_labels(rng, 30)
     probabilities = rng.random(labels.shape)
     people = np.arange(30)
     once = interval_block(probabilities, labels, GROUPS, people)
@@ -122,13 +122,6 @@ def test_the_seed_decides_the_resamples():
     assert blocks[0] == blocks[1] != blocks[2]
 
 
-def test_batches_of_resamples_change_nothing(monkeypatch):
-    probabilities, labels = made_up(0)
-    whole = interval_block(probabilities, labels, GROUPS, PEOPLE)
-    monkeypatch.setattr(intervals, "_MAX_DRAWS", 40)
-    assert interval_block(probabilities, labels, GROUPS, PEOPLE) == whole
-
-
 def test_one_person_has_no_interval():
     probabilities, labels = made_up(0)
     alone = np.zeros(len(labels), np.int32)
@@ -138,9 +131,9 @@ def test_one_person_has_no_interval():
     assert set(flat(difference, "interval")) == {None}
 
 
-@pytest.mark.parametrize("people", [PEOPLE[1:], PEOPLE[:, None], PEOPLE.astype(str), PEOPLE.astype(float)])
-def test_person_ids_that_are_not_one_whole_number_a_tracklet_are_refused(people):
-    with pytest.raises(DataError, match=r"person ids are .* one whole number for each of the 20 tracklets"):
+@pytest.mark.parametrize("people", [PEOPLE[1:], PEOPLE.astype(float)])
+def test_person_ids_that_are_not_one_integer_a_tracklet_are_refused(people):
+    with pytest.raises(DataError, match=r"person ids are .* one integer for each of the 20"):
         interval_block(*made_up(0), GROUPS, people)
 
 

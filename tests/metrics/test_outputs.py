@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from tests.metrics.test_protocols import GROUPS, matrices, random_labels
+from tests.support.made_up_scores import GROUPS, matrices, random_labels
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.metrics.outputs import CURVE, calibration, confusion, output_scores, threshold_curve
-from vpar_cache.metrics.protocols import videopar_scores, vtf_scores
+from vpar_cache.metrics.vtf import VTF
 
 
 @settings(max_examples=100, deadline=None)
@@ -30,9 +30,9 @@ def test_each_output_is_scored_as_scikit_learn_scores_its_positive_class(data):
 
 def test_a_group_of_one_output_has_the_vtf_scores_of_its_output():
     rng = np.random.default_rng(0)
-    labels = random_labels(rng, 40, GROUPS)
+    labels = random_labels(rng, 40)
     probabilities = rng.random(labels.shape, dtype=np.float32)
-    outputs, groups = (f(probabilities, labels, GROUPS, 0.45) for f in (output_scores, vtf_scores))
+    outputs, groups = (f(probabilities, labels, GROUPS, 0.45) for f in (output_scores, VTF.score))
     for metric in ("precision", "recall", "f1", "mA"):
         assert outputs[metric][0] == pytest.approx(groups.groups["hat"][metric])
         assert outputs[metric][4] == pytest.approx(groups.groups["gender"][metric])
@@ -45,7 +45,7 @@ def test_arrays_and_thresholds_that_do_not_fit_are_refused():
         output_scores([[0.5]], [[1]], [("hat", slice(0, 1))], 1.5)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_bins_are_those_of_scikit_learn(seed, dtype):
     rng = np.random.default_rng(seed)
@@ -71,22 +71,21 @@ def test_the_calibration_error_is_its_definition():
     assert calibration(p, y).error == pytest.approx(sum(gaps) / 500)
 
 
-def test_a_prophet_and_the_truth_frequency_are_calibrated_and_a_liar_is_not():
-    y = np.arange(100) % 4 == 0
-    assert calibration(y.astype(float), y).error == 0
-    assert calibration(np.full(100, 0.25), y).error == 0
-    assert calibration(1 - y.astype(float), y).error == 1
+def test_an_output_without_a_positive_tracklet_has_a_true_positive_rate_of_zero():
+    for value in (0, 1):
+        scores = output_scores(np.full((3, 1), value), np.full((3, 1), value), [("hat", slice(0, 1))], 0.5)
+        assert scores["mA"] == pytest.approx([0.5])
 
 
 def test_the_curve_has_the_vtf_averages_at_each_threshold():
     rng = np.random.default_rng(1)
-    labels = random_labels(rng, 30, GROUPS)
+    labels = random_labels(rng, 30)
     probabilities = rng.random(labels.shape, dtype=np.float32)
     curve = threshold_curve(probabilities, labels, GROUPS)
     assert (CURVE[0], CURVE[-1], len(CURVE)) == (0.05, 0.95, 19)
     assert 0.45 in CURVE
     for threshold, row in zip(CURVE, curve, strict=True):
-        average = vtf_scores(probabilities, labels, GROUPS, threshold).average
+        average = VTF.score(probabilities, labels, GROUPS, threshold).average
         assert row.tolist() == [average[metric] for metric in ("precision", "recall", "f1")]
     assert (np.diff(curve[:, 1]) <= 0).all()  # fewer positives never raise the recall
 
@@ -98,12 +97,3 @@ def test_confusion_is_that_of_scikit_learn_with_every_class(seed):
     probabilities = rng.choice([0.1, 0.5, 0.9], labels.shape)  # ties go to the first
     expected = confusion_matrix(labels.argmax(1), probabilities.argmax(1), labels=range(5))
     assert confusion(probabilities, labels).tolist() == expected.tolist()
-
-
-def test_the_diagonal_of_the_confusion_is_the_videopar_accuracy():
-    rng = np.random.default_rng(2)
-    labels = random_labels(rng, 30, GROUPS)
-    probabilities = rng.random(labels.shape)
-    accuracy = videopar_scores(probabilities, labels, GROUPS, 0.5).groups["pose"]["accuracy"]
-    counts = confusion(probabilities[:, 1:4], labels[:, 1:4].astype(bool))
-    assert counts.trace() / 30 == pytest.approx(accuracy)

@@ -77,8 +77,8 @@ def test_a_wrong_request_is_one_line(
 def test_attention_on_another_cache_is_refused(
     runs: Path, demo_root: Path, extract_config: Any, tmp_path: Path
 ) -> None:
-    from vpar_cache.extraction.extract import extract_features
+    from vpar_cache.extraction.extract import extract
 
-    other = extract_features(extract_config(tmp_path / "other.h5", frames=1)).index
+    other = extract(extract_config(tmp_path / "other.h5", frames=1)).index
     with pytest.raises(CacheError, match=r"other\.h5 is not the cache that .*vtf was trained on"):
         draw(runs, demo_root, tmp_path / "x.png", attention=("hat",), features=other)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from vpar_cache.metrics.protocols import ProtocolScores
+from vpar_cache.metrics.intervals import Intervals
+from vpar_cache.metrics.protocol import ProtocolScores
 from vpar_cache.rendering.tables import LONG_COLUMNS, Chart, chart_table, long_rows, percent, signed_percent
-from vpar_cache.runs.stored_intervals import Intervals
 
 SCORES = ProtocolScores("vtf", 0.45, {"hat": {"f1": 0.5}}, {"f1": 0.81944})
 INTERVALS = Intervals(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from vpar_cache.errors import UserError, printable
-from vpar_cache.metrics.protocols import ProtocolScores
+from vpar_cache.metrics.protocol import ProtocolScores
 from vpar_cache.rendering.tables import LONG_COLUMNS, Chart, Notes, Table, long_rows
 from vpar_cache.rendering.text import render, rich_blocks
 

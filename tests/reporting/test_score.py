@@ -14,7 +14,7 @@ import pytest
 from tests.support.fake_runs import SMALL, groups_of, predictions
 from vpar_cache.attributes.schema import MARS
 from vpar_cache.errors import DataError
-from vpar_cache.metrics.protocols import score_block
+from vpar_cache.metrics.scoring import score_block
 from vpar_cache.rendering.tables import Table
 from vpar_cache.rendering.text import render
 from vpar_cache.reporting.score import score_predictions

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fake_runs import SMALL, groups_of, make_run
-from vpar_cache.metrics.protocols import videopar_scores, vtf_scores
+from vpar_cache.metrics.videopar import VIDEOPAR
+from vpar_cache.metrics.vtf import VTF
 from vpar_cache.reporting.slices import MIN_TRACKLETS, length_parts, slice_scores
 from vpar_cache.runs.predictions import read_test_predictions
 from vpar_cache.runs.scores import read_run
@@ -41,10 +42,10 @@ def test_every_part_has_the_scores_of_its_rows_alone_and_the_prior_on_the_same_r
     }
     for name, chosen in rows.items():
         p, y, part = predictions.probabilities[chosen], predictions.labels[chosen], parts[name]
-        vtf, videopar = vtf_scores(p, y, groups, 0.45).average, videopar_scores(p, y, groups, 0.5).average
+        vtf, videopar = VTF.score(p, y, groups, 0.45).average, VIDEOPAR.score(p, y, groups, 0.5).average
         assert (part.vtf_f1, part.vtf_ma, part.videopar_f1) == (vtf["f1"], vtf["mA"], videopar["f1"])
         constant = np.full(y.shape, 0.5)
-        for protocol, f1, score in (("vtf", vtf["f1"], vtf_scores), ("videopar", videopar["f1"], videopar_scores)):
+        for protocol, f1, score in (("vtf", vtf["f1"], VTF.score), ("videopar", videopar["f1"], VIDEOPAR.score)):
             prior = score(constant, y, groups, {"vtf": 0.45, "videopar": 0.5}[protocol]).average["f1"]
             assert part.over_prior(protocol) == pytest.approx(f1 - prior)
         assert part.num_tracklets == chosen.sum()

@@ -30,16 +30,9 @@ def test_the_card_is_in_the_run_folder_with_scores_intervals_prior_and_limits(ru
     f1, prior = (metrics[key]["vtf"]["average"]["f1"] for key in ("scores", "prior"))
     low, high = metrics["intervals"]["vtf"]["average"]["f1"]
     assert f"| vtf | F1 | {100 * f1:.2f} | {100 * low:.2f} to {100 * high:.2f} | {100 * prior:.2f} |" in card
-    for part in (
-        "Random weights",
-        "## Data",
-        "## Protocol",
-        "## Limits",
-        "## Intended use",
-        "## Unacceptable use",
-    ):
-        assert part in card
-    assert "not\nfacts" in card or "not facts" in card
+    headings = ("Data", "Protocol", "Metrics", "Limits", "Intended use", "Unacceptable use")
+    assert [line[3:] for line in card.splitlines() if line.startswith("## ")] == list(headings)
+    assert "Random weights" in card
 
 
 def test_names_from_files_do_not_act_in_the_card(run: Path) -> None:

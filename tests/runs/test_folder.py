@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from vpar_cache.errors import CacheError
-from vpar_cache.runs.folder import Predictions, new_run_folder, refuse_finished, write_predictions
+from vpar_cache.runs.folder import new_run_folder, refuse_finished
 
 
 def test_a_folder_appears_only_when_its_block_succeeds(tmp_path: Path) -> None:
@@ -24,7 +22,7 @@ def test_a_folder_appears_only_when_its_block_succeeds(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["a"]
 
 
-def test_what_a_killed_process_left_holds_nobody_up_and_is_removed(
+def test_what_a_killed_process_left_is_removed_and_blocks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a container, where every process has the same number."""
@@ -58,19 +56,3 @@ def test_a_folder_of_something_else_is_never_overwritten(tmp_path: Path) -> None
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(CacheError, match=r"thesis\.tex"):
         refuse_finished(tmp_path, overwrite=True)
-
-
-def test_predictions_round_trip(tmp_path: Path) -> None:
-    probabilities = np.random.default_rng(0).random((3, 4), dtype=np.float32)
-    labels, quality = np.eye(3, 4, dtype=np.uint8), np.eye(3, 2, dtype=np.uint8)
-    people, cameras, frames = (np.array(values, np.int32) for values in ((5, -1, 7), (1, 2, 6), (2, 920, 60)))
-    given = Predictions(["a", "b", "ü"], ["test"] * 3, people, cameras, frames, quality, probabilities, labels)
-    write_predictions(tmp_path / "p.parquet", given)
-    rows = pq.read_table(tmp_path / "p.parquet").to_pylist()
-    assert [row["tracklet_id"] for row in rows] == ["a", "b", "ü"]
-    assert [row["person_id"] for row in rows] == [5, -1, 7]
-    assert [row["camera_id"] for row in rows] == [1, 2, 6]
-    assert [row["num_frames"] for row in rows] == [2, 920, 60]
-    np.testing.assert_array_equal([row["quality"] for row in rows], quality)
-    np.testing.assert_array_equal(np.array([row["probabilities"] for row in rows], np.float32), probabilities)
-    np.testing.assert_array_equal([row["labels"] for row in rows], labels)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from vpar_cache.attributes.schema import MARS, Group, Output, Schema
 from vpar_cache.metrics.intervals import interval_block
-from vpar_cache.metrics.protocols import score_block
+from vpar_cache.metrics.scoring import score_block
 
 SMALL = Schema(
     "small",

@@ -17,6 +17,7 @@ from vpar_cache.attributes.schema import Group, Output, Schema
 from vpar_cache.base.settings import canonical_json, fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import read_shard_header
+from vpar_cache.cache.seal import read_seal, write_seal
 from vpar_cache.cache.writer import IndexContents, ShardContents, ShardEntry, write_index, write_shard
 
 SCHEMA = Schema(
@@ -84,7 +85,6 @@ def shard_entry(path: Path, contents: ShardContents) -> ShardEntry:
         source_digest=header.source_digest,
         shapes=header.shapes,
         offsets=header.offsets,
-        row_digests=header.row_digests,
     )
 
 
@@ -139,11 +139,20 @@ def write_small_cache(
     return SmallCache(index, arrays, contents)
 
 
+def flip(path: Path, position: int, bit: int = 0) -> None:
+    """Change one bit of a file."""
+    with path.open("r+b") as file:
+        file.seek(position)
+        value = file.read(1)[0]
+        file.seek(position)
+        file.write(bytes([value ^ 1 << bit]))
+
+
 def edit_sealed(path: Path, edit: Callable[[h5py.File], object]) -> None:
     """Change a file through HDF5 and seal it again, as a stranger would."""
     with h5py.File(path, "r+") as file:
         edit(file)
-    fmt.write_seal(path)
+    write_seal(path)
 
 
 def edit_shard(cache: SmallCache, number: int, edit: Callable[[h5py.File], object]) -> None:
@@ -160,7 +169,7 @@ def edit_shard(cache: SmallCache, number: int, edit: Callable[[h5py.File], objec
     def relist(file: h5py.File) -> None:
         shards, extents = file["shards"][()], file["extents"][()]
         shards["bytes"][number] = path.stat().st_size
-        shards["blake3"][number] = fmt.read_seal(path)
+        shards["blake3"][number] = read_seal(path)
         for row in extents[extents["file"] == path.name.encode()]:
             place = (extents["file"] == row["file"]) & (extents["dataset"] == row["dataset"])
             extents["offset"][place] = offsets.get(row["dataset"].decode()) or row["offset"]

@@ -18,7 +18,7 @@ from safetensors import safe_open
 
 from vpar_cache.errors import CacheError, Stopped
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 from vpar_cache.training.checkpoints import Checkpoint, CheckpointFile
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import TrainResult, train
@@ -30,7 +30,7 @@ SAME_BYTES = ("metrics.json", "model.safetensors", "predictions.parquet")
 def cache(tmp_path_factory: pytest.TempPathFactory, extract_config: Callable[..., ExtractConfig]) -> Path:
     """A cache with every array that a model may read."""
     config = extract_config(tmp_path_factory.mktemp("whole") / "whole.h5", views=2, keep_frames=True)
-    return extract_features(config).index
+    return extract(config).index
 
 
 def settings(cache: Path, runs: Path, **changes: Any) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from vpar_cache.cache.features import open_features
 from vpar_cache.cache.format import FRAME_TOKENS
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
-from vpar_cache.metrics.protocols import score_block
+from vpar_cache.extraction.extract import extract
+from vpar_cache.metrics.scoring import score_block
 from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.runs.load import load_run
 from vpar_cache.training.config import TrainConfig
@@ -79,7 +79,7 @@ def test_the_test_split_never_chooses_anything(
             cells[column] = str(1 - int(cells[column]))
             lines[number] = ",".join(cells)
     (root / "mars_attributes.csv").write_text("\n".join(lines) + "\n")
-    index = extract_features(extract_config(tmp_path / "other.h5", root=root)).index
+    index = extract(extract_config(tmp_path / "other.h5", root=root)).index
     ours, theirs = run(name="a"), run(name="b", features=index)
     assert read(ours, "metrics.json")["scores"] != read(theirs, "metrics.json")["scores"]
     for field in ("selected_epoch", "selected_threshold"):
@@ -174,7 +174,7 @@ def test_a_wrong_setting_names_the_value_and_the_rule(run: Any, changes: dict[st
 
 @pytest.fixture(scope="module")
 def viewed_cache(tmp_path_factory: pytest.TempPathFactory, extract_config: Callable[..., ExtractConfig]) -> Path:
-    return extract_features(extract_config(tmp_path_factory.mktemp("views") / "viewed.h5", views=2)).index
+    return extract(extract_config(tmp_path_factory.mktemp("views") / "viewed.h5", views=2)).index
 
 
 def test_an_epoch_draws_the_plain_features_or_a_view_of_the_same_tracklet(viewed_cache: Path) -> None:

@@ -1,1 +1,1 @@
-"""Files, settings, devices, locks and TOML: nothing in here knows what a tracklet or an attribute is."""
+"""Files, settings, devices, locks and TOML. Nothing here knows what a tracklet or an attribute is."""

@@ -1,4 +1,4 @@
-"""Text as a cell of a CSV file that a spreadsheet may open."""
+"""Cells of CSV files that a spreadsheet may open."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from vpar_cache.errors import printable
 
 
 def csv_cell(text: str) -> str:
-    """A leading sign in a name can only be a spreadsheet formula, and is quoted."""
+    """Return `text` as a cell. A leading sign would be a formula in a spreadsheet, so it is quoted."""
     text = printable(text)
     return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text

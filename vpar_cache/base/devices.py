@@ -1,4 +1,4 @@
-"""From a device's name on the command line to a torch device that is really there."""
+"""From the name of a device on the command line to a torch device of this machine."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING
 
 from vpar_cache.errors import UserError
 
-if TYPE_CHECKING:  # imported where a device is looked up: who only checks a name does not pay for it
+if TYPE_CHECKING:
     import torch
 
 _GPU = re.compile(r"cuda:(\d{1,3})")
 
 
 def check_device_name(name: str) -> None:
-    """UserError for what names no device on any machine. Needs no torch."""
+    """Raise UserError for a name that no machine has. Needs no torch."""
     if name not in ("auto", "cpu") and _GPU.fullmatch(name) is None:
-        raise UserError(f"device {name[:80]!r} is unknown; use --device cpu, or --gpu 0")
+        raise UserError(f"--device: got {name[:80]!r}; expected auto, cpu or cuda:N. Use --device cpu, or --gpu 0")
 
 
 def resolve_device(name: str) -> torch.device:
-    """`auto` (the first GPU, else the CPU), `cpu`, or `cuda:N`. UserError when this machine has no such device."""
+    """Return the device of `auto` (the first GPU, else the CPU), `cpu` or `cuda:N`.
+
+    UserError where this machine has no such device.
+    """
     import torch
 
     check_device_name(name)
@@ -31,12 +34,15 @@ def resolve_device(name: str) -> torch.device:
     if match is None:
         return torch.device("cpu")
     if int(match[1]) >= count:
-        raise UserError(f"GPU {match[1]} is not here: torch sees {count} GPUs; use --device cpu, or another --gpu")
+        raise UserError(f"GPU {match[1]} is missing: torch sees {count} GPUs; use --device cpu, or another --gpu")
     return torch.device(name)
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """auto -> bf16 where the device computes it natively, else fp32 (emulated bf16 is slower than fp32)."""
+    """Return the precision that auto resolves to: bf16 where the device computes it natively, else fp32.
+
+    Emulated bf16 is slower than fp32.
+    """
     import torch
 
     if device.type == "cpu":

@@ -1,4 +1,4 @@
-"""Atomic writes and hashing, nothing else."""
+"""Atomic writes, reads within limits, hashes of files."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from blake3 import blake3
 from vpar_cache.errors import CacheError, VparError
 
 PARTIAL_SUFFIX = ".partial"
-"""A file that is being written; one that nobody writes any more is a leftover and may be removed."""
+"""Of a file that is being written. One that no process writes any more is a leftover and may be removed."""
 
 _CHUNK_BYTES = 8 << 20
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary name in the folder of `path`; published under `path` only when the block succeeds.
+    """Yield a temporary name beside `path`; the file is published as `path` only when the block succeeds.
 
     Order: write, fsync, rename, fsync the folder. A crash leaves the old file or the new one, never a
-    mixture; at worst a leftover, see `remove_leftovers`. A write that fails, the block's too, is a CacheError.
+    mixture; at worst a leftover, see `remove_leftovers`. A failed write, in the block too, is a CacheError.
     """
     partial = partial_path(path)
     with plain_failures(path):
@@ -41,14 +41,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def partial_path(path: Path) -> Path:
-    """A new temporary name beside `path`, which `remove_leftovers` knows."""
-    # The token, since processes of two hosts or containers may have the same number.
+    """Return a new temporary name beside `path`, which `remove_leftovers` knows."""
+    # With a random part: processes of two hosts or containers may have the same number.
     return path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}{PARTIAL_SUFFIX}")
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left of writing `path`, a file or a folder. Nobody else may be writing it
-    meanwhile."""
+    """Remove partial files and folders that killed processes left. No other process may be writing `path`."""
     leftover = re.compile(re.escape(f".{path.name}.") + rf"\d+-[0-9a-f]{{8}}\{PARTIAL_SUFFIX}")
     if path.parent.is_dir():
         for found in path.parent.iterdir():
@@ -61,10 +60,10 @@ def remove_leftovers(path: Path) -> None:
 
 @contextmanager
 def plain_failures(path: Path) -> Iterator[None]:
-    """What the operating system refuses in the block becomes a CacheError of one line: file, reason, mend.
+    """Turn errors of the operating system in the block into a CacheError: file, reason, how to fix it.
 
-    However a library words it: safetensors hides the number of the error in the text of its own. The file is
-    the one that the error names, else `path`.
+    Also where a library wraps them: safetensors has the error's number in its text. The file is the one that the
+    error names, else `path`.
     """
     try:
         yield
@@ -77,9 +76,9 @@ def plain_failures(path: Path) -> Iterator[None]:
         named = getattr(error, "filename", None)
         where = path if not isinstance(named, str) or named.endswith(PARTIAL_SUFFIX) else named
         reason = str(error) if number is None else os.strerror(number)
-        mend = _MENDS.get(number or 0, "check the disk")
+        fix = _FIXES.get(number or 0, "check the disk")
         raise CacheError(
-            f"{where}: {reason}; {mend}, then run the same command again: what was finished is kept"
+            f"{where}: {reason}; {fix}, then run the same command again: finished work is kept"
         ) from error
 
 
@@ -90,7 +89,7 @@ def _error_number(error: Exception) -> int | None:
     return None if number is None else int(number[1])
 
 
-_MENDS = {
+_FIXES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
     errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
@@ -118,39 +117,39 @@ def fsync_file(path: Path) -> None:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` durable, where the file system can."""
+    """Make a rename inside `folder` durable, where the file system supports it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems sync no folders
+        if error.errno != errno.EINVAL:  # some network file systems cannot sync folders
             raise
     finally:
         os.close(descriptor)
 
 
 def read_plain(path: Path, limit: int) -> bytes:
-    """The bytes of a plain file, cut one byte beyond `limit`.
+    """Return the bytes of a regular file, cut one byte beyond `limit`.
 
-    OSError for a link, which may lead anywhere, and for a pipe or a device, which may never end: this is how
-    to read what stands in a folder that may come from a stranger.
+    OSError for a link, which may lead anywhere, and for a pipe or a device, which may never end. For files in
+    untrusted folders.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "no plain file")
+            raise OSError(errno.EINVAL, "not a regular file")
         return file.read(limit + 1)
 
 
 def hash_bytes(data: bytes) -> str:
-    """blake3 of `data`, 64 hex digits."""
+    """Return blake3 of `data`, 64 hex digits."""
     return blake3(data).hexdigest()
 
 
 def hash_file(path: Path, skip: int = 0, progress: Callable[[int], object] | None = None) -> str:
-    """blake3 of a file's bytes after the first `skip`, with all cores; `progress` gets bytes read.
+    """Return blake3 of a file's bytes after the first `skip`, computed with all cores. `progress` gets bytes read.
 
-    Reads in chunks rather than maps: a file that shrinks meanwhile must not kill the process.
+    Reads in chunks: a mapped file that another process makes shorter would kill this one.
     """
     hasher = blake3(max_threads=blake3.AUTO)
     buffer = memoryview(bytearray(_CHUNK_BYTES))

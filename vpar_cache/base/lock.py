@@ -1,4 +1,4 @@
-"""One writer at a time: a lock that ends with the process that holds it, however that ends."""
+"""One writer at a time: a lock that ends with the process that holds it, even when that is killed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import errno
 import fcntl
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from vpar_cache.base.callbacks import Say, log
 from vpar_cache.base.files import plain_failures
 from vpar_cache.errors import CacheError
 
@@ -18,11 +19,12 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 @contextmanager
-def sole_writer(path: Path, say: Callable[[str], None] = lambda message: None) -> Iterator[None]:
-    """Nobody else writes `path` while the block runs; CacheError naming the holder when somebody does.
+def sole_writer(path: Path, say: Say = log) -> Iterator[None]:
+    """Make sure that no other process writes `path` while the block runs.
 
-    The lock is flock's, on `.NAME.lock` beside `path`: a file that a dead process left holds nobody up. Over
-    NFS it holds between hosts; where a file system knows no locks, `say` gets a warning and the block runs.
+    Raises CacheError, which names the other process, where one does. A `flock` on `.NAME.lock` beside `path`:
+    the file of a dead process does not block. Over NFS it works between hosts; where a file system has no locks,
+    `say` gets a warning and the block runs.
     """
     lock = path.absolute().parent / f".{path.absolute().name}.lock"
     with plain_failures(lock):
@@ -38,8 +40,8 @@ def sole_writer(path: Path, say: Callable[[str], None] = lambda message: None) -
         os.close(descriptor)
 
 
-def _acquire(lock: Path, path: Path, say: Callable[[str], None]) -> int:
-    """The descriptor that holds the lock."""
+def _acquire(lock: Path, path: Path, say: Say) -> int:
+    """Return the descriptor that holds the lock."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
@@ -50,26 +52,26 @@ def _acquire(lock: Path, path: Path, say: Callable[[str], None]) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # the former holder removed it just after we had opened it: take the new one
+        os.close(descriptor)  # the last holder removed it just after we opened it: take the new one
 
 
-def _take(descriptor: int, lock: Path, path: Path, say: Callable[[str], None]) -> None:
+def _take(descriptor: int, lock: Path, path: Path, say: Say) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise CacheError(
             f"{path} is being written by {_holder(descriptor)}; wait until it ends or stop it, then run the same "
-            "command again: what was finished is kept. A crash frees the lock by itself; only when the host is "
-            f"down for good, delete {lock}"
+            "command again: finished work is kept. A crash frees the lock by itself; delete "
+            f"{lock} only if that host is down for good"
         ) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        say(f"{lock.parent}: this file system knows no locks; make sure that nobody else writes {path}")
+        say(f"{lock.parent}: this file system has no locks; make sure that no other process writes {path}")
 
 
 def _is_at(descriptor: int, lock: Path) -> bool:
-    """Whether the open file is still the one that has the lock's name."""
+    """Return whether the open file still has the lock's name."""
     try:
         return os.path.samestat(os.fstat(descriptor), lock.stat())
     except FileNotFoundError:
@@ -82,6 +84,6 @@ def _myself() -> str:
 
 
 def _holder(descriptor: int) -> str:
-    """What the holder wrote, made fit for one line; it may not have come to it yet."""
+    """Return what the holder wrote, as one line; it may not have written yet."""
     text = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
     return "".join(c if c.isprintable() else "?" for c in text) or "another process"

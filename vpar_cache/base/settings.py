@@ -1,4 +1,4 @@
-"""What all settings share: checks of single values, canonical JSON, fingerprints."""
+"""Checks of single settings, canonical JSON, fingerprints."""
 
 from __future__ import annotations
 
@@ -12,28 +12,22 @@ from vpar_cache.errors import UserError, nearest
 
 
 def canonical_json(value: Any) -> str:
-    """One spelling per value: sorted keys, no spaces, no NaN. What is hashed and stored in caches."""
+    """Return the one spelling of a value that is hashed and stored: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:
-    """blake3 of the canonical JSON, 64 hex digits."""
+    """Return blake3 of the canonical JSON, 64 hex digits."""
     return hash_bytes(canonical_json(settings).encode())
 
 
-def differing_fields(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """`name: theirs -> ours`, a line a field, for errors about another fingerprint."""
-    names = sorted({*ours, *theirs})
-    return [f"{n}: {theirs.get(n)!r} -> {ours.get(n)!r}" for n in names if ours.get(n) != theirs.get(n)]
-
-
 def check_choice(option: str, value: str, valid: tuple[str, ...]) -> None:
-    """UserError for a value that is none of `valid`."""
+    """Raise UserError for a value that is none of `valid`."""
     if value not in valid:
         raise UserError(f"{option} {value!r} is unknown; {nearest(value, valid)}")
 
 
 def check_at_least(option: str, value: float, low: float) -> None:
-    """UserError for a number below `low`, infinite or NaN."""
+    """Raise UserError for a number below `low`, infinite or NaN."""
     if not (math.isfinite(value) and value >= low):
         raise UserError(f"{option} is {value}, but must be a number of at least {low}")

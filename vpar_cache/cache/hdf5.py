@@ -1,7 +1,7 @@
-"""Opening HDF5 for reading, and what an object must be before a byte of it is believed.
+"""Opening HDF5 for reading, and what an object must be before a byte of it is read.
 
-A sealed file may still come from a stranger: nothing here follows a link out of the file, runs a filter,
-reads an object, or trusts a shape that the file's own size does not bear out.
+A sealed file may still be untrusted: nothing here follows a link out of the file, runs a filter, reads an
+object, or accepts a shape that does not fit into the file.
 """
 
 from __future__ import annotations
@@ -21,151 +21,138 @@ from numpy.typing import NDArray
 from vpar_cache.cache import format as fmt
 from vpar_cache.errors import CacheError
 
-_MAX_RANK = 5
-_MAX_COMPACT_BYTES = _MAX_ATTRIBUTE_BYTES = 65_536
-"""HDF5's own limits, which a hostile file need not keep."""
+_MAX_SMALL_BYTES = 65_536
+"""HDF5's own limit for compact datasets and attributes, which an untrusted file may exceed."""
 _MAX_TEXTS = 5_000_000
 
 
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """A file of our format and version, whose seal the caller has checked; HDF5's errors become CacheError."""
+def open_hdf5(path: Path) -> Iterator[CheckedFile]:
+    """Open a file of our format and version; its seal must be checked. HDF5's errors become CacheError."""
     try:
         with h5py.File(path, "r") as file:
-            if read_attribute(file, "format", str, str(path)) != fmt.FORMAT:
-                raise CacheError(f"{path} is no {fmt.FORMAT} file; give the index that `vpar extract` wrote")
-            version = read_attribute(file, "format_version", int, str(path))
-            if version != fmt.FORMAT_VERSION:
+            checked = CheckedFile(file, path)
+            if (name := checked.attribute("format", str)) != fmt.FORMAT:
+                raise checked.error(f"its format is {name[:80]!r}; expected {fmt.FORMAT}")
+            if (version := checked.attribute("format_version", int)) != fmt.FORMAT_VERSION:
                 raise fmt.other_version(path, version)
-            yield file
+            yield checked
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise CacheError(f"{path} is no readable feature cache: {error}; extract it again") from error
+        raise CacheError(f"{path} is not a readable feature cache: {error}; extract the cache again") from error
 
 
-def child(parent: h5py.Group, name: str, kind: type[h5py.Group] | type[h5py.Dataset], where: str) -> Any:
-    """A hard-linked child of the expected kind; CacheError for a missing one, a link or another kind."""
-    if not has_child(parent, name):
-        raise CacheError(f"{where} has no {name!r}: not a cache that this program wrote; extract it again")
-    if parent.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-        raise CacheError(f"{where}: {name!r} is a link to elsewhere, which is refused; extract the cache again")
-    found = parent[name]
-    if not isinstance(found, kind):
-        raise CacheError(f"{where}: {name!r} is no {kind.__name__.lower()}; extract the cache again")
-    return found
+class CheckedFile:
+    """An open HDF5 file. Each method checks an object, then returns its content; CacheError if a check fails.
 
-
-def has_child(parent: h5py.Group, name: str) -> bool:
-    """True for any kind of link. Unlike `name in parent` it follows none, so it opens no other file."""
-    return bool(parent.id.links.exists(name.encode()))
-
-
-def stored_extent(dataset: h5py.Dataset, file_bytes: int, where: str) -> int:
-    """Byte offset of a plain contiguous dataset that lies inside the file (0 for an empty one).
-
-    Raises CacheError for object dtypes, filters, external storage, other layouts and impossible sizes.
+    Names may lead through groups: "text/prompt".
     """
-    name = dataset.name
-    plist = dataset.id.get_create_plist()
-    compact = plist.get_layout() == h5py.h5d.COMPACT
-    problem = None
-    # The layout comes first: to tell its shape, a virtual dataset may open other files.
-    if not compact and plist.get_layout() != h5py.h5d.CONTIGUOUS:
-        problem = "is not contiguous"
-    elif plist.get_nfilters():
-        problem = "has filters"
-    elif plist.get_external_count():
-        problem = "keeps its bytes in another file"
-    elif dataset.dtype.hasobject:
-        problem = "holds objects"
-    elif dataset.ndim > _MAX_RANK:
-        problem = f"has {dataset.ndim} dimensions"
-    if problem:
-        raise CacheError(f"{where}: {name} {problem}, which is refused; extract the cache again")
-    num_bytes = math.prod(dataset.shape) * dataset.dtype.itemsize
-    if num_bytes == 0 or (compact and num_bytes <= _MAX_COMPACT_BYTES):
-        return 0
-    offset = None if compact else dataset.id.get_offset()
-    if offset is None or offset < 0 or offset + num_bytes > file_bytes:
-        raise CacheError(f"{where}: {name} {dataset.shape} does not lie inside the file; extract the cache again")
-    return int(offset)
 
+    def __init__(self, file: h5py.File, path: Path) -> None:
+        self._file = file
+        self._path = path
+        self._bytes = path.stat().st_size
 
-def read_array(
-    parent: h5py.Group,
-    name: str,
-    dtype: str | np.dtype[Any],
-    shape: tuple[int | None, ...],
-    file_bytes: int,
-    where: str,
-) -> NDArray[Any]:
-    """A small dataset of exactly this dtype and shape (None: any length)."""
-    dataset = child(parent, name, h5py.Dataset, where)
-    stored_extent(dataset, file_bytes, where)
-    fits = len(shape) == dataset.ndim and all(
-        want in (None, have) for want, have in zip(shape, dataset.shape, strict=True)
-    )
-    if dataset.dtype != np.dtype(dtype) or not fits:
-        raise CacheError(
-            f"{where}: {name} is {dataset.dtype} {dataset.shape}, but must be {dtype} {shape}; extract it again"
+    def error(self, problem: str) -> CacheError:
+        """Return the error for this file."""
+        return CacheError(f"{self._path}: {problem}; extract the cache again")
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether there is any kind of link at the root. Follows none, so it opens no other file."""
+        return bool(self._file.id.links.exists(name.encode()))
+
+    def dataset(self, name: str) -> h5py.Dataset:
+        """Return a dataset that is reached through hard links alone. Nothing of it is checked."""
+        found: Any = self._file
+        for part in name.split("/"):
+            if not isinstance(found, h5py.Group) or not found.id.links.exists(part.encode()):
+                raise self.error(f"{name!r} is missing")
+            if found.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
+                raise self.error(f"{part!r} is a link to elsewhere, which is refused")
+            found = found[part]
+        if not isinstance(found, h5py.Dataset):
+            raise self.error(f"{name!r} is not a dataset")
+        return found
+
+    def stored(self, name: str) -> tuple[h5py.Dataset, int]:
+        """Return a dataset whose plain bytes lie inside the file, and where they start (0: nowhere to map).
+
+        Refuses objects, filters, external storage, other layouts and sizes beyond the file.
+        """
+        dataset = self.dataset(name)
+        plist = dataset.id.get_create_plist()
+        compact = plist.get_layout() == h5py.h5d.COMPACT
+        # The layout comes first: to return its shape, a virtual dataset may open other files.
+        if not compact and plist.get_layout() != h5py.h5d.CONTIGUOUS:
+            raise self.error(f"{name} is not contiguous, which is refused")
+        if plist.get_nfilters() or plist.get_external_count() or dataset.dtype.hasobject:
+            raise self.error(f"{name} has filters, external storage or objects, which is refused")
+        num_bytes = math.prod(dataset.shape) * dataset.dtype.itemsize
+        if num_bytes == 0 or (compact and num_bytes <= _MAX_SMALL_BYTES):
+            return dataset, 0
+        offset = None if compact else dataset.id.get_offset()
+        if offset is None or not 0 <= offset <= self._bytes - num_bytes:
+            raise self.error(f"{name} {dataset.shape} is not inside the file")
+        return dataset, int(offset)
+
+    def array(self, name: str, dtype: str | np.dtype[Any], shape: tuple[int | None, ...]) -> NDArray[Any]:
+        """Return a small array of exactly this dtype and shape (None: any length)."""
+        dataset, _ = self.stored(name)
+        fits = len(shape) == dataset.ndim and all(
+            want in (None, have) for want, have in zip(shape, dataset.shape, strict=True)
         )
-    return np.asarray(dataset[()])
+        if dataset.dtype != np.dtype(dtype) or not fits:
+            raise self.error(f"{name} is {dataset.dtype} {dataset.shape}; expected {dtype} {shape}")
+        return np.asarray(dataset[()])
 
+    def texts(self, name: str, count: int | None = None) -> list[str]:
+        """Return a one-dimensional dataset of fixed-length UTF-8 strings."""
+        dataset, _ = self.stored(name)
+        fits = dataset.ndim == 1 and count in (None, dataset.shape[0]) and dataset.shape[0] <= _MAX_TEXTS
+        if dataset.dtype.kind != "S" or not fits:
+            wanted = "texts" if count is None else f"{count} texts"
+            raise self.error(f"{name} is {dataset.dtype} {dataset.shape}; expected {wanted}")
+        return self._decode(dataset[()].tolist(), name)
 
-def read_texts(parent: h5py.Group, name: str, count: int | None, file_bytes: int, where: str) -> list[str]:
-    """A one-dimensional dataset of fixed-length UTF-8 strings."""
-    dataset = child(parent, name, h5py.Dataset, where)
-    stored_extent(dataset, file_bytes, where)
-    fits = dataset.ndim == 1 and count in (None, dataset.shape[0]) and dataset.shape[0] <= _MAX_TEXTS
-    if dataset.dtype.kind != "S" or not fits:
-        raise CacheError(
-            f"{where}: {name} is {dataset.dtype} {dataset.shape}, but must be {count} texts; extract it again"
-        )
-    return _decode(dataset[()].tolist(), name, where)
+    def text(self, name: str) -> str:
+        """Return a scalar dataset of a fixed-length UTF-8 string."""
+        dataset, _ = self.stored(name)
+        if dataset.dtype.kind != "S" or dataset.shape != ():
+            raise self.error(f"{name} is {dataset.dtype} {dataset.shape}; expected one text")
+        return self._decode([bytes(dataset[()])], name)[0]
 
-
-def read_text(parent: h5py.Group, name: str, file_bytes: int, where: str) -> str:
-    """A scalar dataset of a fixed-length UTF-8 string."""
-    dataset = child(parent, name, h5py.Dataset, where)
-    stored_extent(dataset, file_bytes, where)
-    if dataset.dtype.kind != "S" or dataset.shape != ():
-        raise CacheError(
-            f"{where}: {name} must be a text, but is {dataset.dtype} {dataset.shape}; extract it again"
-        )
-    return _decode([bytes(dataset[()])], name, where)[0]
-
-
-def read_json(
-    parent: h5py.Group, name: str, kind: type[dict[str, Any]] | type[list[Any]], file_bytes: int, where: str
-) -> Any:
-    """A scalar text that holds a JSON object or list."""
-    try:
-        value = json.loads(read_text(parent, name, file_bytes, where))
-    except (ValueError, RecursionError) as error:
-        raise CacheError(f"{where}: {name} is no JSON; extract the cache again") from error
-    if not isinstance(value, kind):
-        raise CacheError(f"{where}: {name} is no JSON {kind.__name__}; extract the cache again")
-    return value
-
-
-def read_attribute(file: h5py.File, name: str, kind: type[str] | type[int], where: str) -> Any:
-    """A scalar text or whole number on the root group; fingerprints must be 64 hex digits."""
-    if name not in file.attrs:
-        raise CacheError(f"{where} has no attribute {name!r}: not a cache that this program wrote")
-    stored = file.attrs.get_id(name)
-    if stored.shape != () or stored.get_storage_size() > _MAX_ATTRIBUTE_BYTES:
-        raise CacheError(f"{where}: attribute {name!r} must be a single {kind.__name__}; extract the cache again")
-    value = file.attrs[name]
-    if kind is int and isinstance(value, np.integer):
-        return int(value)
-    if kind is str and isinstance(value, str):
-        if name.endswith("_fingerprint") and not re.fullmatch(r"[0-9a-f]{64}", value):
-            raise CacheError(f"{where}: {name} is no fingerprint of 64 hex digits; extract the cache again")
+    def json(self, name: str, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
+        """Return a scalar text that holds a JSON object or list."""
+        try:
+            value = json.loads(self.text(name))
+        except (ValueError, RecursionError) as error:
+            raise self.error(f"{name} is not JSON") from error
+        if not isinstance(value, kind):
+            raise self.error(f"{name} is not a JSON {kind.__name__}")
         return value
-    raise CacheError(f"{where}: attribute {name!r} must be a {kind.__name__}; extract the cache again")
 
+    def attribute(self, name: str, kind: type[str] | type[int]) -> Any:
+        """Return a text or whole number of the root group."""
+        if name not in self._file.attrs:
+            raise self.error(f"attribute {name!r} is missing")
+        stored = self._file.attrs.get_id(name)
+        value = None
+        if stored.shape == () and stored.get_storage_size() <= _MAX_SMALL_BYTES:
+            value = self._file.attrs[name]
+        if isinstance(value, np.integer):
+            value = int(value)
+        if type(value) is not kind:
+            raise self.error(f"attribute {name!r} is not one {kind.__name__}")
+        return value
 
-def _decode(values: list[bytes], name: str, where: str) -> list[str]:
-    try:
-        return list(map(bytes.decode, values))
-    except UnicodeDecodeError as error:
-        raise CacheError(f"{where}: {name} is not UTF-8; extract the cache again") from error
+    def fingerprint(self, name: str) -> str:
+        """Return an attribute of 64 hex digits."""
+        value: str = self.attribute(name, str)
+        if not re.fullmatch(r"[0-9a-f]{64}", value):
+            raise self.error(f"attribute {name!r} is not 64 hex digits")
+        return value
+
+    def _decode(self, values: list[bytes], name: str) -> list[str]:
+        try:
+            return [value.decode() for value in values]
+        except UnicodeDecodeError as error:
+            raise self.error(f"{name} is not UTF-8") from error

@@ -17,6 +17,8 @@ from vpar_cache.errors import CacheError
 
 _FILE = "hints.json"
 _MAX_BYTES = 256_000_000
+ENCODE_SECONDS = "encode_seconds_per_tracklet"
+"""Key of the section "timing": wall time of the last encoding, from JPEG to published shard."""
 
 
 class Hints:
@@ -46,6 +48,12 @@ class Hints:
         self._changed = {}
         with suppress(CacheError):
             write_text(self._path, json.dumps(stored))
+
+
+def load_encode_seconds(index: Path) -> float | None:
+    """Return the seconds per tracklet of the last encoding into this cache; None where that is not known."""
+    seconds = Hints(index).get("timing", ENCODE_SECONDS)
+    return seconds if isinstance(seconds, float) else None
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

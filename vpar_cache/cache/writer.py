@@ -21,6 +21,7 @@ from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.files import atomic_path
 from vpar_cache.base.settings import canonical_json
 from vpar_cache.cache import format as fmt
+from vpar_cache.cache.seal import write_seal
 
 _META_BLOCK_BYTES = fmt.FIRST_ARRAY_BYTES - fmt.USER_BLOCK_BYTES
 
@@ -55,8 +56,6 @@ class ShardEntry:
     """Of the big arrays that it holds, by name."""
     offsets: Mapping[str, int]
     """Where they start in the file, in bytes."""
-    row_digests: Mapping[str, NDArray[np.uint8]]
-    """(rows, 16) each, see cache_format.digest_rows."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,6 @@ def write_shard(path: Path, contents: ShardContents) -> None:
         arrays = {n: contents.arrays[n].astype("<f2", copy=False) for n in fmt.BIG_ARRAYS if n in contents.arrays}
         for name, array in arrays.items():
             file.create_dataset(name, data=array)
-        _write_row_digests(file, {name: fmt.digest_rows(array) for name, array in arrays.items()})
         _write_header(file, contents.visual_fingerprint, contents.weights)
         file.attrs["source_digest"] = contents.source_digest
         _write_texts(file, "tracklet_id", contents.tracklet_ids)
@@ -140,10 +138,6 @@ def write_index(path: Path, contents: IndexContents) -> None:
         _write_table(file, "shards", shards, fmt.SHARD_ROW)
         extents = [(s.file, n, s.offsets[n], shape[0]) for s in contents.shards for n, shape in s.shapes.items()]
         _write_table(file, "extents", extents, fmt.EXTENT_ROW)
-        digests = {
-            n: np.concatenate([s.row_digests[n] for s in contents.shards]) for n in contents.shards[0].shapes
-        }
-        _write_row_digests(file, digests)
 
 
 def _utf8(length: int) -> np.dtype[Any]:
@@ -175,7 +169,7 @@ def _new_file(path: Path) -> Iterator[h5py.File]:
         with partial.open("wb") as raw:
             raw.write(bytes(fmt.USER_BLOCK_BYTES))
             raw.write(image)
-        fmt.write_seal(partial)
+        write_seal(partial)
 
 
 def _write_header(file: h5py.File, visual_fingerprint: str, weights: str) -> None:
@@ -201,12 +195,6 @@ def _write_table(file: h5py.File, name: str, rows: Sequence[tuple[Any, ...]], dt
     """A compound dataset; its text fields are marked as UTF-8."""
     fields = [(field, dtype[field]) for field in dtype.names or ()]
     file[name] = np.array(rows, [(f, _utf8(t.itemsize) if t.kind == "S" else t) for f, t in fields])
-
-
-def _write_row_digests(file: h5py.File, digests: Mapping[str, NDArray[np.uint8]]) -> None:
-    group = file.create_group(fmt.ROW_DIGESTS)
-    for name, table in digests.items():
-        group[name] = table  # (rows, 16)
 
 
 def _write_virtual(file: h5py.File, name: str, folder: str, shards: Sequence[ShardEntry]) -> None:

@@ -18,11 +18,11 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PRESETS: dict[str, dict[str, Any]] = {
     "reference": {"frames": 6, "sampling": "random", "resize": "pad", "normalize": "half", "prompts": "words"},
 }
-"""reference: how the paper's authors' own code reads frames and words, at test too."""
+"""reference: how the code of the paper's authors reads frames and words, at test too."""
 
 
 def with_preset(preset: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that the user gave, completed by a preset. UserError where one contradicts the other."""
+    """Return the settings that the user gave, completed by a preset. UserError where one contradicts the other."""
     if preset is None:
         return dict(given)
     check_choice("--preset", preset, tuple(PRESETS))
@@ -30,7 +30,7 @@ def with_preset(preset: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
         if name in given and given[name] != value:
             shown = "all" if given[name] is None else given[name]
             raise UserError(
-                f"--{name} {shown} contradicts --preset {preset}, which means {value}; leave out one of the two"
+                f"--{name} {shown} contradicts --preset {preset}, which sets it to {value}; leave out one of them"
             )
     return {**given, **PRESETS[preset]}
 
@@ -39,18 +39,18 @@ def with_preset(preset: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
 class ExtractConfig:
     """Settings of stage 1. Those that change features enter `visual_settings`."""
 
-    dataset: str
-    """mars, duke, folder or demo: who knows the layout under `root`."""
-    root: Path
-    """The dataset's folder. The demo dataset is rendered into it when it is not there."""
     out: Path
     """The index to write, NAME.h5; shards go to the folder NAME beside it."""
+    dataset: str | None = None
+    """mars, duke, folder or demo: the layout under `root`. None: `extract` gets a Dataset of your own."""
+    root: Path | None = None
+    """The dataset's folder; default data/DATASET. The demo dataset is drawn into it when it is not there."""
     labels: Path | None = None
     """folder only: the CSV of labels; default root/labels.csv."""
     schema: str = "mars"
     """folder only: mars, duke or a TOML file of your own attributes."""
     devices: tuple[str, ...] = ("auto",)
-    """auto (the first GPU, else the CPU), cpu, cuda:0, ...: one writer each; they share the shards."""
+    """auto (the first GPU, else the CPU), cpu, cuda:0, ...: one writer on each; they share the shards."""
     backbone: str = "open_clip:ViT-B-16-quickgelu"
     """open_clip:NAME, a ViT with a class token, or timm:NAME; a bare name is open_clip's, and gets its prefix."""
     weights: str | None = None
@@ -70,7 +70,7 @@ class ExtractConfig:
     resize: str = "pad"
     """pad: black to a centred square, then resize; stretch: resize alone."""
     normalize: str = "own"
-    """own: the mean and deviation that the backbone was trained with; half: 0.5 and 0.5, as the authors' code."""
+    """own: the mean and deviation that the backbone was trained with; half: 0.5 and 0.5, the authors' choice."""
     prompts: str = "paper"
     """paper, words, or a TOML file."""
     precision: str = "auto"
@@ -84,14 +84,16 @@ class ExtractConfig:
     limit: int | None = None
     """Use only this many tracklets, spread evenly over the dataset. None: all."""
     max_bad: int = 0
-    """Tracklets that may be left out because their frames are missing or unreadable."""
+    """How many tracklets may be left out because their frames are missing or unreadable."""
     recheck: bool = False
     """Read the contents of sources and weights again instead of trusting their sizes and times."""
     offline: bool = False
     """Never call a model hub: weights come from a file, the hub's local cache, or a seed."""
 
     def __post_init__(self) -> None:
-        check_choice("--dataset", self.dataset, DATASETS)
+        if self.dataset is not None:
+            check_choice("--dataset", self.dataset, DATASETS)
+            object.__setattr__(self, "root", self.root or Path("data") / self.dataset)
         check_choice("--sampling", self.sampling, SAMPLINGS)
         check_choice("--resize", self.resize, RESIZES)
         check_choice("--normalize", self.normalize, NORMALIZATIONS)
@@ -101,9 +103,9 @@ class ExtractConfig:
         object.__setattr__(self, "backbone", f"{library}:{architecture}")  # one spelling, here and in records
         resolve_text(self.text, library)
         if self.out.suffix != ".h5":
-            raise UserError(f"--out {str(self.out)!r} must end in .h5: it is the index of the cache")
+            raise UserError(f"--out: got {str(self.out)!r}; expected a name that ends in .h5")
         if not self.devices:
-            raise UserError("no device is given; use --device cpu, or --gpu 0")
+            raise UserError("--device: got none; use --device cpu, or --gpu 0")
         for option, value, low in (
             ("--frames", self.frames, 1),
             ("--views", self.views, 0),
@@ -118,17 +120,18 @@ class ExtractConfig:
                 check_at_least(option, value, low)
         if self.frames is None and self.sampling == "random":
             raise UserError(
-                "--sampling random draws some frames, but --frames all takes all; leave out one of the two"
+                "--sampling random cannot be combined with --frames all, which takes every frame; leave one out"
             )
         if self.frames is None and self.keep_frames:
             raise UserError(
-                "--keep-frames needs the same number of frames in every tracklet; give --frames N instead of all"
+                "--keep-frames cannot be combined with --frames all: every tracklet must have the same number of "
+                "frames. Use --frames N"
             )
         if self.dataset != "folder" and self.labels is not None:
-            raise UserError(f"--labels {str(self.labels)!r} goes with --dataset folder, not {self.dataset}")
+            raise UserError(f"--labels: got {str(self.labels)!r}; expected none but with --dataset folder")
 
     def visual_settings(self) -> dict[str, Any]:
-        """The settings that change visual features. Paths, batch size, workers and devices do not."""
+        """Return the settings that change visual features. Paths, batch size, workers and devices do not."""
         return {
             "frames": "all" if self.frames is None else self.frames,
             "sampling": self.sampling,

@@ -9,35 +9,40 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from tqdm import tqdm
 
-from vpar_cache.attributes.prompts import build_negative_prompts, build_prompts
+from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.base.csv_cells import csv_cell
+from vpar_cache.base.devices import check_device_name, resolve_device
 from vpar_cache.base.files import plain_failures, remove_leftovers, write_text
-from vpar_cache.base.interrupts import no_lost_interrupts
 from vpar_cache.base.lock import sole_writer
-from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache import format as fmt
-from vpar_cache.cache.features import read_index
 from vpar_cache.cache.headers import ShardHeader
+from vpar_cache.cache.hints import ENCODE_SECONDS, Hints
 from vpar_cache.cache.writer import IndexContents, ShardEntry, write_index
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.tracklet import SPLITS, Dataset, LeftOut
-from vpar_cache.errors import CacheError, DataError, UserError
+from vpar_cache.errors import DataError, UserError
+from vpar_cache.extraction.build_encoder import build_encoder, identity_of
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.encoder_memory import EncoderMemory
-from vpar_cache.extraction.executors.local import SHOWN_LEFT_OUT, Say, ShardRun
-from vpar_cache.extraction.lazy_encoder import LazyEncoder, OtherEncoderError, encoder_for
+from vpar_cache.extraction.encoder_request import EncoderIdentity, encoder_request, recall, remember
+from vpar_cache.extraction.executors.local import LocalExecutor
+from vpar_cache.extraction.plan import Plan, make_plan
+from vpar_cache.extraction.published_shards import SHOWN_LEFT_OUT, PublishedShards
+from vpar_cache.extraction.text_fields import TextFields
 
-Embeddings = tuple[NDArray[np.float32], NDArray[np.float32]]
+if TYPE_CHECKING:
+    from vpar_cache.backbones.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -56,63 +61,110 @@ class ExtractResult:
     seconds: float
 
 
-def extract_features(config: ExtractConfig, say: Say = lambda message: None) -> ExtractResult:
+def extract(
+    config: ExtractConfig, *, dataset: Dataset | None = None, say: Say = log, stop: Stop = never
+) -> ExtractResult:
     """Write or complete the cache at `config.out` and return what it holds.
 
-    `say` gets what a user should know while it runs. Raises UserError, DataError or CacheError; whatever
-    was published before stays, and the next run goes on from there.
+    `dataset`: your own tracklets, in place of `config.dataset` and `config.root`. Raises UserError, DataError or
+    CacheError, and Stopped when `stop` returns True; published shards stay, and the next run continues from there.
     """
     started = time.monotonic()
-    memory = EncoderMemory(config)
-    encoder = encoder_for(config, None if config.recheck else memory.recall())
-    dataset = _limited(_opened(config, say), config.limit)
-    with sole_writer(config.out, say), plain_failures(config.out), no_lost_interrupts() as check:
+    for device in config.devices:
+        check_device_name(device)
+    found = _limited(_opened(config, dataset, say), config.limit)
+    with sole_writer(config.out, say), plain_failures(config.out):
         remove_leftovers(config.out)
+        hints = Hints(config.out)
         try:
-            result = _extract(config, dataset, encoder, say, check, started)
-        except OtherEncoderError:  # from the start, as the encoder says that it is; it is made now
-            result = _extract(config, dataset, encoder, say, check, started)
-        if encoder.is_made:
-            memory.remember(encoder.identity)
-        return result
+            return _extract(config, found, hints, say, stop, started)
+        finally:
+            hints.save()
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is to be made with one encoder, and what of it is there."""
+
+    identity: EncoderIdentity
+    plan: Plan
+    shards: PublishedShards
+    text: TextFields
 
 
 def _extract(
-    config: ExtractConfig,
-    dataset: Dataset,
-    encoder: LazyEncoder,
-    say: Say,
-    check: Callable[[], None],
-    started: float,
+    config: ExtractConfig, dataset: Dataset, hints: Hints, say: Say, stop: Stop, started: float
 ) -> ExtractResult:
-    """All that writes into the cache, under its lock."""
-    run = ShardRun(config, dataset, encoder, say, check)
-    run.refuse_other_fingerprint()
-    text = _text_fields(config, dataset, encoder)  # before the long work: a wrong prompt should show at once
-    headers = run.run()
+    """Do all that writes into the cache, under its lock."""
+    with (
+        ThreadPoolExecutor(config.workers or os.cpu_count() or 1) as pool,
+        tqdm(total=len(dataset.tracklets), unit="tracklet", desc="extract", disable=None) as bar,
+    ):
+
+        def look(identity: EncoderIdentity) -> _Work:
+            bar.reset()
+            plan = make_plan(dataset.tracklets, config, identity)
+            shards = PublishedShards(config, plan, hints, say)
+            shards.find(pool, bar.update, stop)
+            return _Work(identity, plan, shards, TextFields(config.out, dataset.schema, config.prompts, identity))
+
+        request = encoder_request(config)
+        recalled = None if config.recheck else recall(hints, request)
+        work = None if recalled is None else look(recalled)
+        encoder: Encoder | None = None
+        if work is None or work.shards.missing or not work.text.are_known:
+            encoder = _build(config)
+            identity = identity_of(encoder)
+            if work is None or work.identity != identity:  # nothing was recalled, or the hint was wrong
+                work = look(identity)
+        missing = work.shards.missing
+        if encoder is not None:
+            remember(hints, request, work.identity)
+            work.shards.refuse_other_settings()
+            work.text.encode(encoder)  # before the long work: a wrong prompt should show at once
+            if missing:
+                writing = time.monotonic()
+                LocalExecutor(config, work.plan, encoder, pool, work.shards.publish, bar.update, stop).run(missing)
+                tracklets = sum(len(task.sources) for task in missing)
+                hints.put("timing", ENCODE_SECONDS, (time.monotonic() - writing) / tracklets)
+    headers = work.shards.headers
     skipped = _account_for_skipped(config, dataset, headers)
-    _write_index(config, dataset, encoder, run, headers, text)
-    run.remove_unlisted()
-    rows = [row for header in headers for row in header.tracklet_ids]
-    splits = {t.tracklet_id: t.split for t in dataset.tracklets}
+    _write_index(config, dataset, work)
+    work.shards.remove_unlisted()
+    splits = {tracklet.tracklet_id: tracklet.split for tracklet in dataset.tracklets}
+    rows = [splits[row] for header in headers for row in header.tracklet_ids]
     return ExtractResult(
         index=config.out,
         dataset=dataset.name,
-        num_train=sum(splits[row] == "train" for row in rows),
-        num_test=sum(splits[row] == "test" for row in rows),
-        shards_kept=run.kept,
-        shards_computed=len(headers) - run.kept,
+        num_train=rows.count("train"),
+        num_test=rows.count("test"),
+        shards_kept=len(headers) - len(missing),
+        shards_computed=len(missing),
         skipped=skipped,
-        precision=encoder.identity.precision,
-        random_weights=encoder.identity.weights_name.startswith("random:"),
+        precision=str(work.identity.visual["precision"]),
+        random_weights=work.identity.weights_name.startswith("random:"),
         seconds=time.monotonic() - started,
     )
 
 
-def _opened(config: ExtractConfig, say: Say) -> Dataset:
-    drawing = sole_writer(config.root, say) if config.dataset == "demo" else nullcontext()
-    with drawing:  # the demo's tracklets are drawn when they are not there: once, not twice at the same time
-        dataset = load_dataset(config.dataset, config.root, config.labels, config.schema, config.seed)
+def _build(config: ExtractConfig) -> Encoder:
+    """Return the encoder on the first device. UserError where any device is missing, before weights are read."""
+    for device in config.devices:
+        resolve_device(device)
+    return build_encoder(config, config.devices[0])
+
+
+def _opened(config: ExtractConfig, dataset: Dataset | None, say: Say) -> Dataset:
+    """Return the caller's dataset or the one that the settings name, and say what it holds."""
+    if (dataset is None) == (config.dataset is None):
+        got = "none" if dataset is None else f"{config.dataset!r} and a Dataset"
+        raise UserError(f"dataset: got {got}; expected a name in the settings or a Dataset of your own")
+    if dataset is None:
+        assert config.dataset is not None
+        assert config.root is not None
+        # The demo's tracklets are drawn when they are not there: once, not twice at the same time.
+        with sole_writer(config.root, say) if config.dataset == "demo" else nullcontext():
+            dataset = load_dataset(config.dataset, config.root, config.labels, config.schema, config.seed)
     counts = ", ".join(
         f"{dataset.count(split)} {split} tracklets of {dataset.num_people(split)} people" for split in SPLITS
     )
@@ -123,21 +175,18 @@ def _opened(config: ExtractConfig, say: Say) -> Dataset:
 
 
 def _limited(dataset: Dataset, limit: int | None) -> Dataset:
-    """`limit` tracklets spread evenly, so that both splits and many people stay in."""
+    """Return the dataset with `limit` tracklets spread evenly, so that both splits and many people stay in."""
     total = len(dataset.tracklets)
     if limit is None or limit >= total:
         return dataset
     chosen = tuple(dataset.tracklets[(2 * i + 1) * total // (2 * limit)] for i in range(limit))
-    return Dataset(dataset.name, dataset.schema, chosen, dataset.left_out, dataset.notes)
+    return replace(dataset, tracklets=chosen)
 
 
 def _account_for_skipped(
     config: ExtractConfig, dataset: Dataset, headers: Sequence[ShardHeader]
 ) -> tuple[LeftOut, ...]:
-    """List every labelled tracklet that is not in the cache; DataError beyond --max-bad.
-
-    All of them go to NAME/skipped.csv, the first five and the total into the message.
-    """
+    """List every labelled tracklet that is not in the cache in skipped.csv. DataError beyond --max-bad."""
     unreadable = [LeftOut(*skip) for header in headers for skip in header.skipped]
     skipped = (*dataset.left_out, *unreadable)
     path = fmt.shard_folder(config.out) / "skipped.csv"
@@ -153,28 +202,21 @@ def _account_for_skipped(
         first = "; ".join(f"{item.tracklet_id}: {item.reason}" for item in skipped[:SHOWN_LEFT_OUT])
         raise DataError(
             f"{len(skipped)} tracklets cannot be used, more than --max-bad {config.max_bad} ({first}); all are "
-            f"listed in {path}; mend them, or allow them to be left out with --max-bad {len(skipped)}: "
-            "finished shards are kept"
+            f"listed in {path}. Fix them, or allow them with --max-bad {len(skipped)}: finished shards are kept"
         )
     return skipped
 
 
-def _write_index(
-    config: ExtractConfig,
-    dataset: Dataset,
-    encoder: LazyEncoder,
-    run: ShardRun,
-    headers: Sequence[ShardHeader],
-    text: Mapping[str, Any],
-) -> None:
+def _write_index(config: ExtractConfig, dataset: Dataset, work: _Work) -> None:
     """Publish the index over the shards."""
+    headers = work.shards.headers
     by_id = {tracklet.tracklet_id: tracklet for tracklet in dataset.tracklets}
     rows = [by_id[tracklet_id] for header in headers for tracklet_id in header.tracklet_ids]
     for split in SPLITS:
         if not any(row.split == split for row in rows):
             raise DataError(
-                f"no {split} tracklet is left to cache; both splits need at least one: mend the data in "
-                f"{config.root}, or raise --limit"
+                f"{dataset.name}: got no usable {split} tracklet; expected one or more of each split. "
+                "Fix the data, or raise --limit"
             )
     folder = fmt.shard_folder(config.out)
     entries = [
@@ -186,9 +228,8 @@ def _write_index(
             source_digest=header.source_digest,
             shapes=header.shapes,
             offsets=header.offsets,
-            row_digests=header.row_digests,
         )
-        for task, header in zip(run.tasks, headers, strict=True)
+        for task, header in zip(work.plan.tasks, headers, strict=True)
     ]
     contents = IndexContents(
         shards=entries,
@@ -197,58 +238,14 @@ def _write_index(
         person_ids=[row.person_id for row in rows],
         camera_ids=[row.camera_id for row in rows],
         num_frames=[len(row.frames) for row in rows],
-        labels=np.stack([row.labels for row in rows]),
-        quality=np.stack([row.quality for row in rows]),
+        labels=np.stack([row.labels for row in rows]),  # (N, A)
+        quality=np.stack([row.quality for row in rows]),  # (N, Q)
         schema=dataset.schema,
         dataset=dataset.name,
-        visual_config=run.visual_config,
-        visual_fingerprint=run.visual_fingerprint,
-        weights=encoder.identity.weights_name,
+        visual_config=work.plan.visual_config,
+        visual_fingerprint=work.plan.visual_fingerprint,
+        weights=work.identity.weights_name,
         environments=[header.environment for header in headers],
-        **text,
+        **work.text.fields(),
     )
     write_index(config.out, contents)
-
-
-def _text_fields(config: ExtractConfig, dataset: Dataset, encoder: LazyEncoder) -> dict[str, Any]:
-    """The fields of IndexContents about text. Embeddings are computed only when their fingerprint changed."""
-    prompts = build_prompts(dataset.schema, config.prompts)
-    negatives = build_negative_prompts(dataset.schema, config.prompts)
-    text_config: dict[str, Any] = {
-        **encoder.identity.text,
-        "prompts": list(prompts),
-        "negative_prompts": list(negatives),
-    }
-    text_fingerprint = fingerprint(text_config)
-    embeddings, negative_embeddings = _known_embeddings(config, text_fingerprint) or _embedded(
-        encoder, prompts, negatives
-    )
-    return {
-        "prompts": prompts,
-        "negative_prompts": negatives,
-        "text_config": text_config,
-        "text_fingerprint": text_fingerprint,
-        "text_embeddings": embeddings,
-        "negative_embeddings": negative_embeddings,
-    }
-
-
-def _embedded(encoder: LazyEncoder, prompts: Sequence[str], negatives: Sequence[str]) -> Embeddings:
-    """(A, Dt) twice: the prompts, and their negatives with zeros where there is none."""
-    present = [row for row, negative in enumerate(negatives) if negative]
-    both = encoder.load().encode_text((*prompts, *(negatives[row] for row in present)))
-    embeddings = both[: len(prompts)]
-    negative_embeddings = np.zeros_like(embeddings)
-    negative_embeddings[present] = both[len(prompts) :]
-    return embeddings, negative_embeddings
-
-
-def _known_embeddings(config: ExtractConfig, text_fingerprint: str) -> Embeddings | None:
-    """Those of the index that is already there, when they are the same."""
-    try:
-        fields = read_index(config.out).fields
-        if fields["text_fingerprint"] == text_fingerprint:
-            return fields["text"], fields["text_negative"]
-    except (CacheError, UserError):
-        pass  # no index yet, or a damaged one: it is about to be written
-    return None

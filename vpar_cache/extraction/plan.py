@@ -1,26 +1,25 @@
-"""Extraction as a list of idempotent shard tasks: what each shard is made of, and from which files.
+"""The plan of an extraction: which shards, of which rows, from which files.
 
-Nothing here depends on devices, workers or batch sizes, so any number of them may share the list.
+Nothing here depends on devices, workers or batch sizes, so any number of them may share the list of tasks.
 """
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from blake3 import blake3
 
-from vpar_cache.base.files import read_plain, write_text
-from vpar_cache.cache.format import shard_name
+from vpar_cache.base.settings import fingerprint
+from vpar_cache.cache import format as fmt
 from vpar_cache.datasets.draws import Source, draw_source
+from vpar_cache.datasets.frames import preprocessing_identity
 from vpar_cache.datasets.tracklet import Tracklet
-from vpar_cache.errors import CacheError
 from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.encoder_request import EncoderIdentity
 
-MAX_MEMORY_BYTES = 256_000_000
 SHARD_BYTES = 52 << 20
 """About the size of a shard: 256 tracklets of 197 x 512 float16 tokens."""
 
@@ -34,26 +33,57 @@ class ShardTask:
 
     @property
     def file(self) -> str:
-        return shard_name(self.number)
+        """The shard's file name."""
+        return fmt.shard_name(self.number)
 
 
-def plan_shards(tracklets: Sequence[Tracklet], config: ExtractConfig, row_bytes: int) -> list[ShardTask]:
+@dataclass(frozen=True)
+class Plan:
+    """All shards of a cache, and the settings that decide their features."""
+
+    tasks: tuple[ShardTask, ...]
+    visual_config: dict[str, Any]
+    visual_fingerprint: str
+
+
+def make_plan(tracklets: Sequence[Tracklet], config: ExtractConfig, identity: EncoderIdentity) -> Plan:
+    """Return the shards to make of these tracklets with this encoder."""
+    shapes = row_shapes(config, identity.num_tokens, identity.dim)
+    visual_config = {**config.visual_settings(), **identity.visual, **preprocessing_identity()}
+    tasks = plan_shards(tracklets, config, row_bytes=2 * sum(map(math.prod, shapes.values())))
+    return Plan(tasks, visual_config, fingerprint(visual_config))
+
+
+def row_shapes(config: ExtractConfig, num_tokens: int, dim: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of one row of each big array that these settings store, from N and D."""
+    token_shape = (num_tokens, dim)  # (N, D)
+    shapes: dict[str, tuple[int, ...]] = {fmt.VISUAL: token_shape}
+    if config.frames is not None:  # else each tracklet has its own number, which no array can hold
+        shapes[fmt.FRAME_EMBEDDINGS] = (config.frames, dim)
+    if config.views:
+        shapes[fmt.AUGMENTED] = (config.views, *token_shape)
+    if config.frames is not None and config.keep_frames:
+        shapes[fmt.FRAME_TOKENS] = (config.frames, *token_shape)
+    return shapes
+
+
+def plan_shards(tracklets: Sequence[Tracklet], config: ExtractConfig, row_bytes: int) -> tuple[ShardTask, ...]:
     """Cut the tracklets into shards, in order. `row_bytes`: what one tracklet takes in a shard."""
     size = config.shard_size or max(1, SHARD_BYTES // row_bytes)
     sources = [
         draw_source(tracklet, config.frames, config.sampling, config.views, config.seed) for tracklet in tracklets
     ]
     chunks = (sources[start : start + size] for start in range(0, len(sources), size))
-    return [ShardTask(number, tuple(chunk)) for number, chunk in enumerate(chunks)]
+    return tuple(ShardTask(number, tuple(chunk)) for number, chunk in enumerate(chunks))
 
 
 def digest_shard(source_digests: Sequence[str]) -> str:
-    """The shard's `source_digest` from those of its tracklets."""
+    """Return the shard's `source_digest` from those of its tracklets."""
     return blake3("".join(source_digests).encode()).hexdigest()
 
 
 def file_signature(task: ShardTask) -> str:
-    """blake3 over draws, sizes and times of a task's files: changes when a source was touched or replaced.
+    """Return blake3 over draws, sizes and times of a task's files: it changes with a touched or replaced file.
 
     Both times: archives and copies set a file's own time to what it was, the file system's cannot be set.
     """
@@ -67,33 +97,3 @@ def file_signature(task: ShardTask) -> str:
             except OSError as error:
                 hasher.update(f"{name} {error.errno}\n".encode())
     return hasher.hexdigest()
-
-
-class SourceMemory:
-    """NAME/.seen: which file sizes and times stood behind a source digest when contents were last read.
-
-    No part of the cache format: deleting it costs one reading of the sources, nothing else.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known: dict[str, list[str]] = {}
-        try:
-            known = json.loads(read_plain(path, MAX_MEMORY_BYTES))
-        except (OSError, ValueError, RecursionError):
-            return  # no memory: contents are read again
-        if isinstance(known, dict):
-            self._known = known
-
-    def recall(self, file: str, signature: str) -> str | None:
-        """The source digest remembered for this shard file under this signature."""
-        entry = self._known.get(file)
-        return entry[1] if isinstance(entry, list) and len(entry) == 2 and entry[0] == signature else None
-
-    def remember(self, file: str, signature: str, digest: str) -> None:
-        self._known[file] = [signature, digest]
-
-    def save(self) -> None:
-        """Best effort: a memory that cannot be written must not hide why a run ends."""
-        with suppress(CacheError):
-            write_text(self._path, json.dumps(self._known))

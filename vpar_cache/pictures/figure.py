@@ -20,12 +20,12 @@ from vpar_cache.datasets.frames import decode_frame, decode_image
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import CacheError, UserError, nearest
-from vpar_cache.metrics.protocols import VTF_THRESHOLD
+from vpar_cache.metrics.vtf import VTF_THRESHOLD
 from vpar_cache.models.fusion import FusionTransformer
 from vpar_cache.pictures.drawing import AttentionMap, Case, draw_attention, draw_cases
 from vpar_cache.runs.load import load_run
 from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
-from vpar_cache.runs.scores import RunScores, find_runs, read_run, read_run_record
+from vpar_cache.runs.scores import RunScores, find_runs, read_run
 
 NUM_PICTURED = 4
 """Tracklets, where none is named."""
@@ -128,7 +128,7 @@ def _attention(
     chosen: Sequence[int],
     mark: str,
 ) -> Path:
-    if read_run_record(run.folder).get("features_seal") != features.seal:
+    if run.features_seal != features.seal:
         raise CacheError(f"{features.path} is not the cache that {run.folder} was trained on; give that one")
     model = load_run(run.folder).model
     if not isinstance(model, FusionTransformer):

@@ -1,151 +1,79 @@
-"""A chart as numbers for SVG: where its ticks, lines and markers go, and the words for who cannot see it.
-
-Lines differ by dash and marker as well as by colour, so that no colour has to be seen. Nothing here writes
-markup: the template does, and escapes.
-"""
+"""A chart as SVG for the page: drawn by matplotlib, in colours that light and dark pages can show."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import io
+import re
+import warnings
+from typing import Any
+from xml.etree import ElementTree as ET
 
-from vpar_cache.rendering.tables import Chart, Table, chart_table
+from vpar_cache.errors import printable
+from vpar_cache.rendering.tables import Chart
 
-WIDTH, HEIGHT = 640, 340
-"""Of the viewBox; the page scales it to the room there is."""
-LEFT, TOP, RIGHT, BOTTOM = 68, 40, 620, 284
-"""The edges of the plotting area; outside it there is room for labels twice the usual size (narrow screens)."""
-
-COLORS = 6
-"""CSS variables --series-0 ... of report.css."""
-_DASHES = ("", "7 4", "2 4", "12 4 2 4", "14 5")
-# Around (0, 0); as many as share no factor with the dashes, so that 35 lines differ without colour.
-_MARKERS = (
-    "M-4 0A4 4 0 1 1 4 0A4 4 0 1 1 -4 0Z",
-    "M-4 -4H4V4H-4Z",
-    "M0 -5L5 4H-5Z",
-    "M0 -5.5L5.5 0L0 5.5L-5.5 0Z",
-    "M0 5L5 -4H-5Z",
-    "M-1.5 -5H1.5V-1.5H5V1.5H1.5V5H-1.5V1.5H-5V-1.5H-1.5Z",
-    "M-5 -2H5V2H-5Z",
-)
-_MAX_MARKERS = 10  # on a line
-_NUM_TICKS = 5
-_LARGEST = 1e30  # beyond it a number is as good as infinite, and differences stay finite
+COLORS = ("#2a7fd0", "#c2611a", "#278a57", "#8f63c4", "#d04760", "#16848f")
+"""Each has a contrast of at least 3 against both backgrounds of report.css."""
+_DASHES = ("-", "--", ":", "-.")
+_MARKERS = ("o", "s", "^", "D", "v")
+_INK = "#123456"
+"""Stands for the page's text colour while matplotlib draws."""
 
 
-@dataclass(frozen=True)
-class Tick:
-    """A mark on an axis."""
+def chart_svg(chart: Chart, name: str) -> str:
+    """Return an <svg> element for an HTML page. `name` starts its ids, so that charts of one page differ.
 
-    at: str
-    label: str
+    Lines differ by dash and marker as well as by colour. A line has a gap where a number is not finite.
+    """
+    import matplotlib as mpl  # takes half a second; only pages need it
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
-
-@dataclass(frozen=True)
-class Line:
-    """A line and how it looks."""
-
-    name: str
-    color: int
-    dash: str
-    marker: str
-    path: str
-    marked: tuple[str, ...]
-    """Where its markers stand, each "x y"."""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """What the template draws."""
-
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    lines: tuple[Line, ...]
-    description: str
-    points: Table | None
-    """None where they stand in a table beside it."""
-
-
-def draw(chart: Chart) -> Drawing:
-    """Axes that hold every finite point; a line has a gap where a number is infinite or none."""
-    xs = [x for _, points in chart.lines for x, y in points if _is_drawable(x, y)]
-    ys = [y for _, points in chart.lines for x, y in points if _is_drawable(x, y)]
-    x_ticks, y_ticks = _ticks(xs, whole=all(x == int(x) for x in xs)), _ticks(ys)
-    # Epochs fill the width from the first to the last; scores get round limits.
-    x_range, y_range = _span(xs), (y_ticks[0], y_ticks[-1])
-
-    def place(x: float, y: float) -> tuple[str, str]:
-        return _coordinate(x, x_range, LEFT, RIGHT), _coordinate(y, y_range, BOTTOM, TOP)
-
-    lines = []
-    for i, (name, points) in enumerate(chart.lines):
-        path, placed = [], []
-        for x, y in points:
-            if not _is_drawable(x, y):
-                path.append("")
-                continue
-            placed.append(" ".join(place(x, y)))
-            path.append(f"{'L' if path and path[-1] else 'M'}{placed[-1]}")
-        dash, marker = _DASHES[i % len(_DASHES)], _MARKERS[i % len(_MARKERS)]
-        marked = tuple(placed[:: math.ceil(len(placed) / _MAX_MARKERS) or 1])
-        lines.append(Line(name, i % COLORS, dash, marker, "".join(path), marked))
-    return Drawing(
-        tuple(Tick(place(x, 0)[0], label) for x, label in _labels(x_ticks) if x_range[0] <= x <= x_range[1]),
-        tuple(Tick(place(x_range[0], y)[1], label) for y, label in _labels(y_ticks)),
-        tuple(lines),
-        _description(chart),
-        None if chart.is_repeated else replace(chart_table(chart), num_labels=0),
-    )
+    settings: Any = {
+        "svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False, "text.color": _INK,
+        "axes.edgecolor": _INK, "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
+        "grid.color": _INK, "grid.alpha": 0.2, "axes.spines.top": False, "axes.spines.right": False,
+    }  # fmt: skip
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of the measuring font; the browser has its own
+        figure = Figure(figsize=(6.4, 3.4))
+        axes = figure.add_axes((0.1, 0.15, 0.87, 0.72))
+        lines = []
+        for i, (_, points) in enumerate(chart.lines):
+            xs, ys = zip(*points, strict=True) if points else ((), ())
+            lines += axes.plot(
+                xs, ys, color=COLORS[i % len(COLORS)], linestyle=_DASHES[i % len(_DASHES)],
+                marker=_MARKERS[i % len(_MARKERS)], markersize=4, clip_on=False,
+            )  # fmt: skip
+        axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
+        axes.grid(axis="y", clip_on=False)  # a clip is a url(), which pages do without
+        if all(x == int(x) for _, points in chart.lines for x, _ in points):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        legend = figure.legend(
+            lines, [str(i) for i in range(len(lines))], loc="upper center", ncols=max(len(lines), 1), frameon=False
+        )
+        for text, (label, _) in zip(legend.get_texts(), chart.lines, strict=True):
+            text.set_text(printable(label))  # not as a label: matplotlib leaves out those that start with "_"
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
+    return _for_page(drawn.getvalue(), printable(chart.title))
 
 
-def _is_drawable(*numbers: float) -> bool:
-    return all(abs(number) < _LARGEST for number in numbers)  # false for NaN
+def _for_page(svg: str, title: str) -> str:
+    """Return the element without namespaces, style attributes (the page's policy forbids them) and fonts."""
+    root = ET.fromstring(svg)
+    for parent in root.iter():
+        parent[:] = [child for child in parent if _local(child.tag) not in ("metadata", "style")]
+    for element in root.iter():
+        element.tag = _local(element.tag)
+        given = {_local(key): value for key, value in element.attrib.items()}
+        style = dict(re.findall(r"([\w-]+): ([^;]+)", given.pop("style", "")))
+        given |= {key: value for key, value in style.items() if not key.startswith("font")}
+        if element.tag == "g":
+            given.pop("id", None)
+        element.attrib = {key: value.replace(_INK, "currentColor") for key, value in given.items()}
+    root.attrib = {"class": "chart", "role": "img", "aria-label": title, "viewBox": root.attrib["viewBox"]}
+    return ET.tostring(root, encoding="unicode", short_empty_elements=False)
 
 
-def _coordinate(value: float, limits: tuple[float, float], start: int, stop: int) -> str:
-    share = (value - limits[0]) / (limits[1] - limits[0])
-    return f"{start + share * (stop - start):.1f}".removesuffix(".0")
-
-
-def _span(values: Sequence[float]) -> tuple[float, float]:
-    """The least and the greatest; some room around a single value, and (0, 1) for none."""
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    room = max(1e-9 * max(abs(low), abs(high)), 1e-9)
-    if high - low > room:
-        return low, high
-    return low - max(0.5, 0.1 * abs(low)), high + max(0.5, 0.1 * abs(high))
-
-
-def _ticks(values: Sequence[float], whole: bool = False) -> list[float]:
-    """Round numbers from below the least value to above the greatest."""
-    low, high = _span(values)
-    rough = (high - low) / _NUM_TICKS
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
-    step = max(step, 1.0) if whole else step
-    first, last = math.floor(low / step + 1e-6), math.ceil(high / step - 1e-6)
-    return [step * i for i in range(first, max(last, first + 1) + 1)]
-
-
-def _labels(ticks: Sequence[float]) -> list[tuple[float, str]]:
-    step = ticks[1] - ticks[0]
-    decimals = max(0, -math.floor(math.log10(step) + 1e-6))
-    plain = decimals <= 5 and max(map(abs, ticks)) < 1e7
-    return [(tick, f"{tick:.{decimals}f}".replace("-", "−") if plain else f"{tick:.3g}") for tick in ticks]
-
-
-def _description(chart: Chart) -> str:
-    """What a line does in words: its ends and its best."""
-    said = [f"{chart.y_label} against {chart.x_label}."]
-    for name, points in chart.lines:
-        finite = [point for point in points if _is_drawable(*point)]
-        if finite:
-            (x0, y0), (x1, y1) = finite[0], finite[-1]
-            low, high = min(y for _, y in finite), max(y for _, y in finite)
-            ends = f"{y0:.4g} at {x0:.4g}, {y1:.4g} at {x1:.4g}"
-            said.append(f"{name}: {ends}; least {low:.4g}, greatest {high:.4g}.")
-        else:
-            said.append(f"{name}: no finite number.")
-    return " ".join(said)
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]

@@ -1,23 +1,13 @@
-"""What every verb that prints scores hands over: tables, charts and remarks as data, and rows of the long form.
-
-Nothing here knows where the numbers came from, nor how they are drawn (rendering.py).
-"""
+"""The long table of numbers, and the tables, notes and charts that show it. Nothing here draws."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Literal, Protocol, TypeVar
 
-from vpar_cache.metrics.protocols import VIDEOPAR_THRESHOLD, VTF_THRESHOLD, ProtocolScores
-from vpar_cache.runs.stored_intervals import Intervals
-
-LONG_COLUMNS = (
-    "table", "dataset", "system", "source", "weights", "protocol", "threshold", "group", "item", "metric", "value",
-    "n",
-)  # fmt: skip
-"""`item` is what a number is about below the group: an output, a slice, a bin, a pair of classes; `n` the
-tracklets behind the number, where the table says them. Both are empty in Tables 1 and 2."""
+from vpar_cache.metrics.videopar import VIDEOPAR_THRESHOLD
+from vpar_cache.metrics.vtf import VTF_THRESHOLD
 
 PROTOCOL_NOTES = (
     f"vtf: probability > {VTF_THRESHOLD}; one output: P, R and F1 of the positive class; several: P, R and "
@@ -26,10 +16,46 @@ PROTOCOL_NOTES = (
     f"videopar: the most probable class of a group (one output: probability > {VIDEOPAR_THRESHOLD}), macro "
     "F1 over all its classes, an absent class scoring 0; acc is accuracy; then the mean over groups.",
 )
-"""What the names of the protocols mean, for the foot of every table that has both."""
+"""What the names of the protocols mean, for the foot of every document that has both."""
 
 MISSING = "–"
-"""The cell of a number that nobody has."""
+"""The cell of a number that does not exist."""
+
+PERCENT, POINTS, COUNT, PLAIN = "percent", "points", "count", "plain"
+"""Units: a share, a difference of shares (shown with its sign), a whole number, a number without unit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """One number and what it is about: a row of the long table, of which every view is made."""
+
+    table: str
+    """The kind of table that shows it: averages, groups, outputs, ..."""
+    dataset: str
+    split: str = "test"
+    system: str
+    source: str
+    """published, prior, run, mean, comparison or predictions."""
+    kind: str = ""
+    """Of a run: its model and its training protocol."""
+    weights: str = ""
+    protocol: str = ""
+    """Empty for a number that no protocol defines, such as a calibration error."""
+    threshold: float | None = None
+    group: str = ""
+    item: str = ""
+    """What the number is about below the group: an output, a part, a bin, a class."""
+    metric: str
+    value: float
+    low: float | None = None
+    """The ends of the 95 % interval, where there is one."""
+    high: float | None = None
+    unit: str = PERCENT
+    n: int | None = None
+    """Tracklets behind the number, where that is known."""
+
+
+COLUMNS = tuple(field.name for field in fields(Number))
 
 
 @dataclass(frozen=True)
@@ -40,8 +66,12 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     num_labels: int = 1
-    rules: frozenset[int] = frozenset()
-    """Rows after which a line is drawn."""
+    caption: str = ""
+    """What all systems share."""
+    systems_in: Literal["", "rows", "columns"] = ""
+    """Where the names of systems stand. They may be long; a narrow terminal shows numbers for them."""
+    last_is_average: bool = False
+    """The last row sums up the others; sorting leaves it in place."""
 
 
 @dataclass(frozen=True)
@@ -53,90 +83,95 @@ class Notes:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines over a common axis, each a name and its points; drawn on the HTML page, a table elsewhere."""
+    """Lines over a common axis, each a name and its points, of the table before it. Drawn on the page only."""
 
     title: str
     x_label: str
     y_label: str
     lines: tuple[tuple[str, tuple[tuple[float, float], ...]], ...]
-    is_repeated: bool = False
-    """Its points stand in a table beside it, so that it is left out where it cannot be drawn."""
 
 
 Block = Table | Notes | Chart
 
 
+@dataclass(frozen=True)
+class Part:
+    """Numbers and the blocks that show them, under one heading."""
+
+    title: str
+    numbers: tuple[Number, ...]
+    blocks: tuple[Block, ...]
+
+
 class Document(Protocol):
-    """What a verb hands over for rendering."""
+    """What a command hands over for rendering."""
 
-    def blocks(self) -> list[Block]: ...
-    def long_rows(self) -> list[dict[str, str]]: ...
-    def to_dict(self) -> dict[str, Any]: ...
-
-
-def percent(fraction: float | None) -> str:
-    """0.8194 -> "81.94"; a number that nobody has is a dash."""
-    return MISSING if fraction is None else f"{100 * fraction:.2f}"
+    @property
+    def parts(self) -> Sequence[Part]: ...
 
 
-def signed_percent(difference: float | None) -> str:
-    """0.0123 -> "+1.23"; -0.2 -> "-20.00"."""
-    return MISSING if difference is None else f"{100 * difference:+.2f}"
+_Row = TypeVar("_Row", bound=Hashable)
+_Column = TypeVar("_Column", bound=Hashable)
 
 
-def chart_table(chart: Chart) -> Table:
-    """A row for every x that any line has, a column for every line."""
-    columns = [dict(points) for _, points in chart.lines]
+@dataclass(frozen=True)
+class Column:
+    """A column of a table of metrics."""
+
+    heading: str
+    metric: str
+    protocol: str = ""
+    shows_interval: bool = False
+
+
+def metric_table(
+    title: str, first: str, numbers: Iterable[Number], columns: Sequence[Column], last_is_average: bool = False
+) -> Table:
+    """Return a table with a row for each group and item, in their order, and a column for each metric."""
+    # The average and a group of that name are different rows.
+    found = grid(numbers, lambda n: (n.table, n.group, n.item), lambda n: (n.protocol, n.metric))
     rows = tuple(
-        (f"{x:.6g}", *(f"{column[x]:.6g}" if x in column else MISSING for column in columns))
-        for x in sorted({x for column in columns for x in column})
+        (
+            item or group,
+            *(cell(row.get((column.protocol, column.metric)), column.shows_interval) for column in columns),
+        )
+        for (_, group, item), row in found.items()
     )
-    return Table(f"{chart.title}: {chart.y_label}", (chart.x_label, *(name for name, _ in chart.lines)), rows)
+    header = (first, *(column.heading for column in columns))
+    return Table(title, header, rows, last_is_average=last_is_average)
 
 
-def percents(scores: ProtocolScores) -> dict[str, Any]:
-    """ProtocolScores.to_dict in percent, two decimals."""
-    return {
-        "protocol": scores.protocol,
-        "threshold": scores.threshold,
-        "average": _rounded(scores.average),
-        "groups": {name: _rounded(metrics) for name, metrics in scores.groups.items()},
-    }
+def grid(
+    numbers: Iterable[Number], row: Callable[[Number], _Row], column: Callable[[Number], _Column]
+) -> dict[_Row, dict[_Column, Number]]:
+    """Return the numbers by row and column, rows in the order of their first number."""
+    found: dict[_Row, dict[_Column, Number]] = {}
+    for number in numbers:
+        found.setdefault(row(number), {})[column(number)] = number
+    return found
 
 
-def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {metric: round(100 * value, 2) for metric, value in metrics.items()}
+def cell(number: Number | None, shows_interval: bool = False) -> str:
+    """Return "81.94" (percent), "+1.23" (points), "12" (count), "0.6931" (plain) or "40.1 to 44.3" (interval)."""
+    if number is None:
+        return MISSING
+    if not shows_interval:
+        return _text(number.value, number.unit, 2)
+    if number.low is None or number.high is None:
+        return MISSING
+    return f"{_text(number.low, number.unit, 1)} to {_text(number.high, number.unit, 1)}"
 
 
-def long_rows(
-    dataset: str,
-    system: str,
-    source: str,
-    weights: str,
-    scores: Mapping[str, ProtocolScores],
-    intervals: Intervals | None = None,
-) -> Iterator[dict[str, str]]:
-    """Every number of a system, one row each; table 1 holds averages, table 2 groups. An interval gives two: f1
-    has f1_95_low and f1_95_high beside it.
+def rounded(value: float | None, unit: str) -> float | None:
+    """Return a value as files hold it: two decimals, or six digits without a unit."""
+    if value is None:
+        return None
+    return int(value) if unit == COUNT else float(f"{value:.6g}") if unit == PLAIN else round(value, 2)
 
-    `protocol` is the key of `scores`, so that vtf_selected stays apart from vtf even at an equal threshold.
-    """
-    fixed = {"dataset": dataset, "system": system, "source": source, "weights": weights}
-    for protocol, block in scores.items():
-        averages, groups = [("1", "average", block.average)], [("2", *item) for item in block.groups.items()]
-        for table, group, metrics in [*averages, *groups]:
-            numbers = dict(metrics)
-            for metric in metrics:
-                # vtf_selected has none: its key is not among those of the intervals.
-                if intervals and (found := intervals.of(protocol, None if table == "1" else group, metric)):
-                    numbers[f"{metric}_95_low"], numbers[f"{metric}_95_high"] = found
-            for metric, value in numbers.items():
-                yield {
-                    **fixed,
-                    "table": table,
-                    "protocol": protocol,
-                    "threshold": f"{block.threshold:g}",
-                    "group": group,
-                    "metric": metric,
-                    "value": percent(value),
-                }
+
+def _text(value: float, unit: str, decimals: int) -> str:
+    if unit == COUNT:
+        return f"{value:.0f}"
+    if unit == PLAIN:
+        return f"{value:.4g}"
+    return f"{value:+.{decimals}f}" if unit == POINTS else f"{value:.{decimals}f}"

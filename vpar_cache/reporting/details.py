@@ -6,36 +6,40 @@ from collections.abc import Sequence
 from typing import Any
 
 from vpar_cache.errors import CacheError, UserError
-from vpar_cache.rendering.sheets import Details
+from vpar_cache.rendering.tables import Part
 from vpar_cache.reporting.comparison import compare_runs
 from vpar_cache.reporting.run_details import run_details
 from vpar_cache.runs.scores import RunScores
 
-Named = tuple[RunScores, str, str]
-"""A run with its name and its label, which also holds its marks (random weights)."""
+Named = tuple[RunScores, str]
+"""A run and what the report calls it."""
 
 
-def report_details(runs: Sequence[Named], details: bool, compare: bool) -> tuple[Details, ...]:
-    """Details of each run, and the differences of each later run to the first.
+def report_details(runs: Sequence[Named], details: bool, compare: bool) -> tuple[Part, ...]:
+    """Return the details of each run, and the differences of each later run to the first.
 
     Raises UserError for a comparison of one run, CacheError for predictions that do not fit.
     """
     if compare and len(runs) < 2:
         named = runs[0][1] if runs else "none"
-        raise UserError(f"--compare takes at least two runs, the first against each other, but there is {named}")
+        raise UserError(f"--compare: got {named}; expected at least two runs. Name the runs to compare")
     found = [run_details(*run) for run in runs] if details else []
     return (*found, *(compare_runs(runs[0], run) for run in runs[1:] if compare))
 
 
-def all_details(runs: Sequence[Named]) -> tuple[tuple[Details, ...], tuple[str, ...]]:
-    """Details of each run and its difference to the first that it can be compared with; then, in words, what is
-    left out since predictions are missing or do not fit. Nobody asked for any of it by name."""
+def all_details(runs: Sequence[Named], known: Sequence[Part]) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+    """Return the details of each run and its difference to the first run that it can be compared with.
+
+    The second tuple says what is left out since predictions are missing or do not fit: nobody asked for any of
+    it by name. Details in `known` are not made again.
+    """
+    made = {(part.numbers[0].source, part.numbers[0].system): part for part in known}
     found, left_out = [], []
     together: dict[Any, list[Named]] = {}
-    for run, name, label in runs:
+    for run, name in runs:
         try:
-            found.append(run_details(run, name, label))
-            together.setdefault((run.place, run.outputs), []).append((run, name, label))
+            found.append(made.get(("run", name)) or run_details(run, name))
+            together.setdefault((run.place, run.outputs), []).append((run, name))
         except CacheError as error:
             left_out.append(f"no details of {name}: {error}")
     for first, *others in together.values():

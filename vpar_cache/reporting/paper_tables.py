@@ -1,134 +1,114 @@
 """Tables 1 and 2 of one test split: a published method, a prior and a run are rows of the same kind.
 
-A number stands beside another only if protocol, test split and attributes agree: report.py brings together what
-may stand in one section, and here a protocol has columns (Table 1) or a table (Table 2) of its own.
+A number stands beside another only if protocol, test split and attributes agree: report.py brings together the
+systems of one split, and here each protocol has tables of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
-from vpar_cache.metrics.protocols import VTF_THRESHOLD, ProtocolScores
-from vpar_cache.rendering.sheets import interval_text
-from vpar_cache.rendering.tables import Block, Notes, Table, percent, percents
-from vpar_cache.runs.scores import SELECTED, THRESHOLDS
-from vpar_cache.runs.stored_intervals import Intervals
+from vpar_cache.metrics.scoring import SELECTED
+from vpar_cache.metrics.vtf import VTF_THRESHOLD
+from vpar_cache.rendering.tables import Number, Table, cell, grid
+from vpar_cache.reporting.numbers import AVERAGES, GROUPS, with_marks
 
-_TABLE_1 = {
-    "vtf P": ("vtf", "precision"),
-    "vtf R": ("vtf", "recall"),
-    "vtf F1": ("vtf", "f1"),
-    "videopar F1": ("videopar", "f1"),
-    "videopar acc": ("videopar", "accuracy"),
-}
-_INTERVAL = "vtf F1 95 %"
-_TABLE_2 = {
-    "vtf": f"vtf, probability > {VTF_THRESHOLD}",
+_RULES = {
+    "vtf": f"vtf, probability > {VTF_THRESHOLD:g}",
     "videopar": "videopar",
     SELECTED: "vtf at a threshold chosen on validation people",
 }
+"""Each protocol with tables of its own, and its rule in words."""
+_COLUMNS = {"precision": "P", "recall": "R", "f1": "F1", "accuracy": "acc"}
+_FURTHER = {"f1_of_means": "F1 of means", "mA": "mA"}
+"""With details only."""
 UNTRAINED = "zero-shot"
-"""On random weights not even a training could have given it a meaning."""
+"""With random weights its scores have no meaning, since nothing at all was trained."""
+
+_System = tuple[str, str]
+"""Name and source."""
 
 
-@dataclass(frozen=True)
-class System:
-    """One row of Table 1: a published method, a prior or a run, with its scores by protocol."""
-
-    name: str
-    source: str
-    """published, prior or run."""
-    scores: Mapping[str, ProtocolScores]
-    weights: str = ""
-    random_weights: bool = False
-    kind: tuple[str, ...] = ()
-    """Of a run: which system it is, and how epoch and threshold were chosen."""
-    intervals: Intervals | None = None
-
-    def label(self, protocol: str) -> str:
-        """The name with what must be known beside each of its numbers under `protocol`."""
-        details = [*self.kind]
-        if self.random_weights:
-            meaningless = self.kind[:1] and self.kind[0].startswith(UNTRAINED)
-            details.append("random weights: without meaning" if meaningless else "random weights")
-        if protocol == SELECTED:
-            chosen = " chosen on validation people" if self.source == "run" else ""
-            details.append(f"threshold {self.scores[SELECTED].threshold:g}{chosen}")
-        return f"{self.name} ({', '.join(details)})" if details else self.name
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """95 % of the average F1 under vtf."""
-        return self.intervals.of("vtf", None, "f1") if self.intervals else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON, scores in percent by protocol."""
-        scores = {protocol: percents(block) for protocol, block in self.scores.items()}
-        fixed = {
-            "system": self.name,
-            "kind": list(self.kind),
-            "source": self.source,
-            "weights": self.weights,
-        }
-        intervals = {"intervals": self.intervals.to_dict()} if self.intervals else {}
-        return {**fixed, "random_weights": self.random_weights, "scores": scores, **intervals}
+def paper_tables(numbers: Sequence[Number], place: str, with_details: bool) -> list[Table]:
+    """Return Table 1 (averages) of each protocol, then Table 2 (F1 of each group) of each protocol."""
+    tables = []
+    for draw in (_table_1, _table_2):
+        for protocol in _RULES:
+            chosen = [number for number in numbers if number.protocol == protocol]
+            if table := draw(chosen, protocol, place, with_details):
+                tables.append(table)
+    return tables
 
 
-@dataclass(frozen=True)
-class Section:
-    """Systems on one split of one dataset with one schema: all that may be compared."""
-
-    dataset: str
-    groups: tuple[str, ...]
-    systems: tuple[System, ...]
-    remarks: tuple[str, ...] = ()
-
-    def blocks(self) -> list[Block]:
-        """Table 1, a Table 2 per protocol, and the remarks."""
-        blocks: list[Block] = [self._table_1(), *filter(None, map(self._table_2, _TABLE_2))]
-        return [*blocks, Notes(self.remarks)] if self.remarks else blocks
-
-    def _table_1(self) -> Table:
-        rows, sources, titles = [], [], list(_TABLE_1)
-        if any(system.interval for system in self.systems):
-            titles.insert(titles.index("vtf F1") + 1, _INTERVAL)
-        for selected in (False, True):
-            for system in self.systems:
-                # A selected threshold changes the vtf numbers only, and never shares a row with 0.45.
-                scores = {"vtf": system.scores.get(SELECTED)} if selected else system.scores
-                if any(scores.get(protocol) for protocol in THRESHOLDS):
-                    cells = {title: _average(scores.get(p), m) for title, (p, m) in _TABLE_1.items()}
-                    cells[_INTERVAL] = interval_text(None if selected else system.interval)
-                    name = system.label(SELECTED if selected else "vtf")
-                    rows.append((name, system.source, *(cells[title] for title in titles)))
-                    sources.append((selected, system.source))
-        rules = frozenset(i for i in range(len(rows) - 1) if sources[i] != sources[i + 1])
-        title = f"Table 1. {self.dataset}: averages over {len(self.groups)} groups, in percent"
-        if not self.groups:
-            title = f"Table 1. {self.dataset}: averages over groups, in percent"
-        return Table(title, ("System", "Source", *titles), tuple(rows), num_labels=2, rules=rules)
-
-    def _table_2(self, protocol: str) -> Table | None:
-        """Groups as rows, systems as columns; None where no system has scores of groups."""
-        columns = [s for s in self.systems if protocol in s.scores and s.scores[protocol].groups]
-        if not columns:
-            return None
-        header = (_header(system, protocol) for system in columns)
-        rows = [
-            (group, *(percent(s.scores[protocol].groups.get(group, {}).get("f1")) for s in columns))
-            for group in self.groups
-        ]
-        rows.append(("average", *(_average(s.scores[protocol], "f1") for s in columns)))
-        title = f"Table 2. {self.dataset}: F1 of each group under {_TABLE_2[protocol]}, in percent"
-        return Table(title, ("Group", *header), tuple(rows), rules=frozenset({len(self.groups) - 1}))
+def _table_1(numbers: Sequence[Number], protocol: str, place: str, with_details: bool) -> Table | None:
+    """Return systems by metrics; None where no system has averages."""
+    chosen = [number for number in numbers if number.table == AVERAGES]
+    systems = grid(chosen, _system, lambda number: number.metric)
+    if not systems:
+        return None
+    found = {number.metric for number in chosen}
+    has_interval = any(number.metric == "f1" and number.low is not None for number in chosen)
+    columns = [(heading, metric, False) for metric, heading in _COLUMNS.items() if metric in found]
+    if has_interval:
+        columns.insert([metric for _, metric, _ in columns].index("f1") + 1, ("F1 95 %", "f1", True))
+    if with_details:
+        columns += [(heading, metric, False) for metric, heading in _FURTHER.items() if metric in found]
+    labels, caption = _labels(chosen)
+    rows = tuple(
+        (labels[system], *(cell(row.get(metric), interval) for _, metric, interval in columns))
+        for system, row in systems.items()
+    )
+    title = f"Table 1. {place}: averages over groups under {_RULES[protocol]}, in percent"
+    header = ("System", *(heading for heading, _, _ in columns))
+    return Table(title, header, rows, caption=caption, systems_in="rows")
 
 
-def _average(scores: ProtocolScores | None, metric: str) -> str:
-    return percent(scores.average.get(metric) if scores else None)
+def _table_2(numbers: Sequence[Number], protocol: str, place: str, _: bool) -> Table | None:
+    """Return groups by systems; None where no system has scores of groups."""
+    groups = [number for number in numbers if number.table == GROUPS and number.metric == "f1"]
+    with_groups = {_system(number) for number in groups}
+    chosen = groups + [
+        number
+        for number in numbers
+        if number.table == AVERAGES and number.metric == "f1" and _system(number) in with_groups
+    ]
+    if not chosen:
+        return None
+    labels, caption = _labels(chosen)
+    rows = tuple(
+        (group, *(cell(row.get(system)) for system in labels))
+        for (_, group), row in grid(chosen, lambda number: (number.table, number.group), _system).items()
+    )
+    title = f"Table 2. {place}: F1 of each group under {_RULES[protocol]}, in percent"
+    return Table(
+        title, ("Group", *labels.values()), rows, caption=caption, systems_in="columns", last_is_average=True
+    )
 
 
-def _header(system: System, protocol: str) -> str:
-    label = system.label(protocol)
-    return f"{label}, published" if system.source == "published" else label
+def _system(number: Number) -> _System:
+    return number.system, number.source
+
+
+def _labels(numbers: Iterable[Number]) -> tuple[Mapping[_System, str], str]:
+    """Return the label of each system with what must be known beside its numbers, and what all runs share."""
+    marks: dict[_System, list[str]] = {}
+    for number in numbers:
+        marks.setdefault(_system(number), _marks(number))
+    of_runs = [marks for (_, source), marks in marks.items() if source == "run"]
+    shared = [mark for mark in of_runs[0] if all(mark in other for other in of_runs)] if of_runs else []
+    labels = {
+        (name, source): with_marks(name, [m for m in marks if source != "run" or m not in shared])
+        for (name, source), marks in marks.items()
+    }
+    return labels, f"All runs: {', '.join(shared)}." if shared else ""
+
+
+def _marks(number: Number) -> list[str]:
+    """Return what must be known beside a system's numbers: what it is, random weights, a chosen threshold."""
+    marks = ["published"] if number.source == "published" else number.kind.split(", ") if number.kind else []
+    if number.weights.startswith("random"):
+        meaningless = number.kind.startswith(UNTRAINED)
+        marks.append("random weights: without meaning" if meaningless else "random weights")
+    if number.protocol == SELECTED:
+        marks.append(f"threshold {number.threshold:g}")
+    return marks

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+from functools import cache
 from importlib import resources
 
-from vpar_cache.metrics.protocols import ProtocolScores
-from vpar_cache.runs.scores import THRESHOLDS
+from vpar_cache.metrics.protocol import ProtocolScores
+from vpar_cache.metrics.scoring import THRESHOLDS
 
 _METRICS = {"Precision": "precision", "Recall": "recall", "F1": "f1"}  # published.csv to ours
 
 
+@cache
 def published_scores() -> dict[str, list[tuple[str, ProtocolScores]]]:
-    """Method and scores of each row, by dataset (MARS, DUKE), in the paper's order."""
+    """Return method and scores of each row, by dataset (MARS, DUKE), in the paper's order."""
     values: dict[tuple[str, str, str], dict[str, dict[str, float]]] = {}
     text = (resources.files("vpar_cache.reporting") / "published.csv").read_text("utf-8")
     for row in csv.DictReader(text.splitlines()):

@@ -1,25 +1,25 @@
 """Tables 1 and 2 of the paper: its published rows, the prior of the split, and your runs.
 
-A number stands beside another only if protocol, test split and attributes agree. So a protocol has columns
-(Table 1) or a table (Table 2) of its own, runs on another split or schema get tables of their own, and
-published rows appear beside runs on the paper's test split alone.
+A number stands beside another only if protocol, test split and attributes agree. So each protocol has tables of
+its own, runs on another split or schema get tables of their own, and published rows appear beside runs on the
+paper's test split alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vpar_cache.metrics.protocols import ProtocolScores
-from vpar_cache.rendering.page import Part
-from vpar_cache.rendering.sheets import Details
-from vpar_cache.rendering.tables import PROTOCOL_NOTES, Block, Notes, long_rows, percents
+from vpar_cache.metrics.protocol import ProtocolScores
+from vpar_cache.metrics.scoring import SELECTED, THRESHOLDS
+from vpar_cache.rendering.tables import PROTOCOL_NOTES, Notes, Number, Part
 from vpar_cache.reporting.details import Named, all_details, report_details
-from vpar_cache.reporting.paper_tables import Section, System
+from vpar_cache.reporting.numbers import about_run, score_numbers
+from vpar_cache.reporting.paper_tables import paper_tables
 from vpar_cache.reporting.published import published_scores
-from vpar_cache.runs.scores import SELECTED, THRESHOLDS, RunScores, find_runs, read_run
+from vpar_cache.runs.scores import RunScores, find_runs, read_run
 
 _PUBLISHED_NOTE = (
     "published: copied from the paper, not re-run here; 3DCNN, CNN-RNN and VideoPAR are videopar, the others "
@@ -41,72 +41,45 @@ _RANDOM_CAVEAT = "random weights: the encoder was not trained, so these numbers 
 
 @dataclass(frozen=True)
 class Report:
-    """All that the report says, independent of how it is rendered (tables.render, tables.rich_blocks)."""
+    """All that the report says, independent of how it is rendered (rendering.formats, rendering.page)."""
 
-    sections: tuple[Section, ...]
+    sections: tuple[Part, ...]
+    """The systems of one test split and schema each: all that may be compared."""
     footnotes: tuple[str, ...]
     notes: tuple[str, ...]
     """For the user and not part of the tables: print them to stderr."""
-    details: tuple[Details, ...] = ()
+    details: tuple[Part, ...] = ()
     """Where they were asked for: of single runs, then of differences between runs."""
     runs: tuple[Named, ...] = ()
 
-    def blocks(self) -> list[Block]:
-        """Tables of each section, then the details, then the footnotes."""
-        blocks = [block for section in self.sections for block in section.blocks()]
-        return [*blocks, *(block for one in self.details for block in one.blocks()), Notes(self.footnotes)]
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The sections, the details, and the footnotes."""
+        return *self.sections, *self.details, Part("How to read the numbers", (), (Notes(self.footnotes),))
 
-    def parts(self) -> list[Part]:
-        """The same blocks, under the headings of a page."""
-        parts = [Part(section.dataset, section.blocks()) for section in self.sections]
-        for details in self.details:
-            title = details.system if details.source == "comparison" else f"Details of {details.system}"
-            parts.append(Part(title, details.blocks()))
-        return [*parts, Part("How to read the numbers", [Notes(self.footnotes)])]
+    @property
+    def numbers(self) -> list[Number]:
+        """The long table."""
+        return [number for part in self.parts for number in part.numbers]
 
     def with_all_details(self) -> Report:
-        """What a page shows: it has room for everything. What is left out is in the notes."""
-        details, left_out = all_details(self.runs)
-        return replace(self, details=details, notes=(*self.notes, *left_out))
-
-    def long_rows(self) -> list[dict[str, str]]:
-        """One row per number (tables.LONG_COLUMNS)."""
-        rows = [
-            row
-            for section in self.sections
-            for s in section.systems
-            for row in long_rows(section.dataset, s.name, s.source, s.weights, s.scores, s.intervals)
-        ]
-        return rows + [row for details in self.details for row in details.long_rows()]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        sections = [
-            {
-                "dataset": section.dataset,
-                "systems": [system.to_dict() for system in section.systems],
-                "remarks": list(section.remarks),
-            }
-            for section in self.sections
-        ]
-        details = {"details": [one.to_dict() for one in self.details]} if self.details else {}
-        return {"unit": "percent", "sections": sections, **details, "footnotes": list(self.footnotes)}
+        """Return what a page shows: it has room for everything. What is left out is in the notes."""
+        details, left_out = all_details(self.runs, self.details)
+        return replace(self, sections=_wide(self.sections), details=details, notes=(*self.notes, *left_out))
 
 
-def build_report(
-    run_folders: Sequence[Path], runs_root: Path, details: bool = False, compare: bool = False
-) -> Report:
-    """The tables of these runs, each a folder or the name of one under `runs_root`.
+def report(run_folders: Sequence[Path], runs_root: Path, details: bool = False, compare: bool = False) -> Report:
+    """Return the tables of these runs, each a folder or the name of one under `runs_root`.
 
     No run given: all finished ones under `runs_root`, by dataset and name; the unfinished are in the notes.
     None there either: the published rows alone. `details` of each run and `compare` of each later run with the
-    first read single tracklets. Raises CacheError for a folder that is no finished run, or of other tracklets.
+    first read single tracklets. Raises CacheError for a folder that is not a finished run, or of other tracklets.
     """
     notes: list[str] = []
     if run_folders:
         runs = [read_run(folder) for folder in find_runs(run_folders, runs_root)]
     else:
-        finished = sorted(path.parent for path in runs_root.glob("[!.]*/metrics.json"))  # .* is in the making
+        finished = sorted(path.parent for path in runs_root.glob("[!.]*/metrics.json"))  # .*: being written
         runs = sorted((read_run(folder) for folder in finished), key=lambda run: (run.dataset, run.name))
         unfinished = sorted({path.parent for path in runs_root.glob("[!.]*/run.json")} - set(finished))
         if unfinished:
@@ -118,93 +91,109 @@ def build_report(
             "'vpar extract --dataset mars --root DIR' and 'vpar train --features cache/mars.h5', or with "
             "'vpar demo'"
         )
-    sections = _sections(runs) if runs else _published_sections()
-    named = tuple(
-        (run, name, _system(run, name).label("vtf")) for run, name in zip(runs, _unique_names(runs), strict=True)
-    )
+    sections = tuple(_sections(runs) if runs else _published_sections())
+    named = tuple(zip(runs, _unique_names(runs), strict=True))
     more = report_details(named, details, compare)
-    return Report(tuple(sections), tuple(_footnotes(sections, runs)), tuple(notes), more, named)
+    footnotes = tuple(_footnotes(sections, runs))
+    return Report(_wide(sections) if details else sections, footnotes, tuple(notes), more, named)
 
 
-def _footnotes(sections: Sequence[Section], runs: Sequence[RunScores]) -> list[str]:
-    """What a reader of these very tables must know."""
-    sources = {system.source for section in sections for system in section.systems}
-    footnotes = [*PROTOCOL_NOTES]
+def _footnotes(sections: Sequence[Part], runs: Sequence[RunScores]) -> Iterator[str]:
+    """Yield what a reader of these very tables must know."""
+    sources = {number.source for section in sections for number in section.numbers}
+    yield from PROTOCOL_NOTES
     if "published" in sources:
-        footnotes.append(_PUBLISHED_NOTE)
+        yield _PUBLISHED_NOTE
     if "prior" in sources:
-        footnotes.append(_PRIOR_NOTE)
+        yield _PRIOR_NOTE
     if not runs or any(run.is_on_paper_split and run.dataset == "mars" for run in runs):
-        footnotes.append(_MARS_CAVEAT)
-    if any(system.interval for section in sections for system in section.systems):
-        footnotes.append(_INTERVAL_NOTE)
+        yield _MARS_CAVEAT
+    if any(number.low is not None for section in sections for number in section.numbers):
+        yield _INTERVAL_NOTE
     if any(run.random_weights for run in runs):
-        footnotes.append(_RANDOM_CAVEAT)
-    return footnotes
+        yield _RANDOM_CAVEAT
 
 
-def _published() -> dict[str, list[System]]:
-    """The paper's rows by dataset (MARS, DUKE), in its order."""
-    return {
-        dataset: [System(method, "published", {scores.protocol: scores}) for method, scores in rows]
-        for dataset, rows in published_scores().items()
-    }
+def _section(place: str, numbers: Sequence[Number], remarks: Sequence[str] = ()) -> Part:
+    notes = (Notes(tuple(remarks)),) if remarks else ()
+    return Part(place, tuple(numbers), (*paper_tables(numbers, place, with_details=False), *notes))
 
 
-def _published_sections() -> list[Section]:
-    sections = []
-    for dataset, systems in _published().items():
-        groups = {group: None for s in systems for block in s.scores.values() for group in block.groups}
-        sections.append(Section(dataset, tuple(groups), tuple(systems)))
-    return sections
+def _wide(sections: Sequence[Part]) -> tuple[Part, ...]:
+    """Return the sections with further columns in their tables."""
+    return tuple(
+        replace(
+            part,
+            blocks=(
+                *paper_tables(part.numbers, part.title, with_details=True),
+                *(block for block in part.blocks if isinstance(block, Notes)),
+            ),
+        )
+        for part in sections
+    )
 
 
-def _sections(runs: Sequence[RunScores]) -> list[Section]:
-    """Runs that may be compared, together; sections in the order of their first run."""
+def _published(dataset: str) -> list[Number]:
+    """Return the paper's rows of a dataset (MARS, DUKE), in its order."""
+    return [
+        number
+        for method, scores in published_scores().get(dataset, [])
+        for number in score_numbers(
+            {scores.protocol: scores}, dataset=dataset.lower(), system=method, source="published"
+        )
+    ]
+
+
+def _published_sections() -> Iterator[Part]:
+    for dataset in published_scores():
+        yield _section(dataset, _published(dataset))
+
+
+def _sections(runs: Sequence[RunScores]) -> Iterator[Part]:
+    """Yield runs that may be compared, together; in the order of their first run."""
     together: dict[tuple[str, Any], list[RunScores]] = {}
     for run in runs:
         together.setdefault((run.place, run.outputs), []).append(run)
-    published = _published()
-    sections = []
     for (place, _), members in together.items():
         first = members[0]
-        beside = published[first.dataset.upper()] if first.is_on_paper_split else []
+        numbers = _published(first.dataset.upper()) if first.is_on_paper_split else []
         remarks = [f"{run.name}: {run.cost}" for run in members if run.cost]
-        if not beside and first.dataset.upper() in published:
+        if not numbers and first.dataset.upper() in published_scores():
             remarks.append(
                 f"{place} is not the paper's test split and attributes, so no published row stands beside it"
             )
         names = _unique_names(members)
-        systems = [*beside, *_priors(members, names), *map(_system, members, names)]
-        groups = tuple(group.name for group in first.schema.groups)
-        sections.append(Section(place, groups, tuple(systems), tuple(remarks)))
-    return sections
+        numbers += _priors(members, names)
+        for run, name in zip(members, names, strict=True):
+            numbers += score_numbers(run.scores, run.intervals, n=run.num_tracklets, **about_run(run, name))
+        yield _section(place, numbers, remarks)
 
 
 def _unique_names(runs: Sequence[RunScores]) -> list[str]:
-    """Runs of one name from several roots also show their folder."""
+    """Return the runs' names; runs of one name from several roots also show their folder."""
     names = [run.name for run in runs]
     return [f"{run.name} in {run.folder}" if names.count(run.name) > 1 else run.name for run in runs]
 
 
-def _system(run: RunScores, name: str) -> System:
-    kind = tuple(filter(None, (run.title, run.protocol)))
-    return System(name, "run", run.scores, run.weights, run.random_weights, kind, run.intervals)
-
-
-def _priors(runs: Sequence[RunScores], names: Sequence[str]) -> list[System]:
-    """The distinct priors: runs that held out other people for validation may have other priors."""
-    systems = []
+def _priors(runs: Sequence[RunScores], names: Sequence[str]) -> list[Number]:
+    """Return the distinct priors: runs that held out other people for validation may have other priors."""
+    numbers: list[Number] = []
     for protocols in (tuple(THRESHOLDS), (SELECTED,)):
         owners: dict[str, list[str]] = {}
         scores: dict[str, dict[str, ProtocolScores]] = {}
         for run, name in zip(runs, names, strict=True):
-            block = {protocol: run.prior[protocol] for protocol in protocols if protocol in run.prior}
+            block: dict[str, ProtocolScores] = {
+                protocol: run.prior[protocol] for protocol in protocols if protocol in run.prior
+            }
             if block:
-                figures = str({protocol: percents(one) for protocol, one in block.items()})
-                owners.setdefault(figures, []).append(name)
-                scores[figures] = block
+                owners.setdefault(str(block), []).append(name)
+                scores[str(block)] = block
         for figures, members in owners.items():
             name = "prior" if len(owners) == 1 else f"prior of {', '.join(members)}"
-            systems.append(System(name, "prior", scores[figures]))
-    return systems
+            about: dict[str, Any] = {
+                "dataset": runs[0].dataset,
+                "split": runs[0].split,
+                "n": runs[0].num_tracklets,
+            }
+            numbers += score_numbers(scores[figures], system=name, source="prior", **about)
+    return numbers

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
-from vpar_cache.metrics.outputs import CURVE, Calibration, calibration, confusion, output_scores, threshold_curve
-from vpar_cache.metrics.protocols import Groups
-from vpar_cache.rendering.sheets import Column, Details, Row, Sheet, Value
-from vpar_cache.rendering.tables import Chart
-from vpar_cache.reporting.slices import MIN_TRACKLETS, SliceScores, slice_scores
-from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
-from vpar_cache.runs.scores import SELECTED, THRESHOLDS, RunScores
+from vpar_cache.metrics.inputs import Groups
+from vpar_cache.metrics.outputs import CURVE, calibration, confusion, output_scores, threshold_curve
+from vpar_cache.metrics.scoring import SELECTED, THRESHOLDS
+from vpar_cache.rendering.tables import COUNT, Block, Chart, Column, Notes, Number, Part, metric_table
+from vpar_cache.reporting.numbers import about_run, run_label, score_numbers
+from vpar_cache.reporting.slices import KINDS, MIN_TRACKLETS, slice_numbers
+from vpar_cache.reporting.training_history import history_blocks, history_numbers
+from vpar_cache.runs.predictions import read_test_predictions
+from vpar_cache.runs.scores import RunScores
 
 _VTF = f"vtf, probability > {THRESHOLDS['vtf']:g}"
 _VIDEOPAR = "videopar, the most probable class"
 _BOTH = f"{_VTF}, and {_VIDEOPAR} (one output: probability > {THRESHOLDS['videopar']:g})"
-_KINDS = {
-    "quality": "parts with and without each of the dataset's quality flags",
-    "camera": "parts by camera",
-    "length": "quarters by length",
-}
 _FEW_PEOPLE = 30
 """Fewer leave out rare classes in many resamples, which lowers both ends of a macro F1."""
+_TRIPLE = {"precision": "P", "recall": "R", "f1": "F1"}
 _OUTPUT_NOTE = (
     "outputs: P, R and F1 of the positive class over all tracklets, also where the group has several outputs; "
     "mA: (TPR + TNR) / 2, which is 50 for a predictor that always says the same (where both answers occur)."
@@ -31,164 +30,187 @@ _CALIBRATION_NOTE = (
     "the mean gap between the two over ten bins, weighted by count. No protocol and no threshold enters it. "
     "A bin counts labels, not tracklets."
 )
+_PRIOR_NOTE = (
+    "parts: over prior is the score less that of the prior of the whole train split on the same part. "
+    "Parts differ in what their people wear, so compare the differences, not the scores. Under videopar a "
+    "class that a part lacks scores 0 for everybody, which lowers both."
+)
+_NO_PRIOR_NOTE = (
+    "parts: metrics.json has no prior_rates, so the prior of the train split cannot stand beside "
+    "them, and they must not be compared with each other; train the run again."
+)
+
+_Found = tuple[Sequence[Number], Sequence[Block]]
+"""Numbers that are new in the long table, and the blocks that show them."""
 
 
-def run_details(run: RunScores, name: str, label: str) -> Details:
-    """`name` is what the tables call the run, `label` the same with its marks (random weights), for titles.
+def run_details(run: RunScores, name: str) -> Part:
+    """Return the details of a run that the report calls `name`.
 
-    Raises CacheError for predictions that do not fit the run.
+    Raises CacheError for predictions or a training history that do not fit the run.
     """
-    builder = _Builder(run, read_test_predictions(run), label)
-    sheets, notes = tuple(builder.sheets()), tuple(builder.notes())
-    return Details(run.place, name, "run", run.weights, run.random_weights, sheets, notes)
+    details = _Details(run, name)
+    found = list(details.all())
+    numbers = tuple(number for numbers, _ in found for number in numbers)
+    blocks = [block for _, blocks in found for block in blocks]
+    return Part(details.title, numbers, (*blocks, Notes(tuple(details.notes(numbers)))))
 
 
-class _Builder:
-    def __init__(self, run: RunScores, predictions: RunPredictions, label: str) -> None:
-        self.run, self.label = run, label
-        self.probabilities, self.labels = predictions.probabilities, predictions.labels
+class _Details:
+    def __init__(self, run: RunScores, name: str) -> None:
+        self.run, self.about = run, about_run(run, name)
+        self.title = f"{run_label(run, name)}, {run.place}"
+        self.predictions = read_test_predictions(run)
+        self.probabilities, self.labels = self.predictions.probabilities, self.predictions.labels  # (N, A) each
         self.groups: Groups = [(group.name, columns) for group, columns in run.schema.slices()]
-        self.parts = slice_scores(run, predictions)
+        self.number = partial(Number, n=run.num_tracklets, **self.about)
 
-    def title(self, what: str, rule: str) -> str:
-        return f"{self.label}, {self.run.place}: {what}; {rule}"
-
-    def sheets(self) -> Iterator[Sheet]:
+    def all(self) -> Iterator[_Found]:
         yield self.intervals()
         yield self.outputs()
-        yield self.group_calibration()
-        yield self.bins()
-        yield self.curve()
+        yield self.calibration()
+        yield self.reliability()
+        yield self.threshold_curve()
         for (name, columns), group in zip(self.groups, self.run.schema.groups, strict=True):
             if group.is_choice:
                 yield self.confusion(name, columns, group.value_names())
-        for kind in _KINDS:
-            if any(part.kind == kind for part in self.parts):
-                yield self.slices(kind)
+        yield self.slices()
+        if history := history_numbers(self.run, **self.about):
+            yield history, history_blocks(history, self.title)
 
-    def intervals(self) -> Sheet:
-        """Scores as in metrics.json; a run without intervals still shows its F1 of each group."""
-        columns = tuple(
-            Column(f"{protocol} {heading}", metric, protocol, THRESHOLDS[protocol])
+    def intervals(self) -> _Found:
+        """The numbers are those of the report's own tables."""
+        numbers = [
+            number
+            for number in score_numbers(self.run.scores, self.run.intervals, **self.about)
+            if number.metric == "f1" and number.protocol in THRESHOLDS
+        ]
+        numbers.sort(key=lambda number: number.table == "averages")
+        columns = [
+            Column(f"{protocol} {heading}", "f1", protocol, heading == "F1 95 %")
             for protocol in THRESHOLDS
-            for heading, metric in (("F1", "f1"), ("F1 95 %", "f1_95"))
-        )
-        rows = [Row(name, "", None, self.with_intervals(name)) for name, _ in self.groups]
-        rows.append(Row("average", "", None, self.with_intervals(None)))
-        title = self.title(f"F1 with 95 % intervals over {self.run.num_people} people, in percent", _BOTH)
-        return Sheet("intervals", title, "Group", columns, tuple(rows), last_is_average=True)
+            for heading in ("F1", "F1 95 %")
+        ]
+        title = f"{self.title}: F1 with 95 % intervals over {self.run.num_people} people, in percent; {_BOTH}"
+        return (), [metric_table(title, "Group", numbers, columns, last_is_average=True)]
 
-    def with_intervals(self, group: str | None) -> tuple[Value, ...]:
-        values: list[Value] = []
-        for protocol in THRESHOLDS:
-            scores = self.run.scores[protocol]
-            intervals = self.run.intervals
-            values.append((scores.average if group is None else scores.groups[group])["f1"])
-            values.append(None if intervals is None else intervals.of(protocol, group, "f1"))
-        return tuple(values)
-
-    def outputs(self) -> Sheet:
-        headings = {"precision": "P", "recall": "R", "f1": "F1", "mA": "mA"}
+    def outputs(self) -> _Found:
         threshold = THRESHOLDS["vtf"]
-        columns = tuple(Column(heading, metric, "vtf", threshold) for metric, heading in headings.items())
         scores = output_scores(self.probabilities, self.labels, self.groups, threshold)
         positives = self.labels.sum(axis=0)  # (A,)
+        headings = {**_TRIPLE, "mA": "mA"}
+        numbers = []
         names = zip(self.run.schema.output_groups(), self.run.schema.outputs, strict=True)
-        rows = tuple(
-            Row(group, output.name, int(positives[a]), tuple(float(scores[metric][a]) for metric in headings))
-            for a, (group, output) in enumerate(names)
-        )
-        title = self.title("each output, in percent", _VTF)
-        return Sheet("outputs", title, "Output", columns, rows, n_heading="positives")
+        for a, (group, output) in enumerate(names):
+            number = partial(self.number, table="outputs", group=group, item=output.name)
+            numbers.append(number(metric="positives", value=int(positives[a]), unit=COUNT))
+            for metric in headings:
+                value = 100 * float(scores[metric][a])
+                numbers.append(number(protocol="vtf", threshold=threshold, metric=metric, value=value))
+        columns = [Column("positives", "positives")]
+        columns += [Column(heading, metric, "vtf") for metric, heading in headings.items()]
+        title = f"{self.title}: each output, in percent; {_VTF}"
+        return numbers, [metric_table(title, "Output", numbers, columns)]
 
-    def group_calibration(self) -> Sheet:
-        rows = [
-            Row(name, "", None, (calibration(self.probabilities[:, c], self.labels[:, c]).error,))
-            for name, c in self.groups
+    def calibration(self) -> _Found:
+        parts = [*self.groups, ("all outputs", slice(None))]
+        numbers = []
+        for name, columns in parts:
+            error = 100 * calibration(self.probabilities[:, columns], self.labels[:, columns]).error
+            item = "all outputs" if columns == slice(None) else ""
+            numbers.append(self.number(table="calibration", group=name, item=item, metric="ece", value=error))
+        title = f"{self.title}: expected calibration error of each group, in percent; no threshold"
+        return numbers, [metric_table(title, "Group", numbers, [Column("ECE", "ece")], last_is_average=True)]
+
+    def reliability(self) -> _Found:
+        """All outputs pooled; an empty bin has a count and no shares."""
+        found = calibration(self.probabilities, self.labels)
+        numbers, points = [], []
+        width = 1 / len(found.count)
+        for i, count in enumerate(found.count):
+            item = f"{i * width:g} to {(i + 1) * width:g}"
+            number = partial(self.number, table="reliability", group="all outputs", item=item)
+            numbers.append(number(metric="labels", value=int(count), unit=COUNT))
+            if count:
+                mean, share = 100 * float(found.mean_probability[i]), 100 * float(found.frequency[i])
+                numbers.append(number(metric="mean_probability", value=mean))
+                numbers.append(number(metric="frequency", value=share))
+                points.append((mean, share))
+        columns = [
+            Column("labels", "labels"),
+            Column("mean probability", "mean_probability"),
+            Column("share that holds", "frequency"),
         ]
-        rows.append(Row("all outputs", "", None, (self.pooled.error,)))
-        title = self.title("expected calibration error of each group, in percent", "no threshold")
-        columns = (Column("ECE", "ece"),)
-        return Sheet("calibration", title, "Group", columns, tuple(rows), last_is_average=True)
+        title = f"{self.title}: reliability, all outputs pooled, in percent; no threshold"
+        lines = (("this run", tuple(points)), ("calibrated", ((0.0, 0.0), (100.0, 100.0))))
+        chart = Chart(title, "mean probability, %", "share that holds, %", lines)
+        return numbers, [metric_table(title, "Probability", numbers, columns), chart]
 
-    @property
-    def pooled(self) -> Calibration:
-        return calibration(self.probabilities, self.labels)
-
-    def bins(self) -> Sheet:
-        """Reliability, all outputs pooled; an empty bin has a count and no numbers."""
-        found = self.pooled
-        numbers = list(zip(found.count, found.mean_probability, found.frequency, strict=True))
-        width = 1 / len(numbers)
-        rows = tuple(
-            Row("all outputs", f"{i * width:g} to {(i + 1) * width:g}", int(count),
-                (float(mean), float(frequency)) if count else (None, None))
-            for i, (count, mean, frequency) in enumerate(numbers)
-        )  # fmt: skip
-        title = self.title("reliability, all outputs pooled, in percent", "no threshold")
-        columns = (Column("mean probability", "mean_probability"), Column("share that holds", "frequency"))
-        filled = [(100 * float(mean), 100 * float(share)) for count, mean, share in numbers if count]
-        chart = Chart(
-            title,
-            "mean probability, %",
-            "share that holds, %",
-            ((self.label, tuple(filled)), ("calibrated", tuple((x, x) for x, _ in filled))),
-            is_repeated=True,
-        )
-        return Sheet("reliability", title, "Probability", columns, rows, chart, n_heading="labels")
-
-    def curve(self) -> Sheet:
-        curve = threshold_curve(self.probabilities, self.labels, self.groups)  # (thresholds, 3)
-        headings = (("P", "precision"), ("R", "recall"), ("F1", "f1"))
-        columns = tuple(Column(f"vtf {heading}", metric, "vtf") for heading, metric in headings)
-        rows = tuple(
-            Row("average", f"{threshold:g}", None, tuple(map(float, scores)), threshold)
-            for threshold, scores in zip(CURVE, curve, strict=True)
-        )
-        title = self.title("averages over groups at each threshold, in percent", "vtf, probability > threshold")
+    def threshold_curve(self) -> _Found:
+        curve = 100 * threshold_curve(self.probabilities, self.labels, self.groups)  # (thresholds, 3)
+        numbers = [
+            self.number(
+                table="threshold_curve", protocol="vtf", threshold=threshold, group="average",
+                item=f"{threshold:g}", metric=metric, value=float(value),
+            )
+            for threshold, row in zip(CURVE, curve, strict=True)
+            for metric, value in zip(_TRIPLE, row, strict=True)
+        ]  # fmt: skip
+        title = f"{self.title}: averages over groups at each threshold, in percent; vtf, probability > threshold"
+        columns = [Column(heading, metric, "vtf") for metric, heading in _TRIPLE.items()]
         lines = tuple(
-            (heading, tuple((t, 100 * float(score)) for t, score in zip(CURVE, curve[:, i], strict=True)))
-            for i, (heading, _) in enumerate(headings)
+            (heading, tuple(zip(CURVE, map(float, curve[:, i]), strict=True)))
+            for i, heading in enumerate(_TRIPLE.values())
         )
-        chart = Chart(title, "threshold", "average, %", lines, is_repeated=True)
-        return Sheet("threshold_curve", title, "Threshold", columns, rows, chart)
+        return numbers, [
+            metric_table(title, "Threshold", numbers, columns),
+            Chart(title, "threshold", "average, %", lines),
+        ]
 
-    def confusion(self, group: str, columns: slice, classes: tuple[str, ...]) -> Sheet:
-        counts = confusion(self.probabilities[:, columns], self.labels[:, columns])
-        threshold = THRESHOLDS["videopar"]
-        headings = tuple(Column(f"as {name}", f"predicted {name}", "videopar", threshold) for name in classes)
-        rows = tuple(
-            Row(group, name, int(row.sum()), tuple(map(int, row)))
-            for name, row in zip(classes, counts, strict=True)
-        )
-        title = self.title(f"{group}, tracklets by true class (rows) and predicted class", _VIDEOPAR)
-        return Sheet("confusion", title, "True class", headings, rows)
+    def confusion(self, group: str, columns: slice, classes: tuple[str, ...]) -> _Found:
+        counts = confusion(self.probabilities[:, columns], self.labels[:, columns])  # (K, K)
+        numbers = []
+        for name, row in zip(classes, counts, strict=True):
+            number = partial(self.number, table="confusion", group=group, item=name, unit=COUNT)
+            numbers.append(number(metric="tracklets", value=int(row.sum())))
+            for predicted, count in zip(classes, row, strict=True):
+                numbers.append(
+                    number(protocol="videopar", threshold=THRESHOLDS["videopar"],
+                           metric=f"predicted {predicted}", value=int(count))
+                )  # fmt: skip
+        headings = [Column("all", "tracklets"), *(Column(c, f"predicted {c}", "videopar") for c in classes)]
+        title = f"{self.title}: {group}, tracklets by true class (rows) and predicted class; {_VIDEOPAR}"
+        return numbers, [metric_table(title, "True class", numbers, headings)]
 
-    def slices(self, kind: str) -> Sheet:
-        vtf, videopar = (("vtf", THRESHOLDS["vtf"]), ("videopar", THRESHOLDS["videopar"]))
-        columns = (
+    def slices(self) -> _Found:
+        numbers = slice_numbers(self.run, self.predictions, **self.about)
+        columns = [
+            Column("tracklets", "tracklets"),
             Column("people", "people"),
-            Column("vtf F1", "f1", *vtf),
-            Column("vtf F1 over prior", "f1_over_prior", *vtf, is_signed=True),
-            Column("vtf mA", "mA", *vtf),
-            Column("videopar F1", "f1", *videopar),
-            Column("videopar F1 over prior", "f1_over_prior", *videopar, is_signed=True),
-        )
-        shown = [part for part in self.parts if part.kind in (kind, "all")]
-        rows = tuple(Row("average", part.name, part.num_tracklets, _part_values(part)) for part in shown)
-        title = self.title(f"{_KINDS[kind]}, averages over groups, in percent", _BOTH)
-        return Sheet(f"slices_{kind}", title, "Part", columns, rows)
+            Column("vtf F1", "f1", "vtf"),
+            Column("vtf F1 over prior", "f1_over_prior", "vtf"),
+            Column("vtf mA", "mA", "vtf"),
+            Column("videopar F1", "f1", "videopar"),
+            Column("videopar F1 over prior", "f1_over_prior", "videopar"),
+        ]
+        tables = []
+        for kind, words in KINDS.items():
+            if chosen := [number for number in numbers if number.table == f"slices_{kind}"]:
+                title = f"{self.title}: {words}, averages over groups, in percent; {_BOTH}"
+                tables.append(metric_table(title, "Part", chosen, columns))
+        return numbers, tables
 
-    def notes(self) -> Iterator[str]:
-        """What a reader of these very tables must know."""
+    def notes(self, numbers: Sequence[Number]) -> Iterator[str]:
+        """Yield what a reader of these very tables must know."""
         yield self.interval_note()
         yield _OUTPUT_NOTE
         yield _CALIBRATION_NOTE
         if SELECTED in self.run.scores:
             chosen = self.run.scores[SELECTED].threshold
             yield f"thresholds: {chosen:g} was chosen on validation people; the highest of this table was not."
-        yield self.prior_note()
-        if small := [part.name for part in self.parts if part.num_tracklets < MIN_TRACKLETS]:
+        yield _NO_PRIOR_NOTE if self.run.prior_rates is None else _PRIOR_NOTE
+        sizes = {n.item: n.value for n in numbers if n.metric == "tracklets" and n.table.startswith("slices")}
+        if small := [name for name, size in sizes.items() if size < MIN_TRACKLETS]:
             yield f"no score for parts of fewer than {MIN_TRACKLETS} tracklets: {', '.join(small)}."
 
     def interval_note(self) -> str:
@@ -202,26 +224,3 @@ class _Builder:
             "all their tracklets. They speak of the choice of test people; another training seed is not in them."
             + (" With so few people they are rough." if intervals.people < _FEW_PEOPLE else "")
         )
-
-    def prior_note(self) -> str:
-        if self.run.prior_rates is None:
-            return (
-                "parts: metrics.json has no prior_rates, so the prior of the train split cannot stand beside "
-                "them, and they must not be compared with each other; train the run again."
-            )
-        return (
-            "parts: over prior is the score less that of the prior of the whole train split on the same part. "
-            "Parts differ in what their people wear, so compare the differences, not the scores. Under videopar a "
-            "class that a part lacks scores 0 for everybody, which lowers both."
-        )
-
-
-def _part_values(part: SliceScores) -> tuple[Value, ...]:
-    return (
-        part.num_people,
-        part.vtf_f1,
-        part.over_prior("vtf"),
-        part.vtf_ma,
-        part.videopar_f1,
-        part.over_prior("videopar"),
-    )

@@ -7,7 +7,7 @@ lists in the schema's output order; optionally `split` (string).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,24 @@ import pyarrow as pa
 
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.errors import DataError
-from vpar_cache.metrics.protocols import ProtocolScores, check_inputs, score_block
-from vpar_cache.rendering.tables import PROTOCOL_NOTES, Block, Notes, Table, long_rows, percent, percents
-from vpar_cache.runs.parquet import matrix, read_columns, texts, tracklet_ids
+from vpar_cache.metrics.inputs import check_inputs
+from vpar_cache.metrics.protocol import ProtocolScores
+from vpar_cache.metrics.scoring import score_all
+from vpar_cache.rendering.tables import PROTOCOL_NOTES, Column, Notes, Part, metric_table
+from vpar_cache.reporting.numbers import AVERAGES, score_numbers
+from vpar_cache.runs.parquet_columns import matrix, read_columns, texts, tracklet_ids
 
 COLUMNS = ("tracklet_id", "probabilities", "labels")
 
-_TITLES = {
-    "vtf P": ("vtf", "precision"),
-    "vtf R": ("vtf", "recall"),
-    "vtf F1": ("vtf", "f1"),
-    "vtf F1 of means": ("vtf", "f1_of_means"),
-    "vtf mA": ("vtf", "mA"),
-    "videopar F1": ("videopar", "f1"),
-    "videopar acc": ("videopar", "accuracy"),
-}
+_COLUMNS = (
+    Column("vtf P", "precision", "vtf"),
+    Column("vtf R", "recall", "vtf"),
+    Column("vtf F1", "f1", "vtf"),
+    Column("vtf F1 of means", "f1_of_means", "vtf"),
+    Column("vtf mA", "mA", "vtf"),
+    Column("videopar F1", "f1", "videopar"),
+    Column("videopar acc", "accuracy", "videopar"),
+)
 _NOTES = (
     *PROTOCOL_NOTES,
     "F1 of means: the harmonic mean of the P and R beside it. mA: (TPR + TNR) / 2, averaged over the group's "
@@ -40,7 +43,7 @@ _NOTES = (
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """Scores of one file by protocol (vtf, videopar), independent of how they are rendered (tables)."""
+    """Scores of one file by protocol (vtf, videopar), independent of how they are rendered (rendering.formats)."""
 
     file: str
     schema: str
@@ -49,41 +52,27 @@ class ScoreResult:
     notes: tuple[str, ...]
     """For the user and not part of the table: print them to stderr."""
 
-    def blocks(self) -> list[Block]:
-        """One table, groups as rows and the average last, with the meaning of its columns."""
-        groups = [(name, {p: s.groups[name] for p, s in self.scores.items()}) for name in self._groups]
-        groups.append(("average", {p: s.average for p, s in self.scores.items()}))
-        rows = tuple(
-            (name, *(percent(metrics[protocol][metric]) for protocol, metric in _TITLES.values()))
-            for name, metrics in groups
-        )
-        title = f"{self.file}: {self.num_tracklets} tracklets, schema {self.schema}, in percent"
-        rules = frozenset({len(rows) - 2})
-        return [Table(title, ("Group", *_TITLES), rows, rules=rules), Notes(_NOTES)]
-
     @property
-    def _groups(self) -> Sequence[str]:
-        return list(self.scores["vtf"].groups)
-
-    def long_rows(self) -> list[dict[str, str]]:
-        """One row per number (tables.LONG_COLUMNS)."""
-        return list(long_rows(self.schema, self.file, "predictions", "", self.scores))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {
-            "unit": "percent",
-            "file": self.file,
-            "schema": self.schema,
-            "num_tracklets": self.num_tracklets,
-            "scores": {protocol: percents(scores) for protocol, scores in self.scores.items()},
-        }
+    def parts(self) -> tuple[Part, ...]:
+        """One table, groups as rows and the average last, with the meaning of its columns."""
+        numbers = score_numbers(
+            self.scores,
+            dataset=self.schema,
+            split="",
+            system=self.file,
+            source="predictions",
+            n=self.num_tracklets,
+        )
+        rows = sorted(numbers, key=lambda number: number.table == AVERAGES)
+        title = f"{self.file}: {self.num_tracklets} tracklets, schema {self.schema}, in percent"
+        table = metric_table(title, "Group", rows, _COLUMNS, last_is_average=True)
+        return (Part(self.file, tuple(rows), (table, Notes(_NOTES))),)
 
 
-def score_predictions(path: Path, schema: Schema) -> ScoreResult:
-    """Both protocols on the predictions in a parquet file; of several splits, on the test rows alone.
+def score(path: Path, schema: Schema) -> ScoreResult:
+    """Return the scores of the predictions in a parquet file; of several splits, of the test rows alone.
 
-    Raises DataError that names the file, the first bad tracklet, the rule and the mend.
+    Raises DataError that names the file, the first bad tracklet, the rule and how to fix it.
     """
     try:
         table, notes = _test_rows(_read(path))
@@ -99,13 +88,12 @@ def score_predictions(path: Path, schema: Schema) -> ScoreResult:
         check_inputs(probabilities, labels, groups, one_class=True, names=names)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    block = score_block(probabilities, labels, groups, None)
-    scores = {protocol: ProtocolScores.from_dict(one) for protocol, one in block.items()}
+    scores = score_all(probabilities, labels, groups)
     return ScoreResult(path.name, schema.name, len(names), scores, tuple(notes))
 
 
 def _read(path: Path) -> Any:
-    """The arrow table of our columns."""
+    """Return the arrow table of our columns."""
     needs = f"give a parquet file with the columns {', '.join(COLUMNS)}"
     if not path.is_file():
         raise DataError(f"no such file; {needs}")
@@ -113,7 +101,7 @@ def _read(path: Path) -> Any:
 
 
 def _test_rows(table: Any) -> tuple[Any, list[str]]:
-    """The rows to score, and what to say about them."""
+    """Return the rows to score, and what to say about them."""
     if "split" not in table.column_names:
         return table, []
     split = texts(table, "split")

@@ -6,10 +6,13 @@ of test people is another question: the intervals of a single run answer it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
+from typing import Any
 
+from vpar_cache.rendering.tables import Number
+from vpar_cache.reporting.numbers import AVERAGES
 from vpar_cache.runs.scores import RunScores
 
 MEASURES = (
@@ -35,22 +38,37 @@ class SeedMean:
 
     @property
     def label(self) -> str:
-        """The system, with what must be known beside its numbers."""
+        """Return the system with what must be known beside its numbers."""
         random = "random weights" + (": without meaning" if self.title.startswith("zero-shot") else "")
         details = [self.protocol, *([random] if self.random_weights else [])]
         return f"{self.title} ({', '.join(details)})"
 
     def cells(self) -> tuple[str, ...]:
-        """Percent, two decimals: `40.12 ± 0.53`, or `40.12` for a single run."""
+        """Return percents with two decimals: `40.12 ± 0.53`, or `40.12` for a single run."""
         spreads = self.deviations or (None,) * len(self.means)
         return tuple(
             f"{100 * value:.2f}" + ("" if spread is None else f" ± {100 * spread:.2f}")
             for value, spread in zip(self.means, spreads, strict=True)
         )
 
+    def numbers(self, dataset: str) -> Iterator[Number]:
+        """Yield the means and, as `METRIC_deviation`, the deviations."""
+        about: dict[str, Any] = {
+            "table": AVERAGES,
+            "dataset": dataset,
+            "system": self.title,
+            "source": f"mean of {len(self.runs)} seeds",
+            "kind": self.protocol,
+            "weights": "random" if self.random_weights else "",
+            "group": "average",
+        }
+        for suffix, values in (("", self.means), ("_deviation", self.deviations or ())):
+            for (_, protocol, metric), value in zip(MEASURES, values, strict=False):
+                yield Number(protocol=protocol, metric=metric + suffix, value=100 * value, **about)
+
 
 def seed_means(runs: Iterable[RunScores]) -> list[SeedMean]:
-    """Runs of one recipe, dataset and split together, in the order of their first run."""
+    """Return the means of runs of one recipe, dataset and split, in the order of their first run."""
     recipes: dict[tuple[str, ...], list[RunScores]] = {}
     for run in runs:
         recipes.setdefault((run.place, run.title or run.name, run.protocol, run.recipe), []).append(run)

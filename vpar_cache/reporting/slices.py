@@ -7,85 +7,90 @@ prior on the same part stand beside those of the run, and their difference is wh
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache.metrics.protocols import Bools, Floats, Groups, videopar_scores, vtf_scores
+from vpar_cache.metrics.inputs import Bools, Floats
+from vpar_cache.metrics.scoring import PROTOCOLS
+from vpar_cache.rendering.tables import COUNT, POINTS, Number
 from vpar_cache.runs.predictions import RunPredictions, prior_probabilities
-from vpar_cache.runs.scores import THRESHOLDS, RunScores
+from vpar_cache.runs.scores import RunScores
 
 MIN_TRACKLETS = 10
 """A part with fewer has no score: one tracklet would move it by ten points."""
+KINDS = {
+    "quality": "parts with and without each of the dataset's quality flags",
+    "camera": "parts by camera",
+    "length": "quarters by length",
+}
 
 
-@dataclass(frozen=True)
-class SliceScores:
-    """Average vtf F1 and mA and videopar F1 of the run, and the F1 of the prior, on one part."""
+def slice_numbers(run: RunScores, predictions: RunPredictions, **about: Any) -> list[Number]:
+    """Return the averages over groups of each part, those of one kind in table `slices_KIND`.
 
-    kind: str
-    """quality, camera or length."""
-    name: str
-    num_tracklets: int
-    num_people: int
-    vtf_f1: float | None = None
-    vtf_ma: float | None = None
-    videopar_f1: float | None = None
-    prior_vtf_f1: float | None = None
-    prior_videopar_f1: float | None = None
-
-    def over_prior(self, protocol: str) -> float | None:
-        """F1 of the run less that of the prior."""
-        run, prior = {
-            "vtf": (self.vtf_f1, self.prior_vtf_f1),
-            "videopar": (self.videopar_f1, self.prior_videopar_f1),
-        }[protocol]
-        return None if run is None or prior is None else run - prior
+    Each table starts with all tracklets. `about` are the fields of Number that all share.
+    """
+    numbers: list[Number] = []
+    everything = np.ones(len(predictions.tracklet_ids), bool)  # (N,)
+    whole = list(_score(run, predictions, everything))
+    for kind in KINDS:
+        parts = [(name, list(_score(run, predictions, rows))) for name, rows in _parts(kind, run, predictions)]
+        for name, fields in [("all", whole), *parts] if parts else []:
+            n = int(fields[0]["value"])
+            numbers += [
+                Number(table=f"slices_{kind}", group="average", item=name, n=n, **about, **one) for one in fields
+            ]
+    return numbers
 
 
-def slice_scores(run: RunScores, predictions: RunPredictions) -> list[SliceScores]:
-    """All tracklets first, then each part in turn."""
-    groups = [(group.name, columns) for group, columns in run.schema.slices()]
-    prior = None if run.prior_rates is None else prior_probabilities(predictions, run.prior_rates)
-    everything = np.ones(len(predictions.tracklet_ids), bool)
-    parts = [("all", "all", everything), *_parts(run.schema.quality, predictions)]
-    return [_score(kind, name, rows, predictions, prior, groups) for kind, name, rows in parts]
-
-
-def _parts(flags: tuple[str, ...], predictions: RunPredictions) -> Iterator[tuple[str, str, Bools]]:
-    """Kind, name and rows (N,) of each part."""
-    for flag, rows in zip(flags, predictions.quality.T, strict=True):
-        yield "quality", flag, rows
-        yield "quality", f"no {flag}", ~rows
-    for camera in np.unique(predictions.camera_ids):
-        yield "camera", f"camera {camera}", predictions.camera_ids == camera
-    yield from (("length", *part) for part in length_parts(predictions.num_frames))
+def _parts(kind: str, run: RunScores, predictions: RunPredictions) -> Iterator[tuple[str, Bools]]:
+    """Yield name and rows (N,) of each part."""
+    if kind == "quality":
+        for flag, rows in zip(run.schema.quality, predictions.quality.T, strict=True):
+            yield flag, rows
+            yield f"no {flag}", ~rows
+    elif kind == "camera":
+        for camera in np.unique(predictions.camera_ids):
+            yield f"camera {camera}", predictions.camera_ids == camera
+    else:
+        yield from length_parts(predictions.num_frames)
 
 
 def length_parts(num_frames: NDArray[np.int64]) -> Iterator[tuple[str, Bools]]:
-    """Quarters of the tracklets by length. Equal lengths stay together, so that there may be fewer than four."""
-    quartiles = np.quantile(num_frames, [0.25, 0.5, 0.75], method="inverted_cdf")
+    """Yield quarters of the tracklets by length (N,), each a name and its rows (N,).
+
+    Equal lengths stay together, so that there may be fewer than four.
+    """
+    quartiles = np.quantile(num_frames, [0.25, 0.5, 0.75], method="inverted_cdf")  # (3,)
     quarter = np.searchsorted(quartiles, num_frames)  # (N,): a quartile itself belongs to the quarter below it
     for number in np.unique(quarter):
-        rows = quarter == number
+        rows = quarter == number  # (N,)
         low, high = num_frames[rows].min(), num_frames[rows].max()
         yield f"{low} frames" if low == high else f"{low} to {high} frames", rows
 
 
-def _score(
-    kind: str, name: str, rows: Bools, predictions: RunPredictions, prior: Floats | None, groups: Groups
-) -> SliceScores:
-    size, people = int(rows.sum()), len(np.unique(predictions.person_ids[rows]))
+def _score(run: RunScores, predictions: RunPredictions, rows: Bools) -> Iterator[dict[str, Any]]:
+    """Yield the fields of each number of the tracklets `rows` (N,); the number of tracklets is first."""
+    size = int(rows.sum())
+    yield {"metric": "tracklets", "value": size, "unit": COUNT}
+    yield {"metric": "people", "value": len(np.unique(predictions.person_ids[rows])), "unit": COUNT}
     if size < MIN_TRACKLETS:
-        return SliceScores(kind, name, size, people)
-    labels = predictions.labels[rows]
+        return
+    groups = [(group.name, columns) for group, columns in run.schema.slices()]
+    labels = predictions.labels[rows]  # (n, A)
 
-    def averages(probabilities: Floats) -> tuple[float, float, float]:
-        vtf = vtf_scores(probabilities[rows], labels, groups, THRESHOLDS["vtf"]).average
-        videopar = videopar_scores(probabilities[rows], labels, groups, THRESHOLDS["videopar"]).average
-        return vtf["f1"], vtf["mA"], videopar["f1"]
+    def average(probabilities: Floats, protocol: str) -> dict[str, float]:  # (N, A)
+        return dict(PROTOCOLS[protocol].score(probabilities[rows], labels, groups).average)
 
-    vtf_f1, vtf_ma, videopar_f1 = averages(predictions.probabilities)
-    prior_vtf, _, prior_videopar = (None, None, None) if prior is None else averages(prior)
-    return SliceScores(kind, name, size, people, vtf_f1, vtf_ma, videopar_f1, prior_vtf, prior_videopar)
+    for protocol in PROTOCOLS:
+        fixed = {"protocol": protocol, "threshold": PROTOCOLS[protocol].threshold}
+        found = average(predictions.probabilities, protocol)
+        for metric in ("f1", "mA"):
+            if metric in found:
+                yield {"metric": metric, "value": 100 * found[metric], **fixed}
+        if run.prior_rates is not None:
+            prior = average(prior_probabilities(predictions, run.prior_rates), protocol)
+            difference = 100 * (found["f1"] - prior["f1"])
+            yield {"metric": "f1_over_prior", "value": difference, "unit": POINTS, **fixed}

@@ -1,11 +1,11 @@
-"""The run folder: everything that a finished run leaves behind, published at once.
+"""The run folder: all files of a finished run, published at once.
 
 cache/runs/NAME/
     run.json             command, settings, fingerprints, seed, versions, device, random weights or not
     model.safetensors    weights; settings and output names in its metadata
     history.parquet      one row an epoch
-    predictions.parquet  probabilities and labels, what `vpar score` takes, and of whom, where, how long
-    metrics.json         both protocols, every group, 95 % intervals, and the prior's scores on the same split
+    predictions.parquet  each tracklet: probabilities and labels (as `vpar score` reads), person, camera, ...
+    metrics.json         scores by protocol and group, 95 % intervals, and the prior's scores on the same split
     card.md              the model card
 """
 
@@ -15,14 +15,11 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -32,20 +29,22 @@ from vpar_cache.errors import CacheError
 from vpar_cache.models.inputs import ModelInputs
 
 MODEL_METADATA = "vpar"
-"""The metadata entry of model.safetensors that holds everything."""
+"""The one metadata entry of model.safetensors."""
 MODEL_PREFIX, INPUT_PREFIX = "model.", "inputs."
 """Of the names of its tensors: the model's own weights, and the tensors of ModelInputs."""
 RUN_FILES = ("run.json", "model.safetensors", "history.parquet", "predictions.parquet", "metrics.json", "card.md")
 
 
 def refuse_finished(folder: Path, overwrite: bool) -> None:
-    """CacheError when a run of that name is there and may not be replaced, or the folder is something else."""
+    """Raise CacheError if `folder` holds a run that may not be replaced, or something that is not a run."""
     if not folder.exists():
         return
     with plain_failures(folder):
         foreign = sorted(path.name for path in folder.iterdir() if path.name not in RUN_FILES)
     if foreign:
-        raise CacheError(f"{folder} holds {foreign[0]!r}, so it is no run folder; choose another --name or --runs")
+        raise CacheError(
+            f"{folder} holds {foreign[0]!r}, so it is not a run folder; choose another --name or --runs"
+        )
     if not overwrite:
         raise CacheError(
             f"run {folder} is finished already (the same settings on the same features); see it with "
@@ -55,9 +54,9 @@ def refuse_finished(folder: Path, overwrite: bool) -> None:
 
 @contextmanager
 def new_run_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder`, renamed to it when the block succeeds and removed otherwise.
+    """Yield a temporary folder beside `folder`, renamed to it when the block succeeds and removed otherwise.
 
-    What killed processes left of the same run goes too.
+    What killed processes left of the same run is removed, too.
     """
     partial = partial_path(folder)
     with plain_failures(folder):
@@ -78,14 +77,14 @@ def new_run_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Indented, for people to read; no NaN."""
+    """Write JSON with indents. Raises ValueError for NaN."""
     path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
 def write_model(path: Path, state: Mapping[str, Tensor], inputs: ModelInputs, metadata: Mapping[str, Any]) -> None:
     """Write weights and inputs of a model as safetensors, so that runs/load.py needs nothing else.
 
-    `metadata` is one canonical JSON text: safetensors writes several entries in another order at every call.
+    `metadata` becomes one JSON text: safetensors writes several entries in another order at every call.
     """
     tensors = {f"{MODEL_PREFIX}{name}": tensor for name, tensor in state.items()}
     for name in ("train_rates", "text", "negative"):
@@ -99,59 +98,7 @@ def write_model(path: Path, state: Mapping[str, Tensor], inputs: ModelInputs, me
 
 
 def write_history(path: Path, epochs: Sequence[Mapping[str, Any]]) -> None:
-    """One row an epoch. Every row has the same keys."""
-    pq.write_table(pa.Table.from_pylist(list(epochs), schema=_HISTORY), path, write_page_checksum=True)
-
-
-_HISTORY = pa.schema(
-    [
-        ("epoch", pa.int32()),
-        ("train_loss", pa.float64()),
-        ("validation_loss", pa.float64()),
-        ("validation_f1", pa.float64()),
-        ("seconds", pa.float64()),
-    ]
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """n tracklets of a run, in the order of its cache."""
-
-    tracklet_ids: Sequence[str]
-    splits: Sequence[str]
-    """validation or test"""
-    person_ids: NDArray[np.int32]
-    """(n,)"""
-    camera_ids: NDArray[np.int32]
-    """(n,)"""
-    num_frames: NDArray[np.int32]
-    """(n,)"""
-    quality: NDArray[np.uint8]
-    """(n, Q) the dataset's own flags"""
-    probabilities: NDArray[np.float32]
-    """(n, A)"""
-    labels: NDArray[np.uint8]
-    """(n, A)"""
-
-
-def write_predictions(path: Path, predictions: Predictions) -> None:
-    """One row a tracklet; lists in the schema's order of outputs and flags."""
-    table = pa.table(
-        {
-            "tracklet_id": pa.array(predictions.tracklet_ids, pa.string()),
-            "split": pa.array(predictions.splits, pa.string()),
-            "person_id": pa.array(predictions.person_ids, pa.int32()),
-            "camera_id": pa.array(predictions.camera_ids, pa.int32()),
-            "num_frames": pa.array(predictions.num_frames, pa.int32()),
-            "quality": _lists(predictions.quality, pa.uint8()),
-            "probabilities": _lists(predictions.probabilities, pa.float32()),
-            "labels": _lists(predictions.labels, pa.uint8()),
-        }
-    )
-    pq.write_table(table, path, write_page_checksum=True)
-
-
-def _lists(matrix: NDArray[Any], dtype: pa.DataType) -> pa.ListArray:
-    offsets = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(matrix.reshape(-1), dtype))
+    """Write one row an epoch: epoch, train_loss, validation_loss, validation_f1, seconds."""
+    names = ("train_loss", "validation_loss", "validation_f1", "seconds")
+    schema = pa.schema([("epoch", pa.int32()), *((name, pa.float64()) for name in names)])
+    pq.write_table(pa.Table.from_pylist(list(epochs), schema=schema), path, write_page_checksum=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
+from vpar_cache.base.settings import fingerprint
 from vpar_cache.errors import UserError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -19,7 +22,12 @@ def check_run_name(name: str) -> None:
         )
 
 
-def default_run_name(dataset: str, model: str, seed: int, fingerprint: str) -> str:
-    """Return DATASET-MODEL-SEED-xxxxxx, where xxxxxx begins the fingerprint of settings and cache."""
+def run_fingerprint(settings: Mapping[str, Any], seal: str) -> str:
+    """Return the fingerprint of a run's settings and of every byte of its cache, which `seal` stands for."""
+    return fingerprint({**settings, "features": seal})
+
+
+def default_run_name(dataset: str, model: str, seed: int, run_fingerprint: str) -> str:
+    """Return DATASET-MODEL-SEED-xxxxxx, the last part six hex digits of the fingerprint."""
     place = _OTHER.sub("-", dataset).strip("._-")[:60] or "dataset"
-    return f"{place}-{model}-{seed}-{fingerprint[:6]}"
+    return f"{place}-{model}-{seed}-{run_fingerprint[:6]}"

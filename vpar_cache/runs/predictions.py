@@ -1,38 +1,52 @@
-"""predictions.parquet of a finished run: the test rows, and proof that they are what metrics.json was made of.
-
-Only what looks at single tracklets reads it (details, comparisons); Tables 1 and 2 do not.
-"""
+"""predictions.parquet of a run: written by training, read by everything that looks at single tracklets."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vpar_cache.base.files import read_plain
 from vpar_cache.errors import CacheError, DataError
-from vpar_cache.metrics.protocols import Bools, Floats, ProtocolScores, check_inputs, videopar_scores, vtf_scores
-from vpar_cache.runs.parquet import matrix, read_columns, texts, tracklet_ids, whole_numbers
-from vpar_cache.runs.scores import THRESHOLDS, RunScores
+from vpar_cache.metrics.inputs import Bools, Floats, check_inputs
+from vpar_cache.metrics.scoring import PROTOCOLS
+from vpar_cache.runs.parquet_columns import matrix, read_columns, tracklet_ids
 
-_COLUMNS = (
-    "tracklet_id", "split", "person_id", "camera_id", "num_frames", "quality", "probabilities", "labels",
-)  # fmt: skip
-_SPLITS = ("validation", "test")
+if TYPE_CHECKING:
+    from vpar_cache.runs.scores import RunScores
+
+_SCHEMA = pa.schema(
+    {
+        "tracklet_id": pa.string(),
+        "split": pa.string(),
+        "person_id": pa.int32(),
+        "camera_id": pa.int32(),
+        "num_frames": pa.int32(),
+        "quality": pa.list_(pa.uint8()),
+        "probabilities": pa.list_(pa.float32()),
+        "labels": pa.list_(pa.uint8()),
+    }
+)
 _MAX_BYTES = 1 << 30
-_MEND = "train the run again"
+_FIX = "train the run again"
 _TOLERANCE = 1e-6
-"""Between a score in metrics.json and ours: sums in another order differ in their last bits."""
+"""Between a score in metrics.json and the same score computed here: sums in another order differ slightly."""
 
 
 @dataclass(frozen=True, eq=False)
 class RunPredictions:
-    """N test tracklets of a run, in its order."""
+    """N tracklets of a run, in the order of its cache."""
 
-    tracklet_ids: tuple[str, ...]
+    tracklet_ids: Sequence[str]
+    splits: Sequence[str]
+    """validation or test"""
     person_ids: NDArray[np.int64]
     """(N,)"""
     camera_ids: NDArray[np.int64]
@@ -42,23 +56,44 @@ class RunPredictions:
     quality: Bools
     """(N, Q) the dataset's own flags, in the schema's order"""
     probabilities: Floats
-    """(N, A) float32, as they were scored: another width would move ties with a threshold"""
+    """(N, A) float32, as they were scored: in float64 a value could move across a threshold"""
     labels: Bools
     """(N, A)"""
 
 
+def write_predictions(path: Path, predictions: RunPredictions) -> None:
+    """Write one row a tracklet; lists in the schema's order of outputs and flags."""
+    columns = (
+        pa.array(predictions.tracklet_ids),
+        pa.array(predictions.splits),
+        pa.array(predictions.person_ids, pa.int32()),
+        pa.array(predictions.camera_ids, pa.int32()),
+        pa.array(predictions.num_frames, pa.int32()),
+        _lists(predictions.quality.astype(np.uint8)),
+        _lists(predictions.probabilities),
+        _lists(predictions.labels.astype(np.uint8)),
+    )
+    pq.write_table(pa.table(columns, _SCHEMA), path, write_page_checksum=True)
+
+
+def _lists(values: NDArray[Any]) -> pa.ListArray:
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]  # (N + 1,)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1)))
+
+
 def read_test_predictions(run: RunScores) -> RunPredictions:
-    """The test rows of `run`. Raises CacheError that names the file, the first bad tracklet and the rule."""
+    """Return the test rows of `run`.
+
+    Raises CacheError for a missing or damaged file, and for predictions without the scores in metrics.json.
+    """
     path = run.folder / "predictions.parquet"
     try:
         data = read_plain(path, _MAX_BYTES)
     except FileNotFoundError as error:
-        raise CacheError(f"{path} is missing, and a table of single tracklets needs it; {_MEND}") from error
+        raise CacheError(f"{path} is missing, and a table of single tracklets needs it; {_FIX}") from error
     except OSError as error:
-        raise CacheError(f"{path}: {error.strerror}; make it readable, or {_MEND}") from error
+        raise CacheError(f"{path}: {error.strerror}; make it readable, or {_FIX}") from error
     try:
-        if len(data) > _MAX_BYTES:
-            raise DataError(f"more than {_MAX_BYTES} bytes, which no run writes; {_MEND}")
         predictions = _parse(data, run)
         _check_scores(predictions, run)
     except DataError as error:
@@ -67,82 +102,56 @@ def read_test_predictions(run: RunScores) -> RunPredictions:
 
 
 def _parse(data: bytes, run: RunScores) -> RunPredictions:
-    table = read_columns(pa.BufferReader(data), _COLUMNS, (), _MEND)
-    splits = texts(table, "split")
-    unknown = [split for split in splits if split not in _SPLITS]
-    if unknown:
-        raise DataError(f"split {unknown[0]!r} is unknown: it must be {' or '.join(_SPLITS)}; {_MEND}")
-    table = table.filter(pa.array([split == "test" for split in splits]))
-    if table.num_rows == 0:
-        raise DataError(f"no row of split 'test'; {_MEND}")
+    table = read_columns(pa.BufferReader(data), _SCHEMA.names, (), _FIX)
+    try:
+        table = table.select(_SCHEMA.names).cast(_SCHEMA)
+    except (pa.ArrowException, ValueError) as error:
+        raise DataError(f"the columns are not those of a run ({error}); {_FIX}") from error
+    for name in _SCHEMA.names:
+        if table[name].null_count:
+            raise DataError(f"column {name!r}: {table[name].null_count} rows are empty; {_FIX}")
+    table = table.filter(pc.equal(table["split"], "test"))
     names = tracklet_ids(table)
     schema = run.schema
-    width = f"schema {schema.name} has {schema.num_outputs} outputs; {_MEND}"
-    probabilities = matrix(table, "probabilities", names, schema.num_outputs, width, np.float32)
-    labels = matrix(table, "labels", names, schema.num_outputs, width)
+    rule = f"schema {schema.name} has {schema.num_outputs} outputs and {len(schema.quality)} flags; {_FIX}"
+    probabilities = matrix(table, "probabilities", names, schema.num_outputs, rule, np.float32)
+    labels = matrix(table, "labels", names, schema.num_outputs, rule)
+    quality = matrix(table, "quality", names, len(schema.quality), rule)  # (N, Q)
     groups = [(group.name, columns) for group, columns in schema.slices()]
     _, truth = check_inputs(probabilities, labels, groups, one_class=True, names=names)
-    num_frames = whole_numbers(table, "num_frames", names)
-    row = int(num_frames.argmin())
-    if num_frames[row] < 1:
-        raise DataError(f"tracklet {names[row]!r}: num_frames {num_frames[row]} must be at least 1; {_MEND}")
-    return RunPredictions(
-        tracklet_ids=tuple(names),
-        person_ids=whole_numbers(table, "person_id", names),
-        camera_ids=whole_numbers(table, "camera_id", names),
-        num_frames=num_frames,
-        quality=_flags(table, names, run),
-        probabilities=probabilities,
-        labels=truth,
-    )
-
-
-def _flags(table: Any, names: list[str], run: RunScores) -> Bools:
-    """(N, Q)"""
-    flags = run.schema.quality
-    quality = matrix(table, "quality", names, len(flags), f"schema {run.schema.name} has {len(flags)}; {_MEND}")
-    bad = np.argwhere((quality != 0) & (quality != 1))  # a NaN is neither
-    if len(bad):
-        row, column = bad[0]
-        raise DataError(
-            f"tracklet {names[row]!r}: quality flag {flags[column]!r} is {quality[row, column]:g}, but must be 0 "
-            f"or 1; {_MEND}"
-        )
-    flagged: Bools = quality == 1
-    return flagged
+    invalid = ~np.isin(quality, (0, 1)).all(axis=1)  # (N,)
+    if invalid.any():
+        raise DataError(f"tracklet {names[invalid.argmax()]!r}: a quality flag is neither 0 nor 1; {_FIX}")
+    person_ids, camera_ids, num_frames = (table[name].to_numpy().astype(np.int64) for name in _SCHEMA.names[2:5])
+    splits = ["test"] * len(names)
+    return RunPredictions(names, splits, person_ids, camera_ids, num_frames, quality == 1, probabilities, truth)
 
 
 def _check_scores(predictions: RunPredictions, run: RunScores) -> None:
-    """A file of another run would tell details of numbers that are not in the tables above them."""
+    """Refuse a file of another run: its details would contradict the scores in the tables."""
     counted = len(predictions.tracklet_ids), len(np.unique(predictions.person_ids))
     if counted != (run.num_tracklets, run.num_people):
         raise DataError(
             f"{counted[0]} test tracklets of {counted[1]} people, but metrics.json says {run.num_tracklets} of "
-            f"{run.num_people}: the files are of different runs; {_MEND}"
+            f"{run.num_people}: the files are of different runs; {_FIX}"
         )
     sources = [("run", predictions.probabilities, run.scores)]
     if run.prior_rates is not None:
         sources.append(("prior", prior_probabilities(predictions, run.prior_rates), run.prior))
     groups = [(group.name, columns) for group, columns in run.schema.slices()]
-    for name, probabilities, stored in sources:
-        vtf = vtf_scores(probabilities, predictions.labels, groups, THRESHOLDS["vtf"])
-        videopar = videopar_scores(probabilities, predictions.labels, groups, THRESHOLDS["videopar"])
-        for scores in (vtf, videopar):
-            _check_equal(name, scores, stored[scores.protocol])
-
-
-def _check_equal(name: str, found: ProtocolScores, stored: ProtocolScores) -> None:
-    pairs = [("average", found.average, stored.average)]
-    pairs += [(group, metrics, stored.groups[group]) for group, metrics in found.groups.items()]
-    for group, metrics, expected in pairs:
-        f1, said = metrics["f1"], expected.get("f1", -1.0)
-        if abs(f1 - said) > _TOLERANCE:
-            raise DataError(
-                f"the {name}'s {found.protocol} F1 of {group} is {f1:.4f} here, but {said:.4f} in metrics.json: "
-                f"the files are of different runs; {_MEND}"
-            )
+    for source, probabilities, stored in sources:
+        for name, protocol in PROTOCOLS.items():
+            found, expected = protocol.score(probabilities, predictions.labels, groups), stored[name]
+            pairs = [("average", found.average, expected.average)]
+            pairs += [(group, found.groups[group], expected.groups[group]) for group in found.groups]
+            for group, here, there in pairs:
+                if abs(here["f1"] - there["f1"]) > _TOLERANCE:
+                    raise DataError(
+                        f"the {source}'s {name} F1 of {group} is {here['f1']:.4f} here, but {there['f1']:.4f} in "
+                        f"metrics.json: the files are of different runs; {_FIX}"
+                    )
 
 
 def prior_probabilities(predictions: RunPredictions, rates: tuple[float, ...]) -> Floats:
-    """(N, A): the train rates for every tracklet."""
+    """Return the train rates for every tracklet: (A,) -> (N, A)."""
     return np.broadcast_to(np.array(rates), predictions.labels.shape)

@@ -22,26 +22,21 @@ from tqdm import tqdm
 from vpar_cache import __version__
 from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.base.devices import resolve_device, resolve_precision
-from vpar_cache.base.settings import check_choice, fingerprint
-from vpar_cache.cache.features import Features, open_features, read_index
-from vpar_cache.cache.timing import load_encode_seconds
+from vpar_cache.base.settings import check_choice
+from vpar_cache.cache.features import Features, open_features
+from vpar_cache.cache.hints import load_encode_seconds
+from vpar_cache.cache.index import read_index
 from vpar_cache.errors import UserError
 from vpar_cache.metrics.intervals import interval_block
-from vpar_cache.metrics.protocols import VTF_THRESHOLD, score_block
+from vpar_cache.metrics.scoring import score_block
+from vpar_cache.metrics.vtf import VTF_THRESHOLD
 from vpar_cache.models.build import ModelBuilder
 from vpar_cache.models.settings import LOSSES
 from vpar_cache.models.systems import CUSTOM
 from vpar_cache.runs.card import model_card
-from vpar_cache.runs.folder import (
-    Predictions,
-    new_run_folder,
-    refuse_finished,
-    write_history,
-    write_json,
-    write_model,
-    write_predictions,
-)
-from vpar_cache.runs.name import default_run_name
+from vpar_cache.runs.folder import new_run_folder, refuse_finished, write_history, write_json, write_model
+from vpar_cache.runs.name import default_run_name, run_fingerprint
+from vpar_cache.runs.predictions import RunPredictions, write_predictions
 from vpar_cache.training.checkpoints import CheckpointFile
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.splits import Rows, choose_rows
@@ -106,9 +101,9 @@ def train(
 def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, stop: Stop) -> TrainResult:
     started = time.monotonic()
     features = _open(config)
-    run_fingerprint = _run_fingerprint(config, own, features.seal)
+    identity = _identity(config, own, features.seal)
     runs = Path(config.runs)
-    folder = runs / (config.name or default_run_name(features.dataset, config.model, config.seed, run_fingerprint))
+    folder = runs / (config.name or default_run_name(features.dataset, config.model, config.seed, identity))
     refuse_finished(folder, config.overwrite)
     rows = choose_rows(features, config, say)
     if features.random_weights:
@@ -119,7 +114,7 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
             "0.5; `vpar extract --preset reference` extracts features as theirs"
         )
     trainer = Trainer(config, features, rows, own, stop)
-    checkpoints = CheckpointFile(runs, folder.name, run_fingerprint)
+    checkpoints = CheckpointFile(runs, folder.name, identity)
     if not config.resume:
         checkpoints.remove()
     elif not checkpoints.path.exists():
@@ -216,18 +211,18 @@ def _write_model(
     write_model(folder / "model.safetensors", state, trainer.inputs, metadata)
 
 
-def _predictions(features: Features, rows: Rows, trainer: Trainer, test: NDArray[np.float32]) -> Predictions:
+def _predictions(features: Features, rows: Rows, trainer: Trainer, test: NDArray[np.float32]) -> RunPredictions:
     """Return the predictions of validation rows, then of test rows, whose probabilities are `test` (n_test, A)."""
     kept = np.concatenate([rows.validation, rows.test])  # (n_validation + n_test,)
-    return Predictions(
+    return RunPredictions(
         tracklet_ids=[features.tracklet_ids[row] for row in kept],
         splits=["validation"] * len(rows.validation) + ["test"] * len(rows.test),
-        person_ids=features.person_ids[kept],
-        camera_ids=features.camera_ids[kept],
-        num_frames=features.num_frames[kept],
-        quality=features.quality[kept],
+        person_ids=features.person_ids[kept].astype(np.int64),
+        camera_ids=features.camera_ids[kept].astype(np.int64),
+        num_frames=features.num_frames[kept].astype(np.int64),
+        quality=features.quality[kept].astype(bool),
         probabilities=np.concatenate([trainer.predict(rows.validation), test]),
-        labels=features.labels[kept],
+        labels=features.labels[kept].astype(bool),
     )
 
 
@@ -241,10 +236,10 @@ def _seconds_per_tracklet(history: list[dict[str, Any]], num_train: int) -> floa
     return float(np.median([row["seconds"] for row in history])) / num_train if history else None
 
 
-def _run_fingerprint(config: TrainConfig, own: OwnModel | None, seal: str) -> str:
-    """Return the fingerprint of the settings and of every byte of the cache."""
+def _identity(config: TrainConfig, own: OwnModel | None, seal: str) -> str:
+    """Return the fingerprint of the run."""
     more = {"own_model": own.name, "reads": own.reads} if own else {}
-    return fingerprint({**config.settings(), **more, "features": seal})
+    return run_fingerprint({**config.settings(), **more}, seal)
 
 
 def _resolved(config: TrainConfig) -> TrainConfig:
@@ -254,6 +249,8 @@ def _resolved(config: TrainConfig) -> TrainConfig:
 
 def planned_folder(config: TrainConfig) -> Path:
     """Return the folder of the run that `train(config)` writes, for a built-in model. No features are read."""
-    fields = read_index(Path(config.features)).fields
-    key = _run_fingerprint(_resolved(config), None, fields["seal"])
-    return Path(config.runs) / (config.name or default_run_name(fields["dataset"], config.model, config.seed, key))
+    index = read_index(Path(config.features))
+    identity = _identity(_resolved(config), None, index.seal)
+    return Path(config.runs) / (
+        config.name or default_run_name(index.dataset, config.model, config.seed, identity)
+    )

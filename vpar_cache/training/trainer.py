@@ -18,7 +18,8 @@ from vpar_cache.base.devices import resolve_device
 from vpar_cache.cache.features import Features
 from vpar_cache.cache.format import VISUAL
 from vpar_cache.errors import CacheError, DataError, UserError
-from vpar_cache.metrics.protocols import VTF_THRESHOLD, best_threshold, vtf_scores
+from vpar_cache.metrics.scoring import best_threshold
+from vpar_cache.metrics.vtf import VTF, VTF_THRESHOLD
 from vpar_cache.models.build import ModelBuilder, build_model, build_own_model
 from vpar_cache.models.inputs import ModelInputs
 from vpar_cache.models.objective import Objective
@@ -213,7 +214,7 @@ class Trainer:
         logits = self._logits(rows, in_bf16=self._in_bf16)  # (n, A)
         loss = float(self._objective.loss(logits.to(self._device), self._labels(rows)))
         probabilities = self._objective.probabilities(logits).numpy()  # (n, A)
-        scores = vtf_scores(probabilities, self._features.labels[rows], self._groups, VTF_THRESHOLD)
+        scores = VTF.score(probabilities, self._features.labels[rows], self._groups, VTF_THRESHOLD)
         return loss, scores.average["f1"]
 
     def select_threshold(self) -> float | None:

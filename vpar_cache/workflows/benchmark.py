@@ -14,10 +14,11 @@ from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.base.settings import check_at_least, check_choice
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 from vpar_cache.models.systems import MODELS, SYSTEMS
-from vpar_cache.rendering.tables import PROTOCOL_NOTES, Block, Notes, Table, percent
-from vpar_cache.reporting.report import build_report
+from vpar_cache.rendering.tables import MISSING, PROTOCOL_NOTES, Notes, Number, Part, Table, cell, grid
+from vpar_cache.reporting.numbers import AVERAGES
+from vpar_cache.reporting.report import report
 from vpar_cache.reporting.seed_means import MEASURES, SeedMean, seed_means
 from vpar_cache.runs.scores import read_run
 from vpar_cache.training.checkpoints import checkpoint_path
@@ -85,63 +86,34 @@ class BenchmarkResult:
 
     dataset: str
     means: tuple[SeedMean, ...]
-    published: tuple[tuple[str, tuple[str, ...]], ...]
-    """Names and cells of the paper's rows, where the test split is the paper's."""
+    published: tuple[Number, ...]
+    """Averages of the paper's rows, where the test split is the paper's."""
     runs: tuple[Path, ...]
 
-    def blocks(self) -> list[Block]:
-        """Return one table and its notes."""
-        rows = [(name, "published", "–", *cells) for name, cells in self.published]
-        rows += [(mean.label, "run", str(len(mean.runs)), *mean.cells()) for mean in self.means]
-        header = ("System", "Source", "Seeds", *(column for column, _, _ in MEASURES))
-        rules = frozenset({len(self.published) - 1}) if self.published else frozenset[int]()
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """One table and its notes; the long table has means and deviations of the same numbers."""
+        published = grid(self.published, lambda n: n.system, lambda n: (n.protocol, n.metric))
+        rows = [
+            (f"{name} (published)", MISSING, *(cell(row.get((p, m))) for _, p, m in MEASURES))
+            for name, row in published.items()
+        ]
+        rows += [(mean.label, str(len(mean.runs)), *mean.cells()) for mean in self.means]
+        header = ("System", "Seeds", *(column for column, _, _ in MEASURES))
         title = f"{self.dataset}: averages over groups, in percent"
-        table = Table(title, header, tuple(rows), num_labels=2, rules=rules)
-        return [table, Notes((*PROTOCOL_NOTES, _MEANS_NOTE))]
-
-    def long_rows(self) -> list[dict[str, str]]:
-        """Return the means, one row per number."""
-        return [
-            {
-                "table": "1",
-                "dataset": self.dataset,
-                "system": mean.label,
-                "source": f"mean of {len(mean.runs)} seeds",
-                "protocol": protocol,
-                "group": "average",
-                "metric": metric,
-                "value": percent(value),
-            }
-            for mean in self.means
-            for (_, protocol, metric), value in zip(MEASURES, mean.means, strict=True)
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON, in percent."""
-        systems = [
-            {
-                "system": mean.label,
-                "runs": list(mean.runs),
-                "mean": _percents(mean.means),
-                "standard_deviation": None if mean.deviations is None else _percents(mean.deviations),
-            }
-            for mean in self.means
-        ]
-        return {"unit": "percent", "dataset": self.dataset, "systems": systems}
+        table = Table(title, header, tuple(rows), systems_in="rows")
+        numbers = (*self.published, *(number for mean in self.means for number in mean.numbers(self.dataset)))
+        return (Part(self.dataset, numbers, (table, Notes((*PROTOCOL_NOTES, _MEANS_NOTE)))),)
 
 
-def _percents(values: tuple[float, ...]) -> dict[str, float]:
-    return {column: round(100 * value, 2) for (column, _, _), value in zip(MEASURES, values, strict=True)}
-
-
-def run_benchmark(config: BenchmarkConfig, say: Say = log, stop: Stop = never) -> BenchmarkResult:
+def run_benchmark(config: BenchmarkConfig, *, say: Say = log, stop: Stop = never) -> BenchmarkResult:
     """Extract, train and average. Raises what extraction and training raise; finished caches and runs are kept."""
     wanted = [(model, ROWS[model]) for model in ROWS if model in config.models]
     caches = {}
     for name in dict.fromkeys(backbone for _, backbone in wanted):
         say(f"features of {config.backbones[name]}")
         keep = any(SYSTEMS[model].reads == "frame_tokens" for model, backbone in wanted if backbone == name)
-        caches[name] = extract_features(
+        caches[name] = extract(
             ExtractConfig(
                 dataset=config.dataset,
                 root=config.root,
@@ -151,6 +123,7 @@ def run_benchmark(config: BenchmarkConfig, say: Say = log, stop: Stop = never) -
                 **config.extract,
             ),
             say=say,
+            stop=stop,
         ).index
     folders = []
     for model, backbone in wanted:
@@ -174,15 +147,7 @@ def _train(config: BenchmarkConfig, features: Path, model: str, seed: int, say: 
     return train(replace(settings, resume=begun), command="vpar benchmark", say=say, stop=stop).folder
 
 
-def _published(folders: list[Path], runs: Path) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Return the paper's rows, where the report shows them beside these runs."""
-    (section,) = build_report(folders, runs).sections
-    rows = []
-    for system in section.systems:
-        if system.source == "published":
-            cells = (
-                percent(system.scores[protocol].average.get(metric) if protocol in system.scores else None)
-                for _, protocol, metric in MEASURES
-            )
-            rows.append((system.name, tuple(cells)))
-    return tuple(rows)
+def _published(folders: list[Path], runs: Path) -> tuple[Number, ...]:
+    """Return the averages of the paper's rows where the report shows them beside these runs."""
+    (section,) = report(folders, runs).sections
+    return tuple(n for n in section.numbers if n.source == "published" and n.table == AVERAGES)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract_features
+from vpar_cache.extraction.extract import extract
 from vpar_cache.pictures.figure import FigureConfig, draw_figure
-from vpar_cache.reporting.report import Report, build_report
+from vpar_cache.reporting.report import Report, report
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import TrainResult, train
 
@@ -39,7 +39,7 @@ class DemoResult:
     picture: Path
 
 
-def run_demo(config: DemoConfig, say: Say = log, stop: Stop = never) -> DemoResult:
+def run_demo(config: DemoConfig, *, say: Say = log, stop: Stop = never) -> DemoResult:
     """Draw tracklets, extract, train, report, and draw a picture. A second call reuses finished features."""
     root, index, runs = config.out / "tracklets", config.out / "cache" / "demo.h5", config.out / "runs"
     say(f"1/4 tracklets: {root} (drawn by the program, no real people)")
@@ -53,7 +53,7 @@ def run_demo(config: DemoConfig, say: Say = log, stop: Stop = never) -> DemoResu
         seed=config.seed,
     )
     say(f"2/4 features: {index}")
-    extract_features(extraction, say=say)
+    extract(extraction, say=say, stop=stop)
     say(f"3/4 fusion model: {runs}")
     run = train(
         TrainConfig(
@@ -72,4 +72,4 @@ def run_demo(config: DemoConfig, say: Say = log, stop: Stop = never) -> DemoResu
     picture = config.out / "predictions.png"
     say(f"4/4 picture: {picture}")
     draw_figure(FigureConfig(run=run.folder, runs=runs, dataset="demo", root=root, out=picture, seed=config.seed))
-    return DemoResult(index, run, build_report([run.folder], runs), picture)
+    return DemoResult(index, run, report([run.folder], runs), picture)

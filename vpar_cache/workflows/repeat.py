@@ -10,10 +10,10 @@ from reprlib import repr as short_repr
 from typing import Any
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
-from vpar_cache.cache.features import read_index
+from vpar_cache.cache.index import read_index
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.models.systems import CUSTOM
-from vpar_cache.runs.scores import find_runs, read_run_record
+from vpar_cache.runs.scores import RunScores, find_runs, read_run
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import TrainResult, train
 
@@ -53,17 +53,16 @@ def repeat_run(
     that lacks a field; UserError for a run of the caller's own model.
     """
     (folder,) = find_runs([run], runs)
-    record = read_run_record(folder)
-    index = features or Path(_text(record, "features", folder))
-    expected, found = _text(record, "features_seal", folder), read_index(index).fields["seal"]
+    old_run = read_run(folder)
+    index = features or Path(old_run.features)
+    found, expected = read_index(index).seal, old_run.features_seal
     if found != expected:
         raise CacheError(
             f"--features: got {index} with seal {found[:12]}; expected the cache that {folder} was trained on, "
             f"with seal {expected[:12]}"
         )
     config = _config(
-        record,
-        folder,
+        old_run,
         features=index,
         runs=runs,
         name=name or f"{folder.name}-repeat",
@@ -75,33 +74,21 @@ def repeat_run(
     return Repetition(result, tuple(_differences(old, new, "")))
 
 
-def _text(record: dict[str, Any], key: str, folder: Path) -> str:
-    value = record.get(key)
-    if not isinstance(value, str):
-        raise CacheError(
-            f"{folder}/run.json: {key!r}: got {short_repr(value)}; expected a text. Train the run again"
-        )
-    return value
-
-
-def _config(record: dict[str, Any], folder: Path, **places: Any) -> TrainConfig:
-    """Return the settings of the record, with other places."""
-    settings = record.get("settings")
-    known = {field.name for field in fields(TrainConfig)} - places.keys()
-    if not isinstance(settings, dict) or not settings.keys() <= known:
-        raise CacheError(
-            f"{folder}/run.json: 'settings': got {short_repr(settings)}; expected those of this version. "
-            "Train the run again"
-        )
-    if settings.get("model") == CUSTOM:
+def _config(run: RunScores, **places: Any) -> TrainConfig:
+    """Return the settings of the run, with other places."""
+    if run.model == CUSTOM:
         raise UserError(
-            f"--from-run: {folder} is a run of your own model, which only Python can train: "
+            f"--from-run: {run.folder} is a run of your own model, which only Python can train: "
             "vpar_cache.train(config, model=...)"
         )
+    known = {field.name for field in fields(TrainConfig)} - places.keys()
+    unknown = sorted(run.settings.keys() - known)
     try:
-        return TrainConfig(**settings, **places)
+        if unknown:
+            raise TypeError(f"unknown setting {unknown[0][:60]!r}")
+        return TrainConfig(**run.settings, **places)
     except TypeError as error:
-        raise CacheError(f"{folder}/run.json: 'settings': {error}. Train the run again") from error
+        raise CacheError(f"{run.folder}/run.json: settings: {error}; train the run again") from error
 
 
 def _differences(old: Any, new: Any, where: str) -> Iterator[str]:

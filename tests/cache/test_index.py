@@ -1,0 +1,227 @@
+"""An index is read back exactly, and refused when it is invalid, however well it is sealed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.support.small_caches import (
+    DIM,
+    ENVIRONMENT,
+    SCHEMA,
+    SHARD_ROWS,
+    TEXT_DIM,
+    TOKENS,
+    VISUAL_CONFIG,
+    SmallCache,
+    edit_sealed,
+    link,
+    put,
+    run_alone,
+    write_small_cache,
+)
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.index import read_index
+from vpar_cache.cache.seal import check_seal, write_seal
+from vpar_cache.errors import CacheError, UserError
+
+N = sum(sum(rows) for rows in SHARD_ROWS)
+BIG = (N, TOKENS, DIM)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> SmallCache:
+    """Read only."""
+    return write_small_cache(tmp_path_factory.mktemp("small") / "mars.h5")
+
+
+@pytest.fixture
+def index(kept: SmallCache, tmp_path: Path) -> Path:
+    """A copy to change. Its shards are missing: no test here needs one."""
+    return Path(shutil.copy(kept.index, tmp_path / kept.index.name))
+
+
+# --- what comes back ---
+
+
+def test_every_field_comes_back(kept: SmallCache) -> None:
+    index, contents = read_index(str(kept.index)), kept.contents
+    assert index.path == kept.index
+    assert index.dataset == "klein"
+    assert index.schema == SCHEMA
+    assert index.weights == "random:0"
+    assert index.random_weights
+    assert index.seal == check_seal(kept.index)
+    assert index.visual_fingerprint == contents.visual_fingerprint
+    assert index.text_fingerprint == contents.text_fingerprint
+    assert index.visual_config == VISUAL_CONFIG
+    assert index.text_config == contents.text_config
+    assert index.environments == [ENVIRONMENT]
+    assert index.shapes == {name: array.shape for name, array in kept.arrays.items()}
+    assert index.tracklet_ids == tuple(contents.tracklet_ids)
+    assert index.splits.tolist() == contents.splits
+    assert index.person_ids.tolist() == contents.person_ids
+    assert index.camera_ids.tolist() == contents.camera_ids
+    assert index.num_frames.tolist() == contents.num_frames
+    np.testing.assert_array_equal(index.labels, contents.labels)
+    np.testing.assert_array_equal(index.quality, contents.quality)
+    np.testing.assert_array_equal(index.text, contents.text_embeddings)
+    np.testing.assert_array_equal(index.text_negative, contents.negative_embeddings)
+    assert index.prompts == ("ein Hut", "前", "side", "back")
+    assert index.negative_prompts == ("kein Hut", "", "", "")
+    assert (index.grid, index.prefix_tokens) == ((2, 2), 1)
+
+
+def test_shards_are_listed_with_their_tracklets_and_where_their_rows_are(kept: SmallCache) -> None:
+    shards = read_index(kept.index).shards
+    assert [shard.rows for shard in shards] == [sum(rows) for rows in SHARD_ROWS]
+    assert [name for shard in shards for name in shard.tracklet_ids] == kept.contents.tracklet_ids
+    for number, shard in enumerate(shards):
+        assert (shard.path, shard.bytes) == (kept.shard(number), kept.shard(number).stat().st_size)
+        data = shard.path.read_bytes()
+        with h5py.File(shard.path) as file:
+            for name, extent in shard.extents.items():
+                stored = file[name][()].tobytes()
+                assert data[extent.offset : extent.offset + len(stored)] == stored
+                assert extent.rows == len(file[name])
+
+
+# --- what is not an index ---
+
+
+@pytest.mark.parametrize("content", [b"", bytes(4096), b"\x89HDF\r\n\x1a\n" * 200])
+def test_a_file_without_a_seal_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.h5").write_bytes(content)
+    with pytest.raises(CacheError, match=r"a\.h5 has no vpar seal in its first 512 bytes"):
+        read_index(tmp_path / "a.h5")
+
+
+def test_random_bytes_with_a_good_seal_are_still_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_bytes(bytes(512) + np.random.default_rng(0).bytes(3000))
+    write_seal(tmp_path / "a.h5")
+    with pytest.raises(CacheError, match=r"a\.h5 is not a readable feature cache"):
+        read_index(tmp_path / "a.h5")
+
+
+def test_a_folder_a_pipe_or_nothing_is_a_user_error(kept: SmallCache, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is a folder; give the index beside it, .*mars\.h5"):
+        read_index(fmt.shard_folder(kept.index))
+    with pytest.raises(UserError, match="does not exist; make it with `vpar extract"):
+        read_index(tmp_path / "absent.h5")
+    os.mkfifo(tmp_path / "pipe.h5")
+    with pytest.raises(UserError, match="is not a regular file"):
+        read_index(tmp_path / "pipe.h5")
+
+
+def test_a_shard_is_not_an_index(kept: SmallCache) -> None:
+    with pytest.raises(CacheError, match="'split' is missing"):
+        read_index(kept.shard(0))
+
+
+def test_a_renamed_index_is_refused_with_the_reason(index: Path) -> None:
+    renamed = index.rename(index.with_name("duke.h5"))
+    with pytest.raises(CacheError, match=r"takes rows from 'mars/shard-00000\.h5'.*An index keeps its name"):
+        read_index(renamed)
+
+
+# --- invalid indexes, sealed ---
+
+
+def virtual(name: str, file: str, dataset: str, shape: tuple[int, ...]) -> Callable[[h5py.File], object]:
+    def edit(index: h5py.File) -> None:
+        del index[name]
+        layout = h5py.VirtualLayout(shape, "<f2")
+        layout[:] = h5py.VirtualSource(file, dataset, shape, "<f2")
+        index.create_virtual_dataset(name, layout)
+
+    return edit
+
+
+def set_field(table: str, field: str, row: int, value: object) -> Callable[[h5py.File], object]:
+    def edit(index: h5py.File) -> None:
+        rows = index[table][()]
+        rows[field][row] = value
+        index[table][...] = rows
+
+    return edit
+
+
+def layout(text: bytes) -> Callable[[h5py.File], object]:
+    return put("meta/visual_config", data=np.bytes_(text))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (link("labels", h5py.SoftLink("/quality")), "'labels' is a link to elsewhere"),
+        (link("text", h5py.ExternalLink("other.h5", "/text")), "'text' is a link to elsewhere"),
+        (put("visual", shape=BIG, dtype="<f2", external=[("/etc/passwd", 0, 800)]), "not a virtual dataset"),
+        (virtual("visual", "/etc/passwd", "visual", BIG), "takes rows from '/etc/passwd'"),
+        (virtual("visual", "mars/../other/shard-00000.h5", "visual", BIG), "expected mars/shard-NNNNN.h5"),
+        (virtual("visual", "mars/shard-00000.h5", "frame_tokens", BIG), "expected mars/shard-NNNNN.h5"),
+        (virtual("visual", "mars/shard-00000.h5", "visual", (2**40, TOKENS, DIM)), "does not list the"),
+        (virtual("visual", "mars/shard-00000.h5", "visual", (N, DIM)), "no /visual of three dimensions"),
+        (virtual("visual", "mars/shard-00000.h5", "visual", (N - 1, TOKENS, DIM)), "does not list the 9 rows"),
+        (virtual("augmented", "mars/shard-00000.h5", "augmented", (N, 3, TOKENS, DIM)), "does not list the 10"),
+        (lambda f: f.__delitem__("visual"), "no /visual of three dimensions"),
+        (put("tracklet_id", data=np.array([b"same"] * N)), "tracklet_id must be unique"),
+        (put("tracklet_id", shape=(2**33,), dtype="S9"), "is not inside the file"),
+        (put("split", data=np.array([b"val"] * N)), "split must be train or test|fit"),
+        (put("labels", data=np.full((N, 4), 7, "u1")), "labels must be 0 or 1"),
+        (put("labels", data=np.zeros((N, 5), "u1")), r"labels is uint8 \(10, 5\); expected"),
+        (put("labels", data=np.zeros((N, 4), "u1"), compression="gzip"), "labels is not contiguous"),
+        (put("quality", data=np.zeros((N, 0), "u1")), "quality"),
+        (put("person_id", data=np.zeros(N + 1, "<i4")), "person_id"),
+        (put("text/embeddings", data=np.full((4, TEXT_DIM), np.nan, "<f4")), "text/embeddings must be finite"),
+        (put("text/negative", data=np.zeros((4, TEXT_DIM + 1), "<f4")), r"negative is float32 \(4, 8\); expected"),
+        (lambda f: f["text"].__delitem__("negative"), "'text/negative' is missing"),
+        (put("text/prompt", data=np.array([b"a"] * 3)), "expected 4 texts"),
+        (put("meta/schema", data=np.bytes_(b'{"name":"x"}')), "stored schema"),
+        (put("meta/environment", data=np.bytes_(b"{}")), "environment is not a JSON list"),
+        (layout(b"{}"), "do not make 5 tokens"),
+        (layout(b'{"grid":[2,2],"prefix_tokens":0}'), "do not make 5 tokens"),
+        (layout(b'{"grid":[-2,-2],"prefix_tokens":1}'), "do not make 5 tokens"),
+        (layout(b'{"grid":[true,4],"prefix_tokens":1}'), "do not make 5 tokens"),
+        (put("shards", data=np.zeros(4, "<i4")), "shards is int32"),
+        (put("shards", data=np.zeros(0, fmt.SHARD_ROW)), "extents is"),
+        (set_field("shards", "file", 0, b"../../x.h5"), "not the name of a shard"),
+        (set_field("shards", "file", 0, b"shard-00003.h5"), "does not fit"),
+        (set_field("shards", "rows", 0, -1), "more rows"),
+        (set_field("shards", "rows", 3, 2**62), "more rows"),
+        (set_field("shards", "bytes", 0, 99), "does not fit"),
+        (set_field("extents", "offset", 0, 0), "does not fit"),
+        (set_field("extents", "offset", 0, 2**62), "does not fit"),
+        (set_field("extents", "offset", 0, -4096), "does not fit"),
+        (set_field("extents", "rows", 0, 99), "does not fit"),
+        (lambda f: f.attrs.__setitem__("visual_fingerprint", "0" * 63), "is not 64 hex digits"),
+        (lambda f: f.attrs.__setitem__("weights", 5), "is not one str"),
+        (lambda f: f.attrs.__delitem__("dataset"), "'dataset' is missing"),
+    ],
+)  # fmt: skip
+def test_an_invalid_index_is_refused(index: Path, edit: Callable[[h5py.File], object], message: str) -> None:
+    edit_sealed(index, edit)
+    check_seal(index)
+    with pytest.raises(CacheError, match=message):
+        read_index(index)
+
+
+def test_no_shard_is_opened_to_learn_the_shape_of_a_virtual_dataset(index: Path) -> None:
+    def endless(file: h5py.File) -> None:
+        """As long as its source, which HDF5 opens when it is asked."""
+        del file["visual"]
+        layout = h5py.VirtualLayout(BIG, "<f2", maxshape=(None, TOKENS, DIM))
+        source = h5py.VirtualSource("mars/shard-00000.h5", "visual", BIG, "<f2", (None, TOKENS, DIM))
+        layout[0 : h5py.h5s.UNLIMITED] = source[0 : h5py.h5s.UNLIMITED]
+        file.create_virtual_dataset("visual", layout)
+
+    edit_sealed(index, endless)
+    fmt.shard_folder(index).mkdir()
+    os.mkfifo(fmt.shard_folder(index) / "shard-00000.h5")  # opening it would wait for ever
+    code = "import sys, vpar_cache.cache.index as i; print(i.read_index(sys.argv[1]).shapes['visual'])"
+    assert run_alone(code, index) == str(BIG)

@@ -1,0 +1,81 @@
+"""The pages for readers: their links, paths and command lines are those of the project."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from tests.support.layers import MAY_IMPORT, PROJECT
+from vpar_cli.main import app
+
+PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
+PAGES += [
+    *sorted((PROJECT / "docs").glob("*.md")),
+    PROJECT / "benchmarks" / "RESULTS.md",
+    PROJECT / "cache" / "README.md",
+]
+README_LINES = 130
+
+_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+_PATH = re.compile(r"`((?:vpar_cache|cli|tests|benchmarks|docs|cache)/[\w./-]*)`")
+_FENCE = re.compile(r"^```\w*\n(.*?)^```|((?:^    .*\n)+)", re.MULTILINE | re.DOTALL)
+
+
+def command_lines() -> list[tuple[str, str]]:
+    """(page, line) of every `vpar ...` line in code of the README and docs."""
+    found = []
+    for page in PAGES:
+        for fenced, indented in _FENCE.findall(page.read_text("utf-8")):
+            lines = [line.strip() for line in (fenced or indented).splitlines()]
+            found += [(page.name, line) for line in lines if re.match(r"vpar [a-z]", line)]
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_link_leads_to_a_file(page: Path) -> None:
+    targets = [t for t in _LINK.findall(page.read_text("utf-8")) if not re.match(r"[a-z]+:", t)]
+    assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+def test_the_paths_that_contributing_names_exist() -> None:
+    text = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")
+    assert not [path for path in _PATH.findall(text) if not (PROJECT / path).exists()]
+
+
+def test_the_table_of_packages_is_that_of_the_layer_test() -> None:
+    text = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)/` \|.*\| ?([\w, ]*) ?\|$", text, re.MULTILINE)
+    assert {package: set(re.findall(r"\w+", imports)) for package, imports in rows} == MAY_IMPORT
+
+
+def test_pages_show_commands() -> None:
+    assert len(command_lines()) > 20
+
+
+@pytest.mark.parametrize(("page", "line"), command_lines())
+def test_a_command_line_is_one_of_the_program(page: str, line: str) -> None:
+    """Every option exists and every value has the right type; nothing runs."""
+    program: Any = typer.main.get_command(app)
+    name, *arguments = shlex.split(line, comments=True)[1:]
+    command = program.commands[name]
+    command.make_context(name, arguments, resilient_parsing=False)
+
+
+def test_every_option_that_a_page_names_exists() -> None:
+    program: Any = typer.main.get_command(app)
+    known = {"--help"} | {
+        option for command in program.commands.values() for p in command.params for option in p.opts
+    }
+    for page in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]:
+        lines = [line for line in page.read_text("utf-8").splitlines() if "benchmarks/" not in line]
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", "\n".join(lines)))
+        assert named <= known, f"{page.name}: {sorted(named - known)}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((PROJECT / "README.md").read_text("utf-8").splitlines()) <= README_LINES

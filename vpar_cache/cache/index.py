@@ -1,0 +1,241 @@
+"""Reading the index of a cache: everything but the big arrays. No shard is opened."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpar_cache.attributes.schema import Schema
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.hdf5 import CheckedFile, open_hdf5
+from vpar_cache.cache.rows import Extent
+from vpar_cache.cache.seal import check_seal
+from vpar_cache.errors import CacheError, DataError, UserError
+
+_VALUE_BYTES = 2
+
+
+@dataclass(frozen=True, eq=False)
+class ShardInfo:
+    """A shard as the index lists it."""
+
+    path: Path
+    rows: int
+    bytes: int
+    seal: str
+    tracklet_ids: Sequence[str]
+    extents: Mapping[str, Extent]
+    """Where it holds its rows of each big array, by name."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Index:
+    """A cache of N tracklets, A outputs, tokens of shape (N, tokens, D): all that its index says."""
+
+    path: Path
+    dataset: str
+    schema: Schema
+    weights: str
+    seal: str
+    """blake3 of the index; it lists the seals of all shards, so it identifies the whole cache."""
+    visual_fingerprint: str
+    text_fingerprint: str
+    visual_config: dict[str, Any]
+    text_config: dict[str, Any]
+    environments: list[dict[str, str]]
+    shards: tuple[ShardInfo, ...]
+    shapes: dict[str, tuple[int, ...]]
+    """Of the big float16 arrays, by name; `visual` is always there."""
+    tracklet_ids: tuple[str, ...]
+    splits: NDArray[np.str_]
+    """(N,) train or test"""
+    person_ids: NDArray[np.int32]
+    """(N,)"""
+    camera_ids: NDArray[np.int32]
+    """(N,)"""
+    num_frames: NDArray[np.int32]
+    """(N,)"""
+    labels: NDArray[np.uint8]
+    """(N, A)"""
+    quality: NDArray[np.uint8]
+    """(N, Q)"""
+    text: NDArray[np.float32]
+    """(A, Dt): Dt is the width of the text encoder, which may differ from that of the tokens."""
+    text_negative: NDArray[np.float32]
+    """(A, Dt): what says that the label is 0; zeros for outputs of a choice."""
+    prompts: tuple[str, ...]
+    negative_prompts: tuple[str, ...]
+    """(A,) \"\" for outputs of a choice."""
+    grid: tuple[int, int]
+    """Rows and columns of the tokens that stand for places in the image."""
+    prefix_tokens: int
+    """Tokens before those; prefix_tokens + rows * columns = tokens."""
+
+    @property
+    def random_weights(self) -> bool:
+        """Return whether the features come from random weights: no score on them has a meaning."""
+        return self.weights.startswith("random:")
+
+    def __len__(self) -> int:
+        return len(self.tracklet_ids)
+
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{int(np.count_nonzero(self.splits == s))} {s}" for s in ("train", "test"))
+        arrays = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
+        mark = " (RANDOM WEIGHTS: no score has a meaning)" if self.random_weights else ""
+        return (
+            f"{type(self).__name__}({self.dataset}, {str(self.path)!r})\n"
+            f"  {len(self)} tracklets ({splits}), {self.schema.num_outputs} outputs in "
+            f"{len(self.schema.groups)} groups\n"
+            f"  float16 arrays: {arrays}\n"
+            f"  weights {self.weights}{mark}, fingerprint {self.visual_fingerprint[:12]}"
+        )
+
+
+def read_index(path: str | os.PathLike[str]) -> Index:
+    """Check the index's seal, then read it. Raises UserError when `path` is not a file, else CacheError."""
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the index beside it, {path}.h5")
+    if not path.exists():
+        raise UserError(f"{path} does not exist; make it with `vpar extract --out {path}`")
+    if not path.is_file():
+        raise UserError(f"{path} is not a regular file; give the index that `vpar extract` wrote")
+    seal = check_seal(path)
+    with open_hdf5(path) as file:
+        return _read_fields(file, path, seal)
+
+
+def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
+    ids = file.texts("tracklet_id")
+    n = len(ids)
+    splits = np.array(file.texts("split", n), dtype=np.str_)  # (N,)
+    try:
+        schema = Schema.from_dict(file.json("meta/schema", dict))
+    except DataError as error:
+        raise CacheError(f"{path}: {error}") from error
+    a = schema.num_outputs
+    shapes = {name: _virtual_shape(file, name, path) for name in fmt.BIG_ARRAYS if name in file}
+    if fmt.VISUAL not in shapes or len(shapes[fmt.VISUAL]) != 3:
+        raise file.error("there is no /visual of three dimensions")
+    visual_config = file.json("meta/visual_config", dict)
+    grid, prefix_tokens = _read_layout(file, visual_config, shapes[fmt.VISUAL][1])
+    embeddings = file.array("text/embeddings", "<f4", (a, None))  # (A, Dt)
+    index = Index(
+        path=path,
+        dataset=file.attribute("dataset", str),
+        schema=schema,
+        weights=file.attribute("weights", str),
+        seal=seal,
+        visual_fingerprint=file.fingerprint("visual_fingerprint"),
+        text_fingerprint=file.fingerprint("text_fingerprint"),
+        visual_config=visual_config,
+        text_config=file.json("meta/text_config", dict),
+        environments=file.json("meta/environment", list),
+        shards=_read_shards(file, path, shapes, ids, splits),
+        shapes=shapes,
+        tracklet_ids=tuple(ids),
+        splits=splits,
+        person_ids=file.array("person_id", "<i4", (n,)),
+        camera_ids=file.array("camera_id", "<i4", (n,)),
+        num_frames=file.array("num_frames", "<i4", (n,)),
+        labels=file.array("labels", "u1", (n, a)),
+        quality=file.array("quality", "u1", (n, len(schema.quality))),
+        text=embeddings,
+        text_negative=file.array("text/negative", "<f4", embeddings.shape),
+        prompts=tuple(file.texts("text/prompt", a)),
+        negative_prompts=tuple(file.texts("text/negative_prompt", a)),
+        grid=grid,
+        prefix_tokens=prefix_tokens,
+    )
+    for name, fits, rule in (
+        ("tracklet_id", len(set(ids)) == n > 0, "unique, one or more"),
+        ("split", np.isin(splits, ("train", "test")).all(), "train or test"),
+        ("labels", (index.labels <= 1).all(), "0 or 1"),
+        ("quality", (index.quality <= 1).all(), "0 or 1"),
+        ("text/embeddings", np.isfinite(index.text).all(), "finite"),
+        ("text/negative", np.isfinite(index.text_negative).all(), "finite"),
+    ):
+        if not fits:
+            raise file.error(f"{name} must be {rule}")
+    return index
+
+
+def _read_layout(file: CheckedFile, config: Mapping[str, Any], tokens: int) -> tuple[tuple[int, int], int]:
+    """Return `grid` and `prefix_tokens`, which must account for every token."""
+    grid, prefix = config.get("grid"), config.get("prefix_tokens")
+    numbers = [prefix, *grid] if isinstance(grid, list) else []
+    if len(numbers) == 3 and all(type(n) is int and n >= 0 for n in numbers):
+        before, rows, columns = numbers
+        if before + rows * columns == tokens:
+            return (rows, columns), before
+    raise file.error(f"prefix_tokens {str(prefix)[:60]} and grid {str(grid)[:60]} do not make {tokens} tokens")
+
+
+def _virtual_shape(file: CheckedFile, name: str, path: Path) -> tuple[int, ...]:
+    """Return the shape of a big array, whose virtual sources must be shards in the index's own folder.
+
+    It is read from the list of sources: asked for its own shape, a virtual dataset may open them.
+    """
+    dataset = file.dataset(name)
+    if dataset.dtype != np.dtype("<f2") or not dataset.is_virtual:
+        raise file.error(f"/{name} is not a virtual dataset of float16")
+    folder = fmt.shard_folder(path).name
+    shapes = set()
+    for source in dataset.virtual_sources():
+        shapes.add(tuple(int(length) for length in source.vspace.shape))
+        parent, _, base = source.file_name.rpartition("/")
+        if parent != folder or not fmt.SHARD_NAME.fullmatch(base) or source.dset_name != name:
+            raise CacheError(
+                f"{path}: /{name} takes rows from {source.file_name[:200]!r}; expected {folder}/shard-NNNNN.h5. "
+                "An index keeps its name and moves together with its folder"
+            )
+    if len(shapes) != 1 or 0 in (shape := shapes.pop()):
+        raise file.error(f"the sources of /{name} do not agree on its shape")
+    return shape
+
+
+def _read_shards(
+    file: CheckedFile,
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    tracklet_ids: Sequence[str],
+    splits: NDArray[np.str_],
+) -> tuple[ShardInfo, ...]:
+    """Return the shards, which must hold exactly the rows of all big arrays, each inside its file."""
+    table = file.array("shards", fmt.SHARD_ROW, (None,))
+    extents = file.array("extents", fmt.EXTENT_ROW, (len(table) * len(shapes),)).tolist()
+    shards = []
+    start = 0
+    for number, (name, rows, num_bytes, seal, _) in enumerate(table.tolist()):
+        shard = fmt.shard_folder(path) / name.decode("ascii", "backslashreplace")
+        if not fmt.SHARD_NAME.fullmatch(shard.name) or shard.name.encode() != name:
+            raise file.error(f"/shards lists {name[:80]!r}, which is not the name of a shard")
+        if not 0 <= rows <= len(tracklet_ids) - start:
+            raise file.error("/shards lists more rows than there are tracklets")
+        train = int(np.count_nonzero(splits[start : start + rows] == "train"))
+        found = {}
+        listed = extents[number * len(shapes) :][: len(shapes)]
+        for (file_name, array, offset, count), (wanted, shape) in zip(listed, shapes.items(), strict=True):
+            end = offset + count * _VALUE_BYTES * math.prod(shape[1:])
+            inside = not count or fmt.USER_BLOCK_BYTES <= offset <= end <= num_bytes
+            owners = train if wanted == fmt.AUGMENTED else rows  # only train tracklets have augmented rows
+            if (file_name, array) != (name, wanted.encode()) or count != owners or not inside:
+                raise file.error(f"/extents does not fit /{wanted} of {shard.name}")
+            found[wanted] = Extent(shard, offset, count)
+        ids = tracklet_ids[start : start + rows]
+        shards.append(ShardInfo(shard, rows, num_bytes, seal.decode("ascii", "replace"), ids, found))
+        start += rows
+    for name, shape in shapes.items():
+        if sum(shard.extents[name].rows for shard in shards) != shape[0]:
+            raise file.error(f"/shards does not list the {shape[0]} rows of /{name}")
+    if start != len(tracklet_ids):
+        raise file.error(f"/shards lists {start} rows for {len(tracklet_ids)} tracklets")
+    return tuple(shards)

@@ -1,0 +1,80 @@
+"""What the index holds about text: prompts and their embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpar_cache.attributes.prompts import build_negative_prompts, build_prompts
+from vpar_cache.attributes.schema import Schema
+from vpar_cache.base.settings import fingerprint
+from vpar_cache.cache.index import read_index
+from vpar_cache.errors import CacheError, UserError
+from vpar_cache.extraction.encoder_request import EncoderIdentity
+
+if TYPE_CHECKING:
+    from vpar_cache.backbones.encoder import Encoder
+
+Embeddings = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+class TextFields:
+    """The prompts of a cache. Their embeddings are computed only where their fingerprint changed."""
+
+    def __init__(self, out: Path, schema: Schema, source: str, identity: EncoderIdentity) -> None:
+        """`source`: the setting `prompts`."""
+        self._prompts = build_prompts(schema, source)
+        self._negatives = build_negative_prompts(schema, source)
+        self._config: dict[str, Any] = {
+            **identity.text,
+            "prompts": list(self._prompts),
+            "negative_prompts": list(self._negatives),
+        }
+        self._fingerprint = fingerprint(self._config)
+        self._embeddings = self._stored(out)
+
+    @property
+    def are_known(self) -> bool:
+        """Whether the embeddings are here, so that no encoder is needed."""
+        return self._embeddings is not None
+
+    def encode(self, encoder: Encoder) -> None:
+        """Compute the embeddings unless they are known."""
+        if self._embeddings is None:
+            self._embeddings = _encoded(encoder, self._prompts, self._negatives)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of IndexContents about text."""
+        assert self._embeddings is not None
+        return {
+            "prompts": self._prompts,
+            "negative_prompts": self._negatives,
+            "text_config": self._config,
+            "text_fingerprint": self._fingerprint,
+            "text_embeddings": self._embeddings[0],
+            "negative_embeddings": self._embeddings[1],
+        }
+
+    def _stored(self, out: Path) -> Embeddings | None:
+        """Return those of the published index, where they are of the same text."""
+        try:
+            index = read_index(out)
+        except (CacheError, UserError):
+            return None  # no index yet, or a damaged one: it is about to be written
+        if index.text_fingerprint != self._fingerprint:
+            return None
+        return index.text, index.text_negative
+
+
+def _encoded(encoder: Encoder, prompts: Sequence[str], negatives: Sequence[str]) -> Embeddings:
+    """Return (A, Dt) twice: the prompts, and their negatives with zeros where there is none."""
+    present = [row for row, negative in enumerate(negatives) if negative]
+    both = encoder.encode_text((*prompts, *(negatives[row] for row in present)))  # (A + negatives, Dt)
+    embeddings = both[: len(prompts)]  # (A, Dt)
+    negative_embeddings = np.zeros_like(embeddings)  # (A, Dt)
+    negative_embeddings[present] = both[len(prompts) :]
+    return embeddings, negative_embeddings

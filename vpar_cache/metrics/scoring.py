@@ -1,0 +1,60 @@
+"""The protocols that there are, and predictions scored by all of them.
+
+Their F1 are different quantities: no two protocols may share a column of a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vpar_cache.errors import UserError
+from vpar_cache.metrics.inputs import Groups
+from vpar_cache.metrics.protocol import ProtocolScores
+from vpar_cache.metrics.videopar import VIDEOPAR
+from vpar_cache.metrics.vtf import VTF
+
+PROTOCOLS = {protocol.name: protocol for protocol in (VTF, VIDEOPAR)}
+
+THRESHOLDS = {name: protocol.threshold for name, protocol in PROTOCOLS.items()}
+
+SELECTED = "vtf_selected"
+"""The name of `vtf` at a threshold that was chosen on validation people."""
+
+
+def score_all(
+    probabilities: ArrayLike, labels: ArrayLike, groups: Groups, selected_threshold: float | None = None
+) -> dict[str, ProtocolScores]:
+    """Return the scores of every protocol at its own threshold, and vtf_selected if a threshold was selected.
+
+    Raises as Protocol.score.
+    """
+    scores = {name: protocol.score(probabilities, labels, groups) for name, protocol in PROTOCOLS.items()}
+    if selected_threshold is not None:
+        scores[SELECTED] = VTF.score(probabilities, labels, groups, selected_threshold)
+    return scores
+
+
+def score_block(
+    probabilities: ArrayLike, labels: ArrayLike, groups: Groups, selected_threshold: float | None
+) -> dict[str, Any]:
+    """Return what score_all returns as plain JSON."""
+    scores = score_all(probabilities, labels, groups, selected_threshold)
+    return {name: one.to_dict() for name, one in scores.items()}
+
+
+def best_threshold(
+    probabilities: ArrayLike, labels: ArrayLike, groups: Groups, candidates: Iterable[float]
+) -> float:
+    """Return the candidate with the highest average vtf F1; of equals, the lowest. Use validation people only.
+
+    Raises UserError for no candidate or one outside 0 to 1, DataError as Protocol.score.
+    """
+    thresholds = sorted(candidates)
+    if not thresholds:
+        raise UserError("0 candidate thresholds: there must be at least one; give a grid from 0 to 1")
+    f1 = [VTF.score(probabilities, labels, groups, threshold).average["f1"] for threshold in thresholds]
+    return float(thresholds[int(np.argmax(f1))])
