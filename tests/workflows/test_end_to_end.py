@@ -36,7 +36,7 @@ def test_a_model_learns_from_cached_features_and_the_report_shows_it_beside_the_
         assert gain > 0.05, f"{protocol}: {gain}"
     tables = report([], runs)
     shown = {n.value for n in tables.numbers if n.system.startswith(result.folder.name) and n.metric == "f1"}
-    assert scores["vtf"]["average"]["f1"] in shown
+    assert 100 * scores["vtf"]["average"]["f1"] in shown
     assert result.folder.name in render(tables, "markdown")
     again = score(result.folder / "predictions.parquet", load_run(result.folder).schema)
     assert again.scores["vtf"].average["f1"] == scores["vtf"]["average"]["f1"]
