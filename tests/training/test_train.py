@@ -15,12 +15,10 @@ import torch
 from safetensors import safe_open
 
 from vpar_cache.cache.features import open_features
-from vpar_cache.cache.format import FRAME_TOKENS
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
 from vpar_cache.metrics.scoring import score_block
-from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.runs.load import load_run
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.splits import choose_rows
@@ -113,14 +111,6 @@ def test_predictions_hold_test_and_held_out_tracklets_with_the_cache_s_labels(ru
     assert sum(row["split"] == "test" for row in rows) == record["num_test"] == 6
     assert sum(row["split"] == "validation" for row in rows) == record["num_validation"] > 0
     assert record["num_train"] + record["num_validation"] == 12
-
-
-def test_a_loss_goes_down_and_history_has_a_row_an_epoch(run: Any) -> None:
-    result = run(epochs=12, protocol="paper")
-    history = pq.read_table(result.folder / "history.parquet").to_pylist()
-    assert [row["epoch"] for row in history] == list(range(1, 13))
-    assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]
-    assert read(result, "run.json")["selected_epoch"] == 12
 
 
 def test_the_prior_as_a_model_scores_as_the_prior_beside_any_model(run: Any) -> None:
@@ -243,7 +233,7 @@ def test_the_fused_adam_trains_as_the_plain_one(
     assert (fused - unfused).norm() <= 1e-3 * (fused - start).norm()
 
 
-@pytest.mark.parametrize("model", ["vtf", "linear", "videopar"])
+@pytest.mark.parametrize("model", ["vtf", "videopar"])
 def test_predictions_are_those_of_fp32_however_the_model_was_trained(
     run: Any, tiny_cache: Path, model: str
 ) -> None:
@@ -269,11 +259,7 @@ def test_auto_precision_is_settled_before_settings_are_written(run: Any, monkeyp
     assert without.folder != native.folder, "another precision is another run"
 
 
-TRAINED = [model for model, system in SYSTEMS.items() if system.is_trained and system.reads != FRAME_TOKENS]
-"""Of those that the small cache has features for."""
-
-
-@pytest.mark.parametrize("model", TRAINED)
-def test_every_model_learns_in_bf16(run: Any, model: str) -> None:
+@pytest.mark.parametrize("model", ["vtf", "videopar", "cnn-rnn"])
+def test_a_model_learns_in_bf16(run: Any, model: str) -> None:
     losses = pq.read_table(run(model=model, precision="bf16", epochs=8).folder / "history.parquet")["train_loss"]
     assert losses[7].as_py() < losses[0].as_py()
