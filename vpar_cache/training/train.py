@@ -77,8 +77,8 @@ def train(
     `command`: recorded in run.json. `say` gets messages. `stop` is asked at every step.
 
     The test split is read once, after everything is selected. The same seed, machine and cache give the same
-    metrics, bit for bit on a CPU. Raises UserError, DataError or CacheError; Stopped if `stop` says so. An
-    interrupted run leaves no folder, but a checkpoint for `resume`.
+    metrics, bit for bit on a CPU. Raises UserError, DataError or CacheError; Stopped if `stop` says so. A
+    stopped or interrupted run leaves no folder, but the last checkpoint (at most one in ten seconds) for `resume`.
     """
     config = _resolved(config)
     own = None
