@@ -22,6 +22,7 @@ from torch import Tensor
 from vpar_cache.attributes.prompts import build_prompts
 from vpar_cache.attributes.schema import MARS
 from vpar_cache.backbones.encoder import Encoder
+from vpar_cache.base.devices import resolve_precision
 from vpar_cache.datasets.frames import decode_frame
 from vpar_cache.errors import DataError, UserError
 
@@ -427,3 +428,13 @@ def test_weights_of_another_activation_are_refused_both_ways(
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, tiny_backbone, tags)
     with pytest.raises(UserError, match=f"gelu.*--backbone {tiny_backbone} computes quick_gelu"):
         make_encoder(tiny_backbone, "laion")
+
+
+def test_auto_precision_is_bf16_where_the_processor_has_it_and_fp16_needs_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for capabilities, wanted in (({"avx512_bf16": True}, "bf16"), ({"avx2": True, "amx_bf16": False}, "fp32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda known=capabilities: known)
+        assert resolve_precision("auto", CPU) == wanted
+    with pytest.raises(UserError, match=r"--precision.*fp16"):
+        resolve_precision("fp16", CPU)

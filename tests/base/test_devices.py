@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vpar_cache.base.devices import resolve_device, resolve_precision
+from vpar_cache.base.devices import resolve_device
 from vpar_cache.errors import UserError
 
 
@@ -37,14 +37,3 @@ def test_a_gpu_that_is_not_here_is_named(gpus: int, number: int) -> None:
 def test_another_name_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="use --device cpu, or --gpu 0"):
         resolve_device(name)
-
-
-def test_auto_precision_is_bf16_where_the_processor_has_it_and_fp16_needs_a_gpu(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    cpu = torch.device("cpu")
-    for capabilities, wanted in (({"avx512_bf16": True}, "bf16"), ({"avx2": True, "amx_bf16": False}, "fp32")):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda known=capabilities: known)
-        assert resolve_precision("auto", cpu) == wanted
-    with pytest.raises(UserError, match=r"--precision.*fp16"):
-        resolve_precision("fp16", cpu)

@@ -141,7 +141,7 @@ class TrainConfig:
     def _check_reference(self) -> None:
         if self.protocol != "reference":
             return
-        if not SYSTEMS[self.model].has_fusion:
+        if self.model == CUSTOM or not SYSTEMS[self.model].has_fusion:
             raise UserError(
                 f"--protocol reference is the authors' training of vtf, not of {self.model}; use --protocol paper"
             )
