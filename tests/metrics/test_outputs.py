@@ -28,16 +28,6 @@ def test_each_output_is_scored_as_scikit_learn_scores_its_positive_class(data):
             assert scores["mA"][a] == pytest.approx(balanced_accuracy_score(labels[:, a], predictions[:, a]))
 
 
-def test_a_group_of_one_output_has_the_vtf_scores_of_its_output():
-    rng = np.random.default_rng(0)
-    labels = random_labels(rng, 40)
-    probabilities = rng.random(labels.shape, dtype=np.float32)
-    outputs, groups = (f(probabilities, labels, GROUPS, 0.45) for f in (output_scores, VTF.score))
-    for metric in ("precision", "recall", "f1", "mA"):
-        assert outputs[metric][0] == pytest.approx(groups.groups["hat"][metric])
-        assert outputs[metric][4] == pytest.approx(groups.groups["gender"][metric])
-
-
 def test_arrays_and_thresholds_that_do_not_fit_are_refused():
     with pytest.raises(DataError, match="must lie in 0 to 1"):
         output_scores([[2.0]], [[1]], [("hat", slice(0, 1))], 0.5)

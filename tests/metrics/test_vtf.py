@@ -38,13 +38,20 @@ def brute_force(probabilities, labels, threshold):
 
 @settings(max_examples=150, deadline=None)
 @given(matrices())
-def test_it_is_its_definition_tracklet_by_tracklet(data):
+def test_it_is_its_definition_and_agrees_with_scikit_learn(data):
     probabilities, labels, threshold = data
+    predictions = (probabilities > threshold).astype(int)
     scores = VTF.score(probabilities, labels, GROUPS, threshold)
-    expected = brute_force(probabilities, labels, threshold)
-    for name, triple in expected.items():
-        assert [scores.groups[name][metric] for metric in P_R_F1] == pytest.approx(triple), name
-    means = np.mean(list(expected.values()), axis=0)
+    definition = brute_force(probabilities, labels, threshold)
+    for name, columns in GROUPS:
+        single = columns.stop - columns.start == 1
+        y, p = (x[:, columns.start] if single else x[:, columns] for x in (labels, predictions))
+        average = "binary" if single else "samples"
+        sklearn = precision_recall_fscore_support(y, p, average=average, zero_division=0)[:3]
+        found = [scores.groups[name][metric] for metric in P_R_F1]
+        assert found == pytest.approx(definition[name]), name
+        assert found == pytest.approx(sklearn), name
+    means = np.mean(list(definition.values()), axis=0)
     assert [scores.average[metric] for metric in P_R_F1] == pytest.approx(means)
 
 
@@ -53,20 +60,6 @@ def test_a_tracklet_may_have_several_true_classes_or_none():
     probabilities = np.array([[0.9, 0.9, 0.9, 0.9, 0.1, 0.9, 0.1], [0.9, 0.9, 0.1, 0.1, 0.1, 0.1, 0.1]])
     scores = VTF.score(probabilities, labels, GROUPS, 0.5)
     assert scores.groups["pose"]["f1"] == pytest.approx(0.4)
-
-
-@settings(max_examples=60, deadline=None)
-@given(matrices())
-def test_it_agrees_with_scikit_learn(data):
-    probabilities, labels, threshold = data
-    predictions = (probabilities > threshold).astype(int)
-    scores = VTF.score(probabilities, labels, GROUPS, threshold)
-    for name, columns in GROUPS:
-        single = columns.stop - columns.start == 1
-        y, p = (x[:, columns.start] if single else x[:, columns] for x in (labels, predictions))
-        average = "binary" if single else "samples"
-        expected = precision_recall_fscore_support(y, p, average=average, zero_division=0)[:3]
-        assert [scores.groups[name][metric] for metric in P_R_F1] == pytest.approx(expected), name
 
 
 @settings(max_examples=60, deadline=None)

@@ -107,7 +107,7 @@ def replaced(column, row, value):
         (replaced("probabilities", 2, [0.5, 0.5, 0.5, 1.5]), "'0002C1T0001', output 3 .* 1.5 must lie in 0 to 1"),
         (replaced("labels", 1, [2, 1, 0, 0]), r"'0001C1T0001', output 0 \(hat\): label 2.0 must be 0 or 1"),
         (replaced("labels", 1, [1, 1, 0, 1]), r"'0001C1T0001', output 1 \(pose\): 2 labels .* exactly one class"),
-        ({**columns(), "tracklet_id": [*IDS[:-1], IDS[0]]}, "'0000C1T0001' stands there 2 times"),
+        ({**columns(), "tracklet_id": [*IDS[:-1], IDS[0]]}, "'0000C1T0001' has 2 rows"),
         ({**columns(), "tracklet_id": [*IDS[:-1], None]}, "row 11: tracklet_id is empty"),
         ({**columns(), "tracklet_id": list(range(N))}, "'tracklet_id' is int64, but must be string"),
         ({**columns(), "labels": [0] * N}, "'labels' is int64, but must be a list of numbers"),

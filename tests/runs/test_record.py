@@ -25,15 +25,12 @@ def test_metrics_read_back_as_written(tmp_path):
     assert run.intervals.of("videopar", "pose", "f1") == tuple(block["videopar"]["groups"]["pose"]["f1"])
     for absent in (("vtf_selected", None, "f1"), ("vtf", "pose", "recall"), ("vtf", "no group", "f1")):
         assert run.intervals.of(*absent) is None
-    percents = [round(100 * end, 2) for end in block["vtf"]["average"]["f1"]]
-    assert run.intervals.to_dict()["vtf"]["average"]["f1"] == percents
 
 
 def test_one_person_leaves_no_interval(tmp_path):
     intervals = read_run(make_run(tmp_path, "a", details=True, people=1)).intervals
     assert intervals.people == 1
     assert intervals.of("vtf", None, "f1") is None
-    assert intervals.to_dict()["vtf"] is None
 
 
 @pytest.mark.parametrize("file", ["run.json", "metrics.json"])
@@ -68,24 +65,18 @@ def edit(path, keys, value):
     [
         ("run", "name", " ", r"name: got ' '"),
         ("run", "weights", 3, "weights: got 3; expected a valid string"),
-        ("run", "random_weights", "no", "random_weights: got 'no'"),
         ("run", "schema", {"name": "x"}, "schema: got {'name': 'x'}"),
         ("metrics", "num_tracklets", True, "num_tracklets: got True; expected a valid integer"),
-        ("metrics", "scores.videopar", None, "scores.videopar: got None"),
         ("metrics", "prior", {}, "prior: got .* expected also"),
         ("metrics", "scores.other", {}, "scores.other.protocol: got {}; Field required"),
         ("metrics", "scores.vtf.average.f1", 81.9, "scores.vtf.average.f1: got 81.9; expected less than or equal"),
         ("metrics", "scores.vtf.average.f1", float("nan"), "scores.vtf.average.f1: got nan"),
         ("metrics", "scores.vtf.average", {"f1": 0.5}, r"scores.vtf.average: got \['f1'\]; expected precision"),
         ("metrics", "scores.vtf.threshold", 0.5, r"got \('vtf', 0.5\); expected vtf at threshold 0.45"),
-        ("metrics", "scores.vtf_selected.protocol", "x", r"got \('x', 0.37\); expected vtf at threshold 0.37"),
         ("metrics", "scores.vtf.groups", {}, r"scores.vtf.groups: got \[\]; expected hat, pose"),
-        ("metrics", "intervals", [1], r"intervals: got \[1\]"),
         ("metrics", "intervals.people", 0, "intervals.people: got 0"),
         ("metrics", "intervals.vtf", None, r"intervals: got \['videopar'\]; expected vtf, videopar"),
-        ("metrics", "intervals.vtf.groups", 3, "intervals.groups.vtf: got 3"),
         ("metrics", "intervals.vtf.average.f1", [0.5, 0.4], r"intervals.average.vtf.f1: got \[0.5, 0.4\]; .* low"),
-        ("metrics", "intervals.vtf.average.f1", [0.5], "intervals.average.vtf.f1.1: got"),
         ("metrics", "prior_rates", [0.5], "prior_rates: got .* expected 4 numbers"),
         ("metrics", "prior_rates", [0.5] * 3 + [1.5], "prior_rates.3: got 1.5"),
     ],

@@ -49,15 +49,6 @@ class Intervals:
             return self.average.get(protocol, {}).get(metric)
         return self.groups.get(protocol, {}).get(group, {}).get(metric)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON, intervals in percent by protocol; None for one person."""
-        shown: dict[str, Any] = {"method": self.method, "people": self.people, "resamples": self.resamples}
-        for protocol in PROTOCOLS:
-            groups = {name: _percents(metrics) for name, metrics in self.groups.get(protocol, {}).items()}
-            average = _percents(self.average.get(protocol, {}))
-            shown[protocol] = {"average": average, "groups": groups} if groups else None
-        return shown
-
 
 def interval_block(
     probabilities: ArrayLike, labels: ArrayLike, groups: Groups, person_ids: ArrayLike, seed: int = 0
@@ -170,7 +161,3 @@ def _nested(values: Mapping[tuple[str, str | None, str], Any]) -> dict[str, Any]
 
 def _block(people: int, protocols: Mapping[str, Any]) -> dict[str, Any]:
     return {"method": METHOD, "people": people, "resamples": RESAMPLES, **protocols}
-
-
-def _percents(metrics: Mapping[str, Interval]) -> dict[str, list[float]]:
-    return {metric: [round(100 * end, 2) for end in interval] for metric, interval in metrics.items()}

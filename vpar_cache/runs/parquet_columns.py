@@ -46,11 +46,11 @@ def read_columns(source: Any, required: Sequence[str], optional: Sequence[str], 
 
 def texts(table: Any, column: str) -> list[str]:
     """Return a column of strings without empty cells."""
-    try:
-        values = table[column].cast(pa.string())
-    except pa.ArrowException as error:
-        raise DataError(f"column {column!r} is {table[column].type}, but must be string; convert it") from error
-    found: list[str | None] = values.to_pylist()
+    kind = table[column].type
+    value_kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not (pa.types.is_string(value_kind) or pa.types.is_large_string(value_kind)):
+        raise DataError(f"column {column!r} is {kind}, but must be string; convert it")
+    found: list[str | None] = table[column].to_pylist()
     if None in found:
         raise DataError(f"row {found.index(None)}: {column} is empty, but every row must have one; fill it in")
     return [text for text in found if text is not None]

@@ -132,11 +132,8 @@ def read_record(path: Path, kind: type[Record]) -> Record:
         raise CacheError(f"{path}: {error.strerror}; make it readable, or {_FIX}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        field, rule = (
-            ".".join(map(str, first["loc"])),
-            first["msg"].replace("Input should be", "expected").removeprefix("Value error, "),
-        )
-        raise _invalid(path, field, first["input"], rule) from error
+        rule = first["msg"].replace("Input should be", "expected").removeprefix("Value error, ")
+        raise _invalid(path, ".".join(map(str, first["loc"])), first["input"], rule) from error
     return record
 
 
@@ -148,7 +145,7 @@ def check_fit(path: Path, metrics: MetricsRecord, schema: Schema) -> None:
     shapes = {name: protocol.score(one, one, groups) for name, protocol in PROTOCOLS.items()}
     for field, blocks in (("scores", metrics.scores), ("prior", metrics.prior)):
         if missing := PROTOCOLS.keys() - blocks.keys():
-            raise _invalid(path, field, list(blocks), f"expected also {', '.join(missing)}")
+            raise _invalid(path, field, list(blocks), f"expected also {', '.join(sorted(missing))}")
         for name, block in blocks.items():
             shape = shapes.get("vtf" if name == SELECTED else name)
             if shape is None:
