@@ -22,17 +22,17 @@ def add_to(app: typer.Typer) -> None:
 def train(
     context: typer.Context,
     features: Annotated[
-        Path | None, typer.Option(help="The index of a cache, as in cache/mars.h5. Default: that of --from-run.")
+        Path | None, typer.Option(help="Index of a cache, as in cache/mars.h5. Default: that of --from-run.")
     ] = None,
     from_run: Annotated[
-        Path | None, typer.Option(help="Repeat this run, and say whether the metrics are identical.")
+        Path | None, typer.Option(help="Train this run again, and report whether the metrics are identical.")
     ] = None,
     model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}. vtf is the paper's.")] = "vtf",
     protocol: Annotated[
         str,
         typer.Option(
-            help="strict (held-out train people choose epoch and threshold), paper (all train people, last epoch, "
-            "0.45) or reference (paper, with the choices of the authors' code)."
+            help="strict (held-out train people select epoch and threshold), paper (all train people, last epoch, "
+            "0.45) or reference (paper, with the settings of the authors' code)."
         ),
     ] = "strict",
     epochs: Annotated[int, typer.Option(help="Passes over the train tracklets.")] = 20,
@@ -49,37 +49,38 @@ def train(
     ] = None,
     loss: Annotated[
         str | None,
-        typer.Option(help="bce, weighted (by train rates) or ce (a class a group). Default: the model's own."),
+        typer.Option(help="bce, weighted (by train rates) or ce (one class per group). Default: the model's own."),
     ] = None,
     logit_norm: Annotated[
         bool | None, typer.Option("--logit-norm", help="vtf, vtb: BatchNorm over the logits.")
     ] = None,
     block_init: Annotated[
-        str | None, typer.Option(help="vtf, vtb: last block from a ViT-B/16: imagenet, FILE or random:SEED.")
+        str | None,
+        typer.Option(help="vtf, vtb: copy the last block of a ViT-B/16: imagenet, FILE or random:SEED."),
     ] = None,
     views: Annotated[
-        int | None, typer.Option(help="Stored views to draw from. Default: all of the cache.")
+        int | None, typer.Option(help="Stored views to draw from. Default: all in the cache.")
     ] = None,
-    val_fraction: Annotated[float, typer.Option(help="strict: share of train people held out.")] = 0.1,
+    val_fraction: Annotated[float, typer.Option(help="strict: share of train people to hold out.")] = 0.1,
     precision: Annotated[
         str | None, typer.Option(help="auto (bf16 where native), bf16 or fp32. Default: auto; reference: fp32.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of initial weights, order and held-out people.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of initial weights, order and held-out people.")] = 0,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
     name: Annotated[str | None, typer.Option(help="Run folder. Default: dataset-model-seed-xxxxxx.")] = None,
-    runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("cache/runs"),
+    runs: Annotated[Path, typer.Option(help="Folder for run folders.")] = Path("cache/runs"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run of that name.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub (--block-init).")] = False,
 ) -> None:
-    """Stage 2: train and evaluate a model on cached features. No image is opened."""
+    """Stage 2: train and evaluate a model on cached features. Opens no image."""
     command = shlex.join(["vpar", *sys.argv[1:]])
     if from_run is not None:
         _refuse_settings(context)
         _repeat(from_run, features, name, runs, overwrite, device, command)
         return
     if features is None:
-        raise UserError("no --features is given: name the index of a cache, as in --features cache/mars.h5")
+        raise UserError("--features is missing; give the index of a cache, as in --features cache/mars.h5")
     from vpar_cache.training.config import TrainConfig
 
     config = TrainConfig.of_protocol(
@@ -108,35 +109,44 @@ def train(
         device=device,
         offline=offline,
     )
-    from vpar_cache.training.train import train_model  # after the settings are checked: it imports torch
+    from vpar_cache.training.train import train as train_run  # after the settings are checked: it imports torch
 
     with stoppable() as stop:
-        result = train_model(config, command, say=say, stop=stop)
+        result = train_run(config, command=command, say=say, stop=stop)
     say(f"{result.model} in {result.seconds:.1f} s; tables: vpar report {result.folder}")
     print_text(f"{result.folder}\n")
 
 
 def _refuse_settings(context: typer.Context) -> None:
-    """A setting beside --from-run would be another run."""
+    """Refuse settings beside --from-run, which reuses those of the run."""
     places = {"from_run", "features", "name", "runs", "overwrite", "device"}
     for parameter in context.params:
         source = context.get_parameter_source(parameter)
         if parameter not in places and source is not None and source.name == "COMMANDLINE":
             option = "--" + parameter.replace("_", "-")
             raise UserError(
-                f"{option} goes not with --from-run, which takes the run's settings; leave one of them out"
+                f"{option} cannot be combined with --from-run, which reuses that run's settings; leave one out"
             )
 
 
 def _repeat(
     run: Path, features: Path | None, name: str | None, runs: Path, overwrite: bool, device: str, command: str
 ) -> None:
-    """Exit status 1 when the metrics differ, for scripts."""
+    """Repeat a run. The exit status is 1 when the metrics differ."""
     from vpar_cache.workflows.repeat import repeat_run
 
     with stoppable() as stop:
-        result = repeat_run(run, features=features, name=name, runs=runs, overwrite=overwrite, device=device,
-                            command=command, say=say, stop=stop)  # fmt: skip
+        result = repeat_run(
+            run,
+            features=features,
+            name=name,
+            runs=runs,
+            overwrite=overwrite,
+            device=device,
+            command=command,
+            say=say,
+            stop=stop,
+        )
     print_text(f"{result.run.folder}: {result.verdict}\n")
     if result.differences:
         raise typer.Exit(1)

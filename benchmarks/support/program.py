@@ -20,8 +20,8 @@ from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.models.build import build_model
 from vpar_cache.models.objective import Objective
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.inputs import model_inputs
-from vpar_cache.training.train import train_model
+from vpar_cache.training.features_for_model import model_inputs
+from vpar_cache.training.train import train as train_run
 
 WEIGHTS = "random:0"
 """The values of the weights do not change how long anything takes."""
@@ -57,7 +57,7 @@ def remove_cache(index: Path) -> None:
 def train(index: Path, runs: Path, **settings: Any) -> Path:
     """Run stage 2 on all train people; return the run folder."""
     config = TrainConfig(features=index, runs=runs, **{"protocol": "paper", "device": "cpu", **settings})
-    return train_model(config).folder
+    return train_run(config).folder
 
 
 def epoch_seconds(run: Path) -> list[float]:
@@ -84,9 +84,9 @@ def training_step(
     rows = features.rows_of("train")[:batch]
     labels = torch.from_numpy(features.labels[rows])  # (B, A)
     config = TrainConfig(features=index, **settings)
-    inputs = model_inputs(config.model, features, labels)
+    inputs = model_inputs(config.model, "visual", features, labels)
     model = build_model(config.model_settings(), inputs).to(device)
-    objective = Objective("bce", inputs.groups, labels, device)
+    objective = Objective("bce", inputs.groups, inputs.train_rates, device)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, fused=True)
     dtype = torch.bfloat16 if lower else torch.float32
     visual = torch.from_numpy(features.visual.gather(rows)).to(device, dtype)  # (B, N, D)

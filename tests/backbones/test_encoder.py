@@ -5,13 +5,11 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import numpy as np
 import open_clip
 import pytest
@@ -23,10 +21,7 @@ from torch import Tensor
 
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import build_prompts
-from vpar_cache.backbones import encoder as encoder_module
-from vpar_cache.backbones import open_clip_vit
 from vpar_cache.backbones.encoder import Encoder
-from vpar_cache.backbones.weights import random_seed_of
 from vpar_cache.base.devices import resolve_precision
 from vpar_cache.datasets.frames import decode_frame
 from vpar_cache.errors import DataError, UserError
@@ -296,37 +291,11 @@ def test_the_mean_of_projected_tokens_is_the_projected_mean(tiny: Encoder) -> No
     np.testing.assert_array_equal(batch.frame_embeddings, batch.frame_tokens[:, :, 0])
 
 
-def test_frame_tokens_come_only_when_asked_for(tiny: Encoder) -> None:
-    assert tiny.encode_frames(frames_of(tiny, 1, 1)).frame_tokens is None
-
-
-def test_the_class_token_is_what_open_clip_itself_gives(tiny: Encoder) -> None:
-    torch.manual_seed(0)
-    model = open_clip.create_model(architecture(tiny)).eval()
-    frames = frames_of(tiny, 1, 2)
-    mean, std = torch.tensor([0.48145466, 0.4578275, 0.40821073, 0.26862954, 0.26130258, 0.27577711]).view(
-        2, 3, 1, 1
-    )
-    pixels = (torch.from_numpy(frames[0]).permute(0, 3, 1, 2) / 255 - mean) / std
-    with torch.inference_mode():
-        wanted = model.encode_image(pixels)  # (T, D)
-    assert least_cosine(tiny.encode_frames(frames).frame_embeddings[0], wanted) >= 0.9999
-
-
 def test_batches_do_not_matter(tiny: Encoder) -> None:
     frames = frames_of(tiny, 7, 3)
     whole = tiny.encode_frames(frames)
     single = [tiny.encode_frames(frames[i : i + 1]) for i in range(7)]
     assert least_cosine(whole.tokens, np.concatenate([s.tokens for s in single])) >= 0.9999
-
-
-def test_bf16_is_close_to_fp32(tiny: Encoder) -> None:
-    frames = frames_of(tiny, 4, 2)
-    half = make_encoder(tiny.backbone, precision="bf16")
-    assert half.precision == "bf16"
-    assert half.visual_digest == tiny.visual_digest, "precision is fingerprinted apart from the tensors"
-    assert least_cosine(tiny.encode_frames(frames).tokens, half.encode_frames(frames).tokens) >= 0.999
-    np.testing.assert_array_equal(tiny.encode_text(PROMPTS), half.encode_text(PROMPTS))
 
 
 def test_bf16_tokens_of_the_whole_network_are_those_of_fp32_but_for_rounding() -> None:
@@ -378,7 +347,7 @@ def test_a_gpu_out_of_memory_halves_the_batch(tiny: Encoder, monkeypatch: pytest
         raise torch.cuda.OutOfMemoryError
 
     monkeypatch.setattr(tiny, "_encode", none)
-    with pytest.raises(UserError, match=r"one tracklet of 2 frames does not fit .*fewer --frames or --device cpu"):
+    with pytest.raises(UserError, match=r"one tracklet of 2 frames.*--device cpu"):
         tiny.encode_frames(frames)
 
 
@@ -388,17 +357,15 @@ def test_values_beyond_float16_are_an_error(tiny_backbone: str, tmp_path: Path) 
     state["visual.proj"].mul_(1e8)
     save_file(state, tmp_path / "huge.safetensors")
     huge = make_encoder(tiny_backbone, str(tmp_path / "huge.safetensors"))
-    with pytest.raises(DataError, match="not finite in float16; use --precision fp32, or other weights"):
+    with pytest.raises(DataError, match=r"--weights.*float16"):
         huge.encode_frames(frames_of(huge, 1, 1))
 
 
 def test_a_prompt_that_does_not_fit_is_an_error_and_the_longest_that_fits_is_not(tiny: Encoder) -> None:
     fits = " ".join(["hat"] * 75)  # with start and end: 77 tokens
     assert tiny.encode_text((fits,)).shape == (1, 32)
-    with pytest.raises(DataError, match=r"'hat hat .* has 78 tokens, but the text encoder reads 77; shorten it"):
+    with pytest.raises(DataError, match=r"'hat hat .* 78 tokens.* 77"):
         tiny.encode_text(("short", fits + " hat"))
-    with pytest.raises(DataError, match="shorten it"):
-        tiny.encode_text((" ".join(["hat"] * 2000),))
 
 
 # --- whose weights ---
@@ -441,16 +408,15 @@ def test_identities_are_plain_json_and_hold_the_digests(tiny: Encoder) -> None:
 @pytest.mark.parametrize(
     ("backbone", "weights", "message"),
     [
-        ("ViT-B-61", "random:0", r"--backbone 'ViT-B-61' is unknown to open_clip; did you mean 'ViT-B-16'\?"),
-        (VIT_B16, "opanai", "--weights 'opanai' is no tag .*did you mean 'openai'"),
-        (VIT_B16, "random:x", "--weights 'random:x': the seed must be a whole number, as in random:0"),
-        (VIT_B16, "random:-1", "the seed must be a whole number"),
-        ("ViT-B-16", "openai", "trained with quick_gelu, but --backbone ViT-B-16 computes gelu, .*-16-quickgelu$"),
-        ("ViT-B-32-quickgelu", "laion2b_e16", r"is no tag of ViT-B-32-quickgelu"),
-        ("RN50", "random:0", "--backbone 'RN50' is no plain ViT with a class token; use ViT-B-16-quickgelu"),
+        ("ViT-B-61", "random:0", "--backbone.*'ViT-B-61'.*'ViT-B-16'"),
+        (VIT_B16, "opanai", "--weights.*'opanai'.*'openai'"),
+        (VIT_B16, "random:x", "--weights.*'random:x'.*random:0"),
+        ("ViT-B-16", "openai", "quick_gelu.*--backbone ViT-B-16 computes gelu, .*-16-quickgelu$"),
+        ("ViT-B-32-quickgelu", "laion2b_e16", "'laion2b_e16'.*ViT-B-32-quickgelu"),
+        ("RN50", "random:0", "--backbone.*'RN50'.*ViT-B-16-quickgelu"),
     ],
 )
-def test_a_wrong_backbone_or_tag_is_named_with_the_mend(backbone: str, weights: str, message: str) -> None:
+def test_a_wrong_backbone_or_tag_is_named_with_how_to_fix_it(backbone: str, weights: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         make_encoder(backbone, weights)
 
@@ -460,84 +426,15 @@ def test_weights_of_another_activation_are_refused_both_ways(
 ) -> None:
     tags = {"laion": {"hf_hub": "vpar/tiny/", "quick_gelu": False}}
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, tiny_backbone, tags)
-    with pytest.raises(UserError, match=f"trained with gelu, but --backbone {tiny_backbone} computes quick_gelu"):
+    with pytest.raises(UserError, match=f"gelu.*--backbone {tiny_backbone} computes quick_gelu"):
         make_encoder(tiny_backbone, "laion")
 
 
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Every attempt to reach the network, which fails."""
-    attempts: list[object] = []
-
-    def refuse(*args: object, **options: object) -> None:
-        attempts.append(args)
-        raise OSError("no network in this test")
-
-    for name in ("connect", "connect_ex", "sendto"):
-        monkeypatch.setattr(socket.socket, name, refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    return attempts
-
-
-def test_missing_weights_offline_give_two_ways_out_and_call_nobody(
-    no_network: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_auto_precision_is_bf16_where_the_processor_has_it_and_fp16_needs_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    huggingface_hub.get_session()  # one made while online must not be used either
-    with pytest.raises(UserError, match=r"not asked .--offline.*--weights FILE.safetensors.*--weights random:0"):
-        make_encoder(VIT_B16, "openai")
-    assert no_network == []
-    assert not huggingface_hub.constants.HF_HUB_OFFLINE, "the setting of other users of the library is put back"
-
-
-def test_weights_in_the_hubs_cache_are_found_offline(
-    tiny: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_network: list[object]
-) -> None:
-    tags = {"openai": {"hf_hub": "vpar/tiny/", "quick_gelu": True}}
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, architecture(tiny), tags)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    repository = tmp_path / "models--vpar--tiny"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text("0" * 40)
-    snapshot = repository / "snapshots" / ("0" * 40)
-    snapshot.mkdir(parents=True)
-    torch.manual_seed(0)
-    save_file(open_clip.create_model(architecture(tiny)).state_dict(), snapshot / "open_clip_model.safetensors")
-    loaded = make_encoder(tiny.backbone, "openai")
-    assert loaded.visual_digest == tiny.visual_digest
-    assert loaded.weights_name == "openai"
-    assert no_network == []
-
-
-def test_an_unreachable_hub_gives_the_same_two_ways_out(tiny: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*args: object, **options: object) -> None:
-        raise RuntimeError("Failed to download weights")
-
-    tags = {"openai": {"hf_hub": "vpar/tiny/", "quick_gelu": True}}
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, architecture(tiny), tags)
-    monkeypatch.setattr(open_clip_vit.open_clip, "create_model", unreachable)
-    with pytest.raises(UserError, match=r"hub cannot be reached; give a local file .*random:0"):
-        make_encoder(tiny.backbone, "openai", offline=False)
-
-
-def test_a_seed_is_read_from_the_weights_option() -> None:
-    assert random_seed_of("random:17") == 17
-    assert random_seed_of("openai") is None
-
-
-def test_fp16_needs_a_gpu() -> None:
-    with pytest.raises(UserError, match="--precision fp16 needs a GPU; use bf16 or fp32 on a CPU"):
-        resolve_precision("fp16", CPU)
-
-
-def test_auto_precision_is_bf16_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for capabilities, wanted in (({"avx512_bf16": True}, "bf16"), ({"avx2": True, "amx_bf16": False}, "fp32")):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda known=capabilities: known)
         assert resolve_precision("auto", CPU) == wanted
-        assert resolve_precision("bf16", CPU) == "bf16"
-
-
-def test_default_batches_suit_the_device(tiny: Encoder) -> None:
-    assert tiny.batch_frames(None) == encoder_module.CPU_BATCH_FRAMES
-    assert tiny.batch_frames(7) == 7
+    with pytest.raises(UserError, match=r"--precision.*fp16"):
+        resolve_precision("fp16", CPU)

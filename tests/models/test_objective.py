@@ -33,12 +33,14 @@ def test_bce_is_summed_over_outputs_and_averaged_over_tracklets() -> None:
     expected = sum(
         log_loss(labels[:, i].numpy(), logits[:, i].double().sigmoid().numpy(), labels=[0, 1]) for i in range(7)
     )
-    assert float(Objective("bce", GROUPS, labels, CPU).loss(logits, labels)) == pytest.approx(expected, rel=1e-5)
+    assert float(Objective("bce", GROUPS, labels.mean(dim=0), CPU).loss(logits, labels)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_weighted_multiplies_by_exp_of_the_rate_of_the_other_class() -> None:
     train = torch.tensor([[1.0, 0], [0, 1], [0, 1], [0, 1]])  # rates 0.25 and 0.75
-    objective = Objective("weighted", (slice(0, 1), slice(1, 2)), train, CPU)
+    objective = Objective("weighted", (slice(0, 1), slice(1, 2)), train.mean(dim=0), CPU)
     logits = torch.zeros(1, 2)
     for label, weight in (((1.0, 1.0), np.exp(0.75) + np.exp(0.25)), ((0.0, 0.0), np.exp(0.25) + np.exp(0.75))):
         loss = objective.loss(logits, torch.tensor([label]))
@@ -55,14 +57,16 @@ def test_ce_takes_one_softmax_a_group() -> None:
         odds = np.exp(part)
         probabilities = odds / odds.sum(axis=1, keepdims=True)
         expected += log_loss(truth.argmax(axis=1), probabilities, labels=list(range(part.shape[1])))
-    assert float(Objective("ce", GROUPS, labels, CPU).loss(logits, labels)) == pytest.approx(expected, rel=1e-5)
+    assert float(Objective("ce", GROUPS, labels.mean(dim=0), CPU).loss(logits, labels)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("loss", ["bce", "weighted", "ce"])
 def test_probabilities_are_those_that_the_loss_trains(loss: str) -> None:
     logits, labels = batch(2)
     before = logits.clone()
-    probabilities = Objective(loss, GROUPS, labels, CPU).probabilities(logits)
+    probabilities = Objective(loss, GROUPS, labels.mean(dim=0), CPU).probabilities(logits)
     assert torch.equal(logits, before)
     for columns in GROUPS:
         several = columns.stop - columns.start > 1 and loss == "ce"

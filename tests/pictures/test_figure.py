@@ -12,7 +12,7 @@ from PIL import Image
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.pictures.figure import FigureConfig, draw_figure
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import train_model
+from vpar_cache.training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def runs(tiny_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("runs")
     for model in ("vtf", "linear"):
         settings: dict[str, Any] = {"dim": 32, "heads": 2, "epochs": 1, "device": "cpu", "protocol": "paper"}
-        train_model(TrainConfig(features=tiny_cache, runs=root, name=model, model=model, **settings))
+        train(TrainConfig(features=tiny_cache, runs=root, name=model, model=model, **settings))
     return root
 
 

@@ -10,14 +10,14 @@ import pytest
 
 from vpar_cache.runs.card import model_card
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import train_model
+from vpar_cache.training.train import train
 
 
 @pytest.fixture(scope="module")
 def run(tiny_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings: dict[str, Any] = {"dim": 32, "heads": 2, "epochs": 1, "device": "cpu", "protocol": "paper"}
     root = tmp_path_factory.mktemp("runs")
-    return train_model(TrainConfig(features=tiny_cache, runs=root, name="a", **settings)).folder
+    return train(TrainConfig(features=tiny_cache, runs=root, name="a", **settings)).folder
 
 
 def read(run: Path, name: str) -> Any:

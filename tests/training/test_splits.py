@@ -37,7 +37,7 @@ def config(**changes: Any) -> TrainConfig:
 )
 def test_held_out_people_train_nothing_and_no_row_is_lost(people: list[int], fraction: float, seed: int) -> None:
     cache = features(people)
-    rows = choose_rows(cache, config(val_fraction=fraction, seed=seed), lambda message: None)
+    rows = choose_rows(cache, config(val_fraction=fraction, seed=seed))
     train, held_out = set(cache.person_ids[rows.train]), set(cache.person_ids[rows.validation])
     assert train
     assert held_out
@@ -48,7 +48,7 @@ def test_held_out_people_train_nothing_and_no_row_is_lost(people: list[int], fra
 
 def test_the_same_seed_holds_out_the_same_people_and_another_seed_others() -> None:
     cache = features(list(range(50)))
-    chosen = [tuple(choose_rows(cache, config(seed=seed), lambda message: None).validation) for seed in (0, 0, 1)]
+    chosen = [tuple(choose_rows(cache, config(seed=seed)).validation) for seed in (0, 0, 1)]
     assert chosen[0] == chosen[1] != chosen[2]
 
 
@@ -61,11 +61,11 @@ def test_with_fewer_than_five_people_strict_becomes_paper_and_says_so() -> None:
 
 
 def test_the_paper_protocol_holds_nobody_out() -> None:
-    rows = choose_rows(features(list(range(9))), config(protocol="paper"), lambda message: None)
+    rows = choose_rows(features(list(range(9))), config(protocol="paper"))
     assert len(rows.train) == 9
     assert not len(rows.validation)
 
 
 def test_an_empty_split_is_an_error() -> None:
     with pytest.raises(DataError, match="no test tracklet"):
-        choose_rows(features([1, 2], num_test=0), config(), lambda message: None)
+        choose_rows(features([1, 2], num_test=0), config())

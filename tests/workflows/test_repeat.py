@@ -11,7 +11,7 @@ import pytest
 from vpar_cache.errors import CacheError
 from vpar_cache.extraction.extract import extract
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import train_model
+from vpar_cache.training.train import train
 from vpar_cache.workflows.repeat import repeat_run
 
 
@@ -19,7 +19,7 @@ from vpar_cache.workflows.repeat import repeat_run
 def run(tiny_cache: Path, tmp_path: Path) -> Path:
     """A finished run."""
     settings: dict[str, Any] = {"dim": 32, "heads": 2, "epochs": 2, "batch_size": 4, "device": "cpu", "seed": 3}
-    return train_model(
+    return train(
         TrainConfig(features=tiny_cache, runs=tmp_path, name="first", val_fraction=0.34, **settings)
     ).folder
 
@@ -43,16 +43,13 @@ def test_other_metrics_are_said_with_where_they_differ(run: Path, tmp_path: Path
 
 def test_another_cache_is_refused_before_any_training(run: Path, extract_config: Any, tmp_path: Path) -> None:
     other = extract(extract_config(tmp_path / "other.h5", frames=1)).index
-    with pytest.raises(CacheError, match=r"other\.h5 is not the cache that .*first was trained on"):
+    with pytest.raises(CacheError, match=r"--features.*other\.h5"):
         repeat_run(run, features=other, runs=tmp_path, device="cpu")
     assert not (tmp_path / "first-repeat").exists()
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("settings", None), ("settings", {"colour": 1}), ("features", 3), ("features_seal", None)]
-)
-def test_a_record_that_does_not_say_it_all_is_one_line(run: Path, tmp_path: Path, field: str, value: Any) -> None:
+def test_unknown_settings_are_one_line(run: Path, tmp_path: Path) -> None:
     record = json.loads((run / "run.json").read_text("utf-8"))
-    (run / "run.json").write_text(json.dumps({**record, field: value}), "utf-8")
-    with pytest.raises(CacheError, match=rf"first/run.json: .*{field}"):
+    (run / "run.json").write_text(json.dumps({**record, "settings": {"colour": 1}}), "utf-8")
+    with pytest.raises(CacheError, match=r"first/run\.json.*'colour'"):
         repeat_run(run, runs=tmp_path, device="cpu")

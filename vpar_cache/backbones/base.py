@@ -1,4 +1,4 @@
-"""What every frozen network offers to the encoder, and how weights are fetched for all of them."""
+"""The interface of every frozen network, and how the libraries fetch weights."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from vpar_cache.errors import UserError
 
 
 class Backbone(ABC):
-    """A frozen image network in eval mode that gives tokens: first the prefix, then a grid, row by row."""
+    """A frozen image network in eval mode. It returns tokens: first the prefix, then a grid, row by row."""
 
     name: str
-    """With its library: open_clip:ViT-B-16-quickgelu, timm:resnet50."""
+    """Library and architecture: open_clip:ViT-B-16-quickgelu, timm:resnet50."""
     weights_name: str
-    """A hub tag, a file's name, or random:SEED."""
+    """A hub tag, the name of a file, or random:SEED."""
     image_size: int
     """S: it reads squares of S pixels."""
     grid: tuple[int, int]
-    """Rows and columns of the tokens that stand for places in the image."""
+    """Rows and columns of the patch tokens."""
     prefix_tokens: int
-    """Tokens before those: class token, registers. N = prefix_tokens + rows * columns."""
+    """Tokens before the patches: class token, registers. N = prefix_tokens + rows * columns."""
     has_class_token: bool
-    """The first prefix token stands for the whole image (registers do not)."""
+    """Whether the first prefix token describes the whole image (registers do not)."""
     dim: int
-    """D: the width of what is stored."""
+    """D: width of a stored token."""
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    """Of the pixels it was trained with, from 0 to 1."""
+    """Mean and deviation of the pixels it was trained with, from 0 to 1."""
     digest: str
-    """Of its tensors, see weights.tensor_digest."""
+    """weights.tensor_digest of its tensors."""
 
     @property
     def num_tokens(self) -> int:
@@ -48,47 +48,49 @@ class Backbone(ABC):
 
     @abstractmethod
     def place(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Move to where it computes."""
+        """Move the network to a device and a precision."""
 
     @abstractmethod
     def tokens(self, images: Tensor) -> Tensor:
-        """(F, 3, S, S) -> (F, N, width), after the last normalisation."""
+        """Return tokens (F, N, width) of images (F, 3, S, S), after the last normalisation."""
 
     @abstractmethod
     def project(self, tokens: Tensor) -> Tensor:
-        """float32 (..., width) -> (..., D). Linear, so that it may come after a mean."""
+        """Return float32 tokens (..., D) of (..., width). Linear, so it may be applied after a mean."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """What makes it this network, besides its tensors: plain JSON, for the fingerprint."""
+        """Return what defines the network besides its tensors: plain JSON, for the fingerprint."""
 
     @abstractmethod
     def library(self) -> dict[str, str]:
-        """The version of the library that computes it."""
+        """Return the version of the library that computes it."""
 
     def summary(self, tokens: Tensor) -> Tensor:
-        """(..., N, width) -> (..., width): the class token, or without one the mean over the grid."""
-        return tokens[..., 0, :] if self.has_class_token else tokens[..., self.prefix_tokens :, :].mean(dim=-2)
+        """Return (..., width) of (..., N, width): the class token, or without one the mean over the patches."""
+        if self.has_class_token:
+            return tokens[..., 0, :]  # (..., width)
+        return tokens[..., self.prefix_tokens :, :].mean(dim=-2)  # (..., width)
 
 
 class TextEncoder(Protocol):
-    """A frozen text network, in fp32 on the CPU: it reads a few dozen prompts, once."""
+    """A frozen text network, in fp32 on the CPU: it encodes a few dozen prompts, once."""
 
     name: str
     """open_clip:ViT-B-16-quickgelu, or the package of the sentence encoder."""
     logit_scale: float | None
-    """What CLIP multiplies cosines of text and image by; None where text and image share no space."""
+    """CLIP's factor on cosines of text and image; None where they share no space."""
 
     def identity(self) -> dict[str, Any]:
-        """What decides its embeddings: plain JSON, for the text fingerprint."""
+        """Return what decides its embeddings: plain JSON, for the text fingerprint."""
 
     def encode(self, prompts: tuple[str, ...]) -> NDArray[np.float32]:
-        """A prompts -> (A, Dt). A prompt that it cannot read whole is a DataError."""
+        """Return embeddings (A, Dt) of A prompts. Raises DataError for a prompt that is too long."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """The libraries log an error or a warning for what we report ourselves, or intend."""
+    """Silence the libraries' warnings about what we report ourselves, or intend."""
     level = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -99,12 +101,13 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def hub(weights: str, name: str, offline: bool, on_hub: bool) -> Iterator[None]:
-    """Inside, the model hub is asked unless `offline`; failing to get the weights is a UserError.
+    """Let a library ask the model hub inside the block, unless `offline`.
 
-    `on_hub`: false for weights that the library would fetch from a plain address, which no setting stops.
+    `on_hub`: False for weights that the library would download from elsewhere, which no setting of the hub stops.
+    Raises UserError when the weights cannot be had.
     """
     unreachable = UserError(
-        f"weights {weights!r} of {name} are not on this machine and the model hub "
+        f"--weights: {weights!r} of {name} is not on this machine and the model hub "
         f"{'was not asked (--offline)' if offline else 'cannot be reached'}; give a local file with "
         "--weights FILE.safetensors, or try the program with --weights random:0 (features without meaning)"
     )
@@ -119,8 +122,8 @@ def hub(weights: str, name: str, offline: bool, on_hub: bool) -> Iterator[None]:
         raise unreachable from error
     except DAMAGED as error:
         raise UserError(
-            f"weights {weights!r} of {name} in the model hub's cache on this machine are no whole file of tensors "
-            "and were not loaded; delete them there, or give a local file with --weights FILE.safetensors"
+            f"--weights: {weights!r} of {name}, in the model hub's cache on this machine, is damaged or not a "
+            "file of tensors, and was not loaded; delete it there, or give a local --weights FILE.safetensors"
         ) from error
     finally:
         huggingface_hub.constants.HF_HUB_OFFLINE = before
@@ -128,7 +131,7 @@ def hub(weights: str, name: str, offline: bool, on_hub: bool) -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Random weights that the seed alone decides; the caller's random state is left alone."""
+    """Draw random weights from the seed alone, and leave the caller's random state unchanged."""
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed)
         yield

@@ -1,4 +1,4 @@
-"""The names of backbones and of their options, without importing any library that brings some."""
+"""The names of backbones and of their options. Imports none of the libraries that bring backbones."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from vpar_cache.errors import UserError
 
 OPEN_CLIP, TIMM = "open_clip", "timm"
 LIBRARIES = (OPEN_CLIP, TIMM)
-"""Who brings a backbone: what stands before the colon of its name."""
+"""The library of a backbone: the part of its name before the colon."""
 TEXTS = ("auto", "clip", "minilm")
 NORMALIZATIONS = ("own", "half")
 
 
 def split_backbone(name: str) -> tuple[str, str]:
-    """`library:architecture` -> both; a bare name is open_clip's. UserError for another library."""
+    """Return library and architecture of `library:architecture`; without a colon the library is open_clip.
+
+    Raises UserError for an unknown library.
+    """
     library, colon, architecture = name.partition(":")
     if not colon:
         return OPEN_CLIP, name
@@ -22,7 +25,7 @@ def split_backbone(name: str) -> tuple[str, str]:
 
 
 def resolve_text(text: str, library: str) -> str:
-    """auto -> CLIP's own text encoder, or the sentence encoder for a backbone that has none."""
+    """Return the text encoder that `auto` resolves to: clip for open_clip's backbones, minilm for others."""
     if text == "clip" and library != OPEN_CLIP:
-        raise UserError(f"--text clip needs a backbone of open_clip, not of {library}; use --text minilm")
+        raise UserError(f"--text: clip needs a backbone of open_clip, not of {library}; use --text minilm")
     return text if text != "auto" else "clip" if library == OPEN_CLIP else "minilm"

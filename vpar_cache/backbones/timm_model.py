@@ -1,4 +1,4 @@
-"""Image networks of timm, transformers and convolutional ones: the only importer of timm."""
+"""Image networks of timm, transformers and convolutional ones. The only file that imports timm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMAGENET_VIT = "vit_base_patch16_224"
 
 
 class TimmModel(Backbone):
-    """What `forward_features` gives: tokens as they are, a feature map as a grid of tokens."""
+    """A network whose `forward_features` returns tokens, or a feature map, which becomes a grid of tokens."""
 
     def __init__(self, model: Any, architecture: str, weights_name: str) -> None:
         self._architecture = architecture
@@ -32,8 +32,8 @@ class TimmModel(Backbone):
         channels, height, width = data["input_size"]
         if channels != 3 or height != width:
             raise UserError(
-                f"--backbone {self.name} reads {channels} x {height} x {width}, but frames are squares of 3 "
-                "colours; use another architecture, such as timm:vit_base_patch16_224"
+                f"--backbone: {self.name} reads {channels} x {height} x {width}; expected squares of 3 colours. "
+                "Use another architecture, such as timm:vit_base_patch16_224"
             )
         self.image_size = int(height)
         self.mean, self.std = tuple(map(float, data["mean"])), tuple(map(float, data["std"]))
@@ -43,23 +43,24 @@ class TimmModel(Backbone):
         self._read_layout(probe)
 
     def _read_layout(self, output: Any) -> None:
-        """Where the channels are, which tokens come first, and what grid the others form."""
+        """Find where the channels are, how many prefix tokens there are, and which grid the other tokens form."""
         model, width = self._model, int(self._model.num_features)
-        self._channels_last = True  # of a feature map
+        self._channels_last = True  # a feature map of shape (h, w, D), else (D, h, w)
         self.has_class_token, self.prefix_tokens = False, 0
         shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
         if len(shape) == 3 and width in (shape[0], shape[2]):
-            self._channels_last = shape[0] != width or (shape[2] == width and _format(model) == "NHWC")
+            is_nhwc = getattr(model, "output_fmt", "NCHW") == "NHWC"
+            self._channels_last = shape[0] != width or (shape[2] == width and is_nhwc)
             self.grid = (shape[0], shape[1]) if self._channels_last else (shape[1], shape[2])
             self.dim = width
             return
-        # Without num_prefix_tokens nothing says which of the tokens stand for a place, and in which order.
+        # Without num_prefix_tokens it is not known which tokens are patches.
         prefix = getattr(model, "num_prefix_tokens", None)
         grid = _grid_of(model, shape[0] - prefix) if len(shape) == 2 and prefix is not None else None
         if grid is None:
             raise UserError(
-                f"--backbone {self.name} gives neither a sequence of tokens over a known grid nor a feature "
-                "map; use another architecture, such as timm:vit_base_patch16_224 or timm:resnet50"
+                f"--backbone: {self.name} returns neither tokens over a known grid nor a feature map; use another "
+                "architecture, such as timm:vit_base_patch16_224 or timm:resnet50"
             )
         self.grid, self.dim, self.prefix_tokens = grid, int(shape[1]), int(prefix or 0)
         has_class = getattr(model, "has_class_token", getattr(model, "cls_token", None) is not None)
@@ -71,11 +72,11 @@ class TimmModel(Backbone):
     def tokens(self, images: Tensor) -> Tensor:
         output: Tensor = self._model.forward_features(images)  # (F, N, D), (F, h, w, D) or (F, D, h, w)
         if output.ndim == 3:
-            return output
+            return output  # (F, N, D)
         return output.flatten(1, 2) if self._channels_last else output.flatten(2).transpose(1, 2)  # (F, N, D)
 
     def project(self, tokens: Tensor) -> Tensor:
-        return tokens  # there is no space shared with a text encoder
+        return tokens  # (..., D): no space is shared with a text encoder
 
     def identity(self) -> dict[str, Any]:
         return {"backbone": self.name, "architecture": self._architecture}
@@ -85,13 +86,12 @@ class TimmModel(Backbone):
 
 
 def load_timm(name: str, weights: str | None, offline: bool) -> TimmModel:
-    """A network of timm without its classifier.
+    """Return a network of timm without its classifier.
 
     `name`: an architecture, with or without the tag of its weights (resnet50.a1_in1k). `weights`: None or
-    `pretrained` (that tag, or the architecture's default one), a tag, a local .safetensors or .pt file, or
-    random:SEED. For a file and for random weights, the tag in the name or else the default one says how pixels
-    are normalised. Raises UserError for an unknown architecture or tag, a network without tokens or feature map,
-    and when weights are neither here nor reachable.
+    `pretrained` (that tag, or the default one), a tag, a local .safetensors or .pt file, or random:SEED. The tag
+    also decides how pixels are normalised. Raises UserError for an unknown architecture or tag, for a network
+    without tokens or feature map, and when the weights cannot be had.
     """
     architecture, tag = _checked_name(name)
     weights = weights or DEFAULT_WEIGHTS
@@ -111,16 +111,17 @@ def load_timm(name: str, weights: str | None, offline: bool) -> TimmModel:
         if weights not in tags:
             known = nearest(weights, tags) if tags else "it has no trained weights"
             raise UserError(
-                f"--weights {weights[:80]!r} is no tag of {architecture}, no file and no random:SEED; {known}"
+                f"--weights: got {weights[:80]!r}; expected a tag of {architecture}, a file or random:SEED; "
+                f"{known}"
             )
         if tag and weights != tag:
-            raise UserError(f"--backbone {name} and --weights {weights} name two tags; leave one of them out")
+            raise UserError(f"--weights: {weights} is another tag than that of --backbone {name}; leave one out")
         tag = weights
     config = get_pretrained_cfg(_full(architecture, tag))
     if config is None or not (config.hf_hub_id or config.url or config.file):
         raise UserError(
-            f"timm has no trained weights of {architecture}; give a local file with --weights FILE.safetensors, "
-            "or --weights random:0 (features without meaning)"
+            f"--backbone: timm has no trained weights of {architecture}; give a local file with "
+            "--weights FILE.safetensors, or --weights random:0 (features without meaning)"
         )
     with hub(weights, name, offline, on_hub=bool(config.hf_hub_id)):
         model = timm.create_model(_full(architecture, tag), pretrained=True, num_classes=0)
@@ -128,11 +129,11 @@ def load_timm(name: str, weights: str | None, offline: bool) -> TimmModel:
 
 
 def last_block_state(weights: str, offline: bool) -> dict[str, Tensor]:
-    """The last block and the final LayerNorm of ImageNet's ViT-B/16: what the authors start their fusion from.
+    """Return the last block and the final LayerNorm of ImageNet's ViT-B/16, which the authors' fusion starts from.
 
     `weights`: `imagenet` (timm's default weights), a file, or random:SEED. The keys are norm1.weight,
-    attn.qkv.weight, ..., mlp.fc2.bias of the block, and norm.weight, norm.bias. What load_timm refuses is a
-    UserError that names --block-init.
+    attn.qkv.weight, ..., mlp.fc2.bias of the block, and norm.weight, norm.bias. Raises UserError as load_timm, but
+    naming --block-init.
     """
     wanted = DEFAULT_WEIGHTS if weights == "imagenet" else weights
     try:
@@ -145,14 +146,14 @@ def last_block_state(weights: str, offline: bool) -> dict[str, Tensor]:
 
 
 def _checked_name(name: str) -> tuple[str, str]:
-    """architecture.tag -> both, known to timm; the tag may be empty."""
+    """Return architecture and tag of ARCHITECTURE.TAG; the tag may be empty. Raises UserError for unknown ones."""
     architecture, _, tag = name.partition(".")
     if architecture not in timm.list_models():
         raise UserError(
-            f"--backbone 'timm:{name[:80]}' is unknown to timm; {nearest(architecture, timm.list_models())}"
+            f"--backbone: 'timm:{name[:80]}' is unknown to timm; {nearest(architecture, timm.list_models())}"
         )
     if tag and tag not in (tags := _tags(architecture)):
-        raise UserError(f"--backbone 'timm:{name[:80]}' has no weights {tag[:80]!r}; {nearest(tag, tags)}")
+        raise UserError(f"--backbone: 'timm:{name[:80]}' has no weights {tag[:80]!r}; {nearest(tag, tags)}")
     return architecture, tag
 
 
@@ -173,16 +174,12 @@ def _build(architecture: str, tag: str) -> Any:
 def _frozen(model: Any, architecture: str, weights_name: str) -> TimmModel:
     for name, counter in model.named_buffers():
         if name.endswith("num_batches_tracked"):
-            counter.zero_()  # of training; some files leave it out, and no feature depends on it
+            counter.zero_()  # some files leave it out, and no feature depends on it
     return TimmModel(model.eval().requires_grad_(False), architecture, weights_name)
 
 
-def _format(model: Any) -> str:
-    return str(getattr(model, "output_fmt", "NCHW"))
-
-
 def _grid_of(model: Any, count: int) -> tuple[int, int] | None:
-    """Rows and columns of `count` tokens: of the patches, or of a smaller square after pooling."""
+    """Return rows and columns of `count` tokens: those of the patches, or of a smaller square after pooling."""
     grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)
     if grid is not None and math.prod(grid) == count:
         return int(grid[0]), int(grid[1])

@@ -91,6 +91,9 @@ class ExtractConfig:
     """Never call a model hub: weights come from a file, the hub's local cache, or a seed."""
 
     def __post_init__(self) -> None:
+        for name in ("out", "root", "labels"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Path(getattr(self, name)))  # a str is welcome, too
         if self.dataset is not None:
             check_choice("--dataset", self.dataset, DATASETS)
             object.__setattr__(self, "root", self.root or Path("data") / self.dataset)

@@ -1,4 +1,4 @@
-"""From a model's name to a module."""
+"""Build a model: one of ours by its name, or the caller's own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
+from vpar_cache.errors import UserError
 from vpar_cache.models.cnn3d import Cnn3d
 from vpar_cache.models.cnn_rnn import CnnRnn
 from vpar_cache.models.fusion import FusionTransformer
@@ -17,14 +18,17 @@ from vpar_cache.models.videopar import VideoPar, VideoParImage
 from vpar_cache.models.vtb import Vtb
 from vpar_cache.models.zero_shot import ZeroShot
 
+ModelBuilder = Callable[[ModelInputs], nn.Module]
+"""Builds a model whose forward(rows (B, *row_shape), text (A, Dt)) returns logits (B, A)."""
+
 
 def build_model(
     settings: ModelSettings, inputs: ModelInputs, block_state: Mapping[str, Tensor] | None = None
 ) -> nn.Module:
-    """Build a fresh model that maps rows (B, *row_shape) and text (A, Dt) to logits (B, A).
+    """Return a new model that maps rows (B, *row_shape) and text (A, Dt) to logits (B, A).
 
-    `block_state`: the last block of an ImageNet ViT-B/16 to start from. UserError where the features lack what the
-    model needs.
+    `block_state`: the last block of an ImageNet ViT-B/16 to start from. Raises UserError where the features lack
+    what the model needs.
     """
 
     def fusion(kind: type[FusionTransformer]) -> nn.Module:
@@ -53,3 +57,14 @@ def build_model(
         "prior": lambda: Prior(inputs.train_rates),
     }
     return builders[settings.model]()
+
+
+def build_own_model(build: ModelBuilder, inputs: ModelInputs) -> nn.Module:
+    """Return the model that the caller's function builds. Raises UserError where it returns something else."""
+    model = build(inputs)
+    if not isinstance(model, nn.Module):
+        raise UserError(
+            f"model: got a {type(model).__name__}; expected a torch.nn.Module. Give a function that takes "
+            "ModelInputs and returns a module whose forward(rows, text) returns logits"
+        )
+    return model

@@ -1,7 +1,7 @@
-"""3DCNN, the row of 3D convolutions in the paper's tables, on cached features.
+"""3DCNN: 3D convolutions over the cached tokens of each frame.
 
-Difference from the original, which is a 3D ResNet on pixels (as the VideoPAR authors compare it, PRCV 2019): here
-3D convolutions read the frozen backbone's grid of tokens of each frame. So no backbone makes this the paper's row.
+Difference from the original, a 3D ResNet on pixels (as the VideoPAR authors compare it, PRCV 2019): here the
+backbone is frozen and 3D convolutions read its grid of tokens. So this is not the paper's row on any backbone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Cnn3d(nn.Module):
     def __init__(self, inputs: ModelInputs, dim: int) -> None:
         super().__init__()
         self._prefix, self._grid = inputs.prefix_tokens, inputs.grid
-        channels = max(8, dim // 4)  # 27 times the weights of a fully connected layer each
+        channels = max(8, dim // 4)  # few: a 3x3x3 convolution has 27 times the weights of a linear layer
         self.norm = nn.LayerNorm(inputs.token_dim)
         self.reduce = nn.Linear(inputs.token_dim, channels)  # a 1x1x1 convolution
         self.body = nn.Sequential(_block(channels), nn.MaxPool3d((1, 2, 2), ceil_mode=True), _block(channels))
@@ -35,7 +35,7 @@ class Cnn3d(nn.Module):
 
 
 def _block(channels: int) -> nn.Sequential:
-    """3x3x3 convolution, BatchNorm, ReLU; the shape stays."""
+    """Return convolution 3x3x3, BatchNorm and ReLU, which keep the shape (B, C, T, rows, columns)."""
     return nn.Sequential(
         nn.Conv3d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm3d(channels), nn.ReLU()
     )

@@ -1,9 +1,9 @@
 """The paper's model: a visual-text fusion Transformer with one head per attribute (paper, Method).
 
 Text tokens come first, then visual tokens; pre-LayerNorm blocks (multi-head attention, MLP, two residuals);
-a last LayerNorm; output i is read from text token i by a fully connected layer of its own. Two shortcuts
-leave the result as it is: the last block computes only the text tokens, which are all that the heads read,
-and text tokens, equal for every tracklet until the first block has mixed them, are not repeated per row.
+a last LayerNorm; output i is read from text token i by its own fully connected layer. Two shortcuts do not change
+the result: the last block computes only the text tokens, since the heads read nothing else; and before the first
+block text tokens are stored once, not per tracklet, since they are equal for all.
 """
 
 from __future__ import annotations
@@ -28,21 +28,27 @@ class FusionBlock(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
         for linear in (self.qkv, self.out, self.mlp[0], self.mlp[2]):
             assert isinstance(linear, nn.Linear)
-            nn.init.trunc_normal_(linear.weight, std=0.02)  # ViT's; Linear's own default trains slower here
+            nn.init.trunc_normal_(linear.weight, std=0.02)  # as ViT; the default of nn.Linear trains slower here
             nn.init.zeros_(linear.bias)
 
     def forward(self, text: Tensor, visual: Tensor, *, read_text_only: bool) -> tuple[Tensor, Tensor]:
-        """(B or 1, A, W), (B, N, W) -> the same, both mixed; only the text where that is all that is read."""
+        """Return both after the block, text (B, A, W) and visual (B, N, W); `text` may be (1, A, W).
+
+        `read_text_only`: compute the text tokens alone; visual tokens are returned unchanged.
+        """
         batch, num_text = visual.shape[0], text.shape[1]
         normed_text = self.norm_attention(text)  # (B or 1, A, W)
         normed_visual = self.norm_attention(visual)  # (B, N, W)
         text_q, text_k, text_v = self._split_heads(self.qkv(normed_text), 3)  # each (B or 1, H, A, W/H)
         if read_text_only:
-            kv_weight, kv_bias = self.qkv.weight[visual.shape[2] :], self.qkv.bias[visual.shape[2] :]
-            visual_k, visual_v = self._split_heads(F.linear(normed_visual, kv_weight, kv_bias), 2)
+            width = visual.shape[2]
+            kv_weight, kv_bias = self.qkv.weight[width:], self.qkv.bias[width:]  # (2W, W), (2W,)
+            visual_k, visual_v = self._split_heads(
+                F.linear(normed_visual, kv_weight, kv_bias), 2
+            )  # (B, H, N, W/H)
             query = text_q.expand(batch, -1, -1, -1)  # (B, H, A, W/H)
         else:
-            visual_q, visual_k, visual_v = self._split_heads(self.qkv(normed_visual), 3)
+            visual_q, visual_k, visual_v = self._split_heads(self.qkv(normed_visual), 3)  # each (B, H, N, W/H)
             query = torch.cat([text_q.expand(batch, -1, -1, -1), visual_q], dim=2)  # (B, H, A+N, W/H)
         key = torch.cat([text_k.expand(batch, -1, -1, -1), visual_k], dim=2)  # (B, H, A+N, W/H)
         value = torch.cat([text_v.expand(batch, -1, -1, -1), visual_v], dim=2)  # (B, H, A+N, W/H)
@@ -56,8 +62,10 @@ class FusionBlock(nn.Module):
         return text, visual
 
     def attention(self, text: Tensor, visual: Tensor) -> Tensor:
-        """(B or 1, A, W), (B, N, W) -> (B, A, N): how much of its attention each text token gives to each visual
-        token, averaged over heads. What is missing to 1 goes to text tokens."""
+        """Return (B, A, N): the attention of each text token to each visual token, averaged over heads.
+
+        From text (B or 1, A, W) and visual (B, N, W). The rest of each row's sum to 1 is attention to text tokens.
+        """
         batch, num_text = visual.shape[0], text.shape[1]
         query, text_k, _ = self._split_heads(self.qkv(self.norm_attention(text)), 3)  # each (B or 1, H, A, W/H)
         _, visual_k, _ = self._split_heads(self.qkv(self.norm_attention(visual)), 3)  # (B, H, N, W/H)
@@ -67,7 +75,7 @@ class FusionBlock(nn.Module):
         return given
 
     def _split_heads(self, packed: Tensor, parts: int) -> tuple[Tensor, ...]:
-        """(B, L, parts * W) -> parts of (B, H, L, W/H)"""
+        """Split (B, L, parts * W) into `parts` tensors (B, H, L, W/H)."""
         separate: Tensor = packed.unflatten(2, (parts, self.heads, -1))  # (B, L, parts, H, W/H)
         return tuple(separate.permute(2, 0, 3, 1, 4))
 
@@ -86,7 +94,7 @@ class FusionTransformer(nn.Module):
         heads: int,
         logit_norm: bool,
     ) -> None:
-        """`dim`: width W of the blocks; `logit_norm`: BatchNorm over the logits, as the authors' code has."""
+        """`dim`: width W of the blocks; `logit_norm`: BatchNorm over the logits, as in the authors' code."""
         super().__init__()
         self.visual_in = nn.Linear(token_dim, dim)
         self.text_in = nn.Linear(text_dim, dim)
@@ -98,8 +106,8 @@ class FusionTransformer(nn.Module):
         self.logit_norm = nn.BatchNorm1d(num_outputs) if logit_norm else nn.Identity()
 
     def embed(self, visual: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, N, D), (A, Dt) -> text tokens (1, A, W), equal for every tracklet, and visual tokens (B, N, W)"""
-        return self.text_in(text).unsqueeze(0), self.visual_in(visual)
+        """Return text tokens (1, A, W), equal for every tracklet, and visual tokens (B, N, W)."""
+        return self.text_in(text).unsqueeze(0), self.visual_in(visual)  # (1, A, W), (B, N, W)
 
     def forward(self, visual: Tensor, text: Tensor) -> Tensor:
         text_tokens, visual_tokens = self.embed(visual, text)  # (1, A, W), (B, N, W)
@@ -108,11 +116,11 @@ class FusionTransformer(nn.Module):
             text_tokens, visual_tokens = block(text_tokens, visual_tokens, read_text_only=number == last)
         read = self.norm(text_tokens)  # (B, A, W)
         logits = torch.einsum("baw,aw->ba", read, self.head_weight) + self.head_bias  # (B, A)
-        normed: Tensor = self.logit_norm(logits)
+        normed: Tensor = self.logit_norm(logits)  # (B, A)
         return normed
 
     def attention(self, visual: Tensor, text: Tensor) -> Tensor:
-        """(B, N, D), (A, Dt) -> (B, A, N): the attention of the last block, see FusionBlock.attention."""
+        """Return the attention of the last block (B, A, N) for visual (B, N, D) and text (A, Dt)."""
         text_tokens, visual_tokens = self.embed(visual, text)  # (1, A, W), (B, N, W)
         for block in self.blocks[:-1]:
             text_tokens, visual_tokens = block(text_tokens, visual_tokens, read_text_only=False)
@@ -121,7 +129,7 @@ class FusionTransformer(nn.Module):
         return last.attention(text_tokens, visual_tokens)
 
     def load_last_block(self, state: Mapping[str, Tensor]) -> None:
-        """Start the last block and the norm after it from those of a ViT (timm's names), as the authors' code."""
+        """Copy the last block and the final LayerNorm of a ViT (timm's names), as the authors' code does."""
         block = self.blocks[-1]
         assert isinstance(block, FusionBlock)
         linears = {"attn.qkv": block.qkv, "attn.proj": block.out, "mlp.fc1": block.mlp[0], "mlp.fc2": block.mlp[2]}

@@ -1,4 +1,4 @@
-"""What a model must know of the features before it is built."""
+"""What a model must know about the features before it is built."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class ModelInputs:
-    """A outputs in groups; rows of one of the cache's arrays; text embeddings."""
+    """The outputs in their groups, the shape of one row of the cache, and the text embeddings.
+
+    A: outputs; N: tokens of a frame; T: frames; D: width of a token; Dt: width of a text embedding.
+    """
 
     train_rates: Tensor
     """(A,) float64: the share of train tracklets that have each output."""
     groups: tuple[slice, ...]
     """The outputs of each group."""
     row_shape: tuple[int, ...]
-    """Of one row of what the model reads: (N, D), (T, D) or (T, N, D)."""
+    """Shape of one row that the model reads: (N, D), (T, D) or (T, N, D)."""
     text: Tensor
     """(A, Dt)"""
     negative: Tensor
-    """(A, Dt): of the phrase that an output denies; zeros for outputs of groups of several."""
+    """(A, Dt): embedding of the opposite phrase ("no hat"); zeros for outputs of groups of several."""
     grid: tuple[int, int]
-    """Rows and columns of the patches among the N tokens."""
+    """Rows and columns of the patch tokens among the N tokens."""
     prefix_tokens: int
     """Tokens before the patches: 1 for a class token."""
     logit_scale: float | None
-    """CLIP's, where text and class tokens share a space."""
+    """CLIP's factor on cosines of text and image; None where they share no space."""
 
     @property
     def num_outputs(self) -> int:

@@ -1,7 +1,7 @@
 """The paper's ablation without the fusion Transformer: fully connected layers on the frozen tokens.
 
 Difference from the original: the paper does not say what the layers read; here it is the mean over all
-tokens. Text embeddings are the same for every tracklet, so a layer that read them too would only gain a bias.
+tokens. Text embeddings are the same for every tracklet: a layer that also read them would only gain a bias.
 """
 
 from __future__ import annotations

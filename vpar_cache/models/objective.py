@@ -1,4 +1,4 @@
-"""What a model's logits mean: the loss that trains them and the probabilities that they come to."""
+"""The losses that train a model's logits, and the probabilities that the logits stand for."""
 
 from __future__ import annotations
 
@@ -12,42 +12,44 @@ from torch import Tensor
 class Objective:
     """`bce`, `weighted` or `ce` over A outputs in groups.
 
-    bce: binary cross-entropy an output (paper, Optimization). weighted: the same with exp(1 - r) for positives
-    and exp(r) for negatives, r the train rate (the authors' code). ce: one softmax cross-entropy for each group of
-    several outputs, binary cross-entropy for a group of one (the VideoPAR code). All are summed over outputs or
-    groups and averaged over tracklets.
+    bce: binary cross-entropy per output (paper, Optimization). weighted: the same with weight exp(1 - r) for
+    positives and exp(r) for negatives, r the train rate (the authors' code). ce: softmax cross-entropy for each
+    group of several outputs, binary cross-entropy for a group of one (the VideoPAR code). All are summed over
+    outputs or groups and averaged over tracklets.
     """
 
-    def __init__(self, loss: str, groups: Sequence[slice], train_labels: Tensor, device: torch.device) -> None:
-        """`train_labels`: (n, A) of 0 and 1."""
+    def __init__(self, loss: str, groups: Sequence[slice], train_rates: Tensor, device: torch.device) -> None:
+        """`train_rates`: (A,) share of train tracklets that have each output."""
         self._loss = loss
         self._choices = [columns for columns in groups if columns.stop - columns.start > 1]
         binary = [columns.start for columns in groups if columns.stop - columns.start == 1]
         self._binary = torch.tensor(binary, dtype=torch.int64, device=device)  # (binary groups,)
-        rate = train_labels.float().mean(dim=0)  # (A,)
+        rate = train_rates.float()  # (A,)
         weights = torch.stack([torch.exp(1 - rate), torch.exp(rate)])  # (2, A)
-        self._weights = (weights if loss == "weighted" else torch.ones_like(weights)).to(device)
+        self._weights = (weights if loss == "weighted" else torch.ones_like(weights)).to(device)  # (2, A)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(B, A), (B, A) -> ()"""
+        """Return the loss () of logits (B, A) and labels (B, A) of 0 and 1."""
         if self._loss == "ce":
             return self._group_loss(logits, labels)
         weights = torch.where(labels > 0, self._weights[0], self._weights[1])  # (B, A)
         losses = F.binary_cross_entropy_with_logits(logits, labels, weights, reduction="none")  # (B, A)
-        return losses.sum(dim=1).mean()
+        return losses.sum(dim=1).mean()  # ()
 
     def _group_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         binary = F.binary_cross_entropy_with_logits(
             logits[:, self._binary], labels[:, self._binary], reduction="none"
         )  # (B, binary groups)
-        total = binary.sum(dim=1).mean()
+        total = binary.sum(dim=1).mean()  # ()
         for columns in self._choices:
-            total = total + F.cross_entropy(logits[:, columns], labels[:, columns].argmax(dim=1))
+            total = total + F.cross_entropy(logits[:, columns], labels[:, columns].argmax(dim=1))  # ()
         return total
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """(n, A) -> (n, A): a sigmoid an output; under ce a softmax over each group of several."""
+        """Return probabilities (n, A) of logits (n, A): a sigmoid per output, or with ce a softmax over each group
+        of several outputs."""
         probabilities = logits.sigmoid()  # (n, A)
-        for columns in self._choices if self._loss == "ce" else ():
-            probabilities[:, columns] = logits[:, columns].softmax(dim=1)
+        if self._loss == "ce":
+            for columns in self._choices:
+                probabilities[:, columns] = logits[:, columns].softmax(dim=1)  # (n, outputs of the group)
         return probabilities

@@ -1,6 +1,6 @@
-"""The constant predictor: each output's frequency among the train labels, whatever the tracklet shows.
+"""The constant predictor: each output's frequency among the train labels, for every tracklet.
 
-Any score must be read against it: under the paper's protocol it reaches 97 on MARS's "top length".
+Read every score beside it: under the paper's protocol it reaches 97 on MARS's "top length".
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ class Prior(nn.Module):
     """`prior`: (B, N, D) -> logits (B, A), the same for every row. Nothing is trained."""
 
     def __init__(self, train_rates: Tensor) -> None:
-        """`train_rates`: (A,) float64."""
+        """`train_rates`: (A,) float64, share of train tracklets that have each output."""
         super().__init__()
         self.register_buffer("rate", train_rates.clone())  # (A,)
         self.rate: Tensor
 
     def forward(self, visual: Tensor, text: Tensor) -> Tensor:
-        logits = torch.logit(self.rate, eps=1e-6)  # (A,), finite also for a label that never or always holds
+        logits = torch.logit(self.rate, eps=1e-6)  # (A,), finite also for rates of 0 and 1
         return logits.expand(visual.shape[0], -1)  # (B, A)

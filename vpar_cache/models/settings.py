@@ -1,8 +1,11 @@
-"""What decides the shape of a model; no torch, so that settings can be checked before it is imported."""
+"""Plain settings of models. Imports no torch, so that settings are checked before torch is imported."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+LOSSES = ("bce", "weighted", "ce")
+"""See models/objective.py."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +19,6 @@ class ModelSettings:
     layers: int = 1
     """vtf, vtb: fusion blocks."""
     heads: int = 8
-    """vtf, vtb: attention heads a block."""
+    """vtf, vtb: attention heads per block."""
     logit_norm: bool = False
     """vtf, vtb: BatchNorm over the logits."""

@@ -1,4 +1,4 @@
-"""The systems that can be trained or evaluated on a cache: what each reads, and whose name it may carry."""
+"""The table of models: what each reads, its loss, and which row of the paper it re-implements."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ _CLIP, _VIT, _RESNET = "open_clip:ViT-B-16", "timm:vit_base_patch16_224", "timm:
 
 @dataclass(frozen=True)
 class System:
-    """One value of --model. What it computes stands in its file under models/."""
+    """One value of --model. Its network is in the file of its name in models/."""
 
     reads: str
-    """The cache's array that its rows come from."""
+    """The array of the cache that it reads."""
     loss: str
-    """What `--loss auto` comes to: bce (an output each), or ce (one class a group, as the VideoPAR code)."""
+    """The loss that `--loss auto` resolves to: bce, or ce (as the VideoPAR code)."""
     paper_name: str = ""
-    """The row of the paper's tables that it re-implements, if any."""
+    """Name of the row of the paper's tables that it re-implements, if any."""
     paper_backbone: str = ""
-    """The backbone of that row; on another one the row does not carry the paper's name."""
+    """Backbone of that row; on another backbone the paper's name is not used."""
     has_fusion: bool = False
-    """Has the blocks that --layers, --heads, --logit-norm and --block-init speak of."""
+    """Whether --layers, --heads, --logit-norm and --block-init apply."""
     is_trained: bool = True
 
     def title(self, model: str, backbone: str) -> str:
-        """How a row is called: the paper's name on the paper's backbone, the model's on any other."""
+        """Return the paper's name on the paper's backbone, else the model and its backbone."""
         if model == "prior":
             return model  # it reads labels alone
         own = self.paper_name and _same_architecture(backbone, self.paper_backbone)
@@ -32,7 +32,7 @@ class System:
 
 
 def _same_architecture(backbone: str, expected: str) -> bool:
-    """timm names may carry their weights' tag after a dot, open_clip's the activation after a dash."""
+    """Compare without timm's tag of weights (after a dot) and open_clip's activation (-quickgelu)."""
     return backbone.partition(".")[0].removesuffix("-quickgelu") == expected
 
 
@@ -48,8 +48,10 @@ SYSTEMS = {
     "prior": System("visual", "bce", is_trained=False),
 }
 MODELS = tuple(SYSTEMS)
+CUSTOM = "custom"
+"""The model's name in a run whose model the caller brought."""
 
 
 def system_title(model: str, backbone: str) -> str:
-    """As System.title; a model that this version does not know keeps its own name."""
+    """Return System.title; for a model that is not in the table, its name and its backbone."""
     return SYSTEMS[model].title(model, backbone) if model in SYSTEMS else f"{model} on {backbone}"

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 ATTENTION_WIDTH = 256
-"""Of the convolution before the temporal one."""
+"""Channels per group between the two convolutions of the attention."""
 
 
 class FrameProjection(nn.Sequential):
-    """(B, T, D) -> (B, T, W): the 1x1 convolution and ReLU over each frame, on normalised embeddings."""
+    """Frame embeddings (B, T, D) -> (B, T, W): LayerNorm, then the 1x1 convolution and ReLU of each frame."""
 
     def __init__(self, token_dim: int, dim: int) -> None:
         super().__init__(nn.LayerNorm(token_dim), nn.Linear(token_dim, dim), nn.ReLU())
@@ -48,7 +48,7 @@ class VideoPar(nn.Module):
             nn.ReLU(),
             nn.Conv1d(count * ATTENTION_WIDTH, count, 3, padding=1, groups=count),  # temporal, of width 3
         )
-        sizes = torch.tensor([columns.stop - columns.start for columns in groups])
+        sizes = torch.tensor([columns.stop - columns.start for columns in groups])  # (G,)
         self.register_buffer("group_of", torch.arange(count).repeat_interleave(sizes), persistent=False)  # (A,)
         self.group_of: Tensor
         self.head_weight = nn.Parameter(torch.empty(int(sizes.sum()), dim))  # (A, W)
@@ -60,4 +60,4 @@ class VideoPar(nn.Module):
         weights = self.attention(projected.transpose(1, 2)).softmax(dim=2)  # (B, G, T)
         pooled = weights @ projected  # (B, G, W)
         logits: Tensor = (pooled[:, self.group_of] * self.head_weight).sum(dim=2)  # (B, A)
-        return logits + self.head_bias
+        return logits + self.head_bias  # (B, A)

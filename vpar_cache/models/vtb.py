@@ -2,7 +2,7 @@
 Attribute Recognition", 2022): tokens of an ImageNet ViT-B/16 and sentence embeddings of the attribute words.
 
 Difference from the original: the ViT is frozen and its tokens are averaged over frames; the sentence encoder is
-all-MiniLM-L6-v2; loss and normalisation of the logits are the settings' (--loss, --logit-norm).
+all-MiniLM-L6-v2; --loss and --logit-norm choose the loss and the normalisation of the logits.
 """
 
 from __future__ import annotations
@@ -25,5 +25,5 @@ class Vtb(FusionTransformer):
         self.visual_type = nn.Parameter(0.02 * torch.randn(width))  # (W,)
 
     def embed(self, visual: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
-        text_tokens, visual_tokens = super().embed(visual, text)
-        return text_tokens + self.text_type, visual_tokens + self.visual_type
+        text_tokens, visual_tokens = super().embed(visual, text)  # (1, A, W), (B, N, W)
+        return text_tokens + self.text_type, visual_tokens + self.visual_type  # (1, A, W), (B, N, W)

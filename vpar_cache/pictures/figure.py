@@ -23,7 +23,7 @@ from vpar_cache.errors import CacheError, UserError, nearest
 from vpar_cache.metrics.vtf import VTF_THRESHOLD
 from vpar_cache.models.fusion import FusionTransformer
 from vpar_cache.pictures.drawing import AttentionMap, Case, draw_attention, draw_cases
-from vpar_cache.runs.load import load_model
+from vpar_cache.runs.load import load_run
 from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
 from vpar_cache.runs.scores import RunScores, find_runs, read_run
 
@@ -130,7 +130,7 @@ def _attention(
 ) -> Path:
     if run.features_seal != features.seal:
         raise CacheError(f"{features.path} is not the cache that {run.folder} was trained on; give that one")
-    model = load_model(run.folder).model
+    model = load_run(run.folder).model
     if not isinstance(model, FusionTransformer):
         raise UserError(f"--attention shows the fusion Transformer of vtf and vtb; {run.name} is {run.model}")
     outputs = [_output(name, run.schema) for name in config.attention]

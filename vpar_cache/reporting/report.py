@@ -7,6 +7,7 @@ paper's test split alone.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,7 +69,12 @@ class Report:
         return replace(self, sections=_wide(self.sections), details=details, notes=(*self.notes, *left_out))
 
 
-def report(run_folders: Sequence[Path], runs_root: Path, details: bool = False, compare: bool = False) -> Report:
+def report(
+    run_folders: Sequence[str | os.PathLike[str]] = (),
+    runs_root: str | os.PathLike[str] = Path("cache/runs"),
+    details: bool = False,
+    compare: bool = False,
+) -> Report:
     """Return the tables of these runs, each a folder or the name of one under `runs_root`.
 
     No run given: all finished ones under `runs_root`, by dataset and name; the unfinished are in the notes.
@@ -76,8 +82,9 @@ def report(run_folders: Sequence[Path], runs_root: Path, details: bool = False, 
     first read single tracklets. Raises CacheError for a folder that is not a finished run, or of other tracklets.
     """
     notes: list[str] = []
+    runs_root = Path(runs_root)
     if run_folders:
-        runs = [read_run(folder) for folder in find_runs(run_folders, runs_root)]
+        runs = [read_run(folder) for folder in find_runs([Path(folder) for folder in run_folders], runs_root)]
     else:
         finished = sorted(path.parent for path in runs_root.glob("[!.]*/metrics.json"))  # .*: being written
         runs = sorted((read_run(folder) for folder in finished), key=lambda run: (run.dataset, run.name))

@@ -6,6 +6,7 @@ lists in the schema's output order; optionally `split` (string).
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,11 +70,12 @@ class ScoreResult:
         return (Part(self.file, tuple(rows), (table, Notes(_NOTES))),)
 
 
-def score(path: Path, schema: Schema) -> ScoreResult:
+def score(path: str | os.PathLike[str], schema: Schema) -> ScoreResult:
     """Return the scores of the predictions in a parquet file; of several splits, of the test rows alone.
 
     Raises DataError that names the file, the first bad tracklet, the rule and how to fix it.
     """
+    path = Path(path)
     try:
         table, notes = _test_rows(_read(path))
         names = tracklet_ids(table)

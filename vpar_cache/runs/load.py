@@ -1,52 +1,115 @@
-"""From a finished run folder back to its model, without the cache that it was trained on."""
+"""Load the model of a finished run, without the cache that it was trained on."""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from vpar_cache.attributes.schema import Schema
-from vpar_cache.errors import CacheError, VparError
-from vpar_cache.models.build import build_model
+from vpar_cache.errors import CacheError, DataError, UserError, VparError
+from vpar_cache.models.build import ModelBuilder, build_model, build_own_model
 from vpar_cache.models.inputs import ModelInputs
+from vpar_cache.models.objective import Objective
 from vpar_cache.models.settings import ModelSettings
+from vpar_cache.models.systems import CUSTOM
 from vpar_cache.runs.folder import INPUT_PREFIX, MODEL_METADATA, MODEL_PREFIX
 
 _FIX = "train the run again"
+_BATCH = 64
+"""Rows per forward pass."""
 
 
 @dataclass(frozen=True, eq=False)
-class SavedModel:
-    """The model of a run, in eval mode on the CPU, and what it needs besides rows."""
+class LoadedRun:
+    """The model of a run, in eval mode on the CPU, and what it needs besides rows of features."""
 
     model: nn.Module
     """Maps rows (B, *row_shape) and text (A, Dt) to logits (B, A)."""
     inputs: ModelInputs
-    """As it was built from; `inputs.text` is the text to give."""
+    """What it was built from. `inputs.text` is the text to give, `inputs.row_shape` the shape of a row."""
     schema: Schema
     settings: dict[str, Any]
     """All settings of the training."""
+    reads: str
+    """The array of a cache that its rows come from, as in `features.arrays[run.reads]`."""
+    threshold: float
+    """A probability above it is a yes: chosen on validation people, or the paper's 0.45."""
+    random_weights: bool
+    """True where the features came from random weights: then predictions have no meaning."""
+
+    @torch.inference_mode()
+    def predict(self, rows: ArrayLike) -> NDArray[np.float32]:
+        """Return probabilities (B, A) of rows (B, *row_shape), in the order of `schema.outputs`.
+
+        Raises DataError for rows of another shape.
+        """
+        rows = np.asarray(rows)  # (B, *row_shape)
+        if rows.shape[1:] != self.inputs.row_shape:
+            expected = ", ".join(map(str, ("B", *self.inputs.row_shape)))
+            raise DataError(
+                f"rows: got shape {rows.shape}; expected ({expected}), rows of features.arrays[{self.reads!r}]"
+            )
+        parts = [
+            self.model(torch.tensor(rows[start : start + _BATCH], dtype=torch.float32), self.inputs.text)
+            for start in range(0, len(rows), _BATCH)
+        ]  # each (up to _BATCH, A)
+        logits = torch.cat(parts) if parts else torch.empty(0, self.inputs.num_outputs)  # (B, A)
+        objective = Objective(
+            self.settings["loss"], self.inputs.groups, self.inputs.train_rates, torch.device("cpu")
+        )
+        return objective.probabilities(logits).numpy()  # (B, A)
 
 
-def load_model(folder: Path) -> SavedModel:
-    """Load the model of a finished run. Raises CacheError for a missing, damaged or foreign file."""
-    path = folder / "model.safetensors"
-    try:
+def load_run(folder: str | os.PathLike[str], model: ModelBuilder | None = None) -> LoadedRun:
+    """Return the model of a finished run.
+
+    `model`: the function that was given to `train(model=...)`, for a run of your own model.
+    Raises CacheError for a missing or damaged file, UserError where `model` is missing or not needed.
+    """
+    path = Path(folder) / "model.safetensors"
+    with _as_cache_error(path):
         with safe_open(path, "pt") as file:
             metadata = json.loads((file.metadata() or {})[MODEL_METADATA])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         schema = Schema.from_dict(metadata["schema"])
-        known = {field.name for field in fields(ModelSettings)}
-        settings = ModelSettings(**{key: value for key, value in metadata["settings"].items() if key in known})
+        settings = {**metadata["settings"], "loss": str(metadata["settings"]["loss"])}
         inputs = _inputs(metadata["inputs"], _part(tensors, INPUT_PREFIX), schema)
-        model = build_model(settings, inputs)
-        model.load_state_dict(_part(tensors, MODEL_PREFIX))
+        is_own = settings["model"] == CUSTOM
+        module = None if is_own else _build(settings, inputs)
+        reads, threshold = str(metadata["reads"]), float(metadata["threshold"])
+        random_weights = bool(metadata["random_weights"])
+    if is_own != (model is not None):
+        raise UserError(
+            f"{folder} is a run of your own model, which only Python can load: vpar_cache.load_run(folder, "
+            "model=...) with the function that you gave to train"
+            if is_own
+            else f"model: {folder} is a run of a built-in model; leave `model` out"
+        )
+    if module is None:
+        assert model is not None
+        module = build_own_model(model, inputs)
+    with _as_cache_error(path):
+        module.load_state_dict(_part(tensors, MODEL_PREFIX))
+    module = module.eval().requires_grad_(False)
+    return LoadedRun(module, inputs, schema, settings, reads, threshold, random_weights)
+
+
+@contextmanager
+def _as_cache_error(path: Path) -> Iterator[None]:
+    """Raise CacheError, one line that names the file, for whatever a damaged file leads to."""
+    try:
+        yield
     except OSError as error:
         raise CacheError(f"{path}: {error.strerror or error}; {_FIX}") from error
     except (
@@ -61,7 +124,11 @@ def load_model(folder: Path) -> SavedModel:
         raise CacheError(f"{path} is not the model of a run ({str(error)[:200]}); {_FIX}") from error
     except VparError as error:
         raise CacheError(f"{path}: {error}; {_FIX}") from error
-    return SavedModel(model.eval().requires_grad_(False), inputs, schema, metadata["settings"])
+
+
+def _build(settings: dict[str, Any], inputs: ModelInputs) -> nn.Module:
+    known = {field.name for field in fields(ModelSettings)}
+    return build_model(ModelSettings(**{key: value for key, value in settings.items() if key in known}), inputs)
 
 
 def _inputs(record: dict[str, Any], tensors: dict[str, Tensor], schema: Schema) -> ModelInputs:
@@ -70,11 +137,11 @@ def _inputs(record: dict[str, Any], tensors: dict[str, Tensor], schema: Schema) 
         raise ValueError(f"{len(rates)} outputs, but its schema has {schema.num_outputs}")
     scale = record["logit_scale"]
     return ModelInputs(
-        train_rates=rates.to(torch.float64),
+        train_rates=rates.to(torch.float64),  # (A,)
         groups=tuple(columns for _, columns in schema.slices()),
         row_shape=tuple(map(int, record["row_shape"])),
-        text=text,
-        negative=tensors["negative"],
+        text=text,  # (A, Dt)
+        negative=tensors["negative"],  # (A, Dt)
         grid=(int(record["grid"][0]), int(record["grid"][1])),
         prefix_tokens=int(record["prefix_tokens"]),
         logit_scale=None if scale is None else float(scale),

@@ -1,11 +1,25 @@
-"""The default name of a run: DATASET-MODEL-SEED-xxxxxx, six hex digits of its fingerprint."""
+"""The name of a run, which is the name of its folder."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from vpar_cache.base.settings import fingerprint
+from vpar_cache.errors import UserError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_OTHER = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def check_run_name(name: str) -> None:
+    """Raise UserError for a name that is not safe as the name of a folder."""
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"--name: got {name!r}; expected at most 100 letters, digits, dots, dashes or underscores, and a "
+            "letter or a digit first"
+        )
 
 
 def run_fingerprint(settings: Mapping[str, Any], seal: str) -> str:
@@ -14,5 +28,6 @@ def run_fingerprint(settings: Mapping[str, Any], seal: str) -> str:
 
 
 def default_run_name(dataset: str, model: str, seed: int, run_fingerprint: str) -> str:
-    """Return the name of a run that was given none."""
-    return f"{dataset}-{model}-{seed}-{run_fingerprint[:6]}"
+    """Return DATASET-MODEL-SEED-xxxxxx, the last part six hex digits of the fingerprint."""
+    place = _OTHER.sub("-", dataset).strip("._-")[:60] or "dataset"
+    return f"{place}-{model}-{seed}-{run_fingerprint[:6]}"

@@ -1,7 +1,7 @@
-"""What a training run needs to go on after an interrupt: one safetensors file beside the run folders.
+"""The state that an interrupted training run continues from: one safetensors file beside the run folders.
 
-It holds the model, Adam's moments, the best epoch so far, the history and the state of the order of batches,
-so that a resumed run equals an uninterrupted one bit for bit on a CPU. No pickle.
+It holds the model, Adam's moments, the best epoch so far, the history and the state of the order of batches, so
+that a resumed run equals an uninterrupted one bit for bit on a CPU.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from vpar_cache.base.settings import canonical_json
 from vpar_cache.errors import CacheError
 
 SECONDS_BETWEEN = 10.0
-"""At most so much finished work is lost, and at most so often is a file written."""
+"""Between two writes: so much finished work may be lost."""
 _METADATA = "vpar"
+_FIX = "leave --resume out to start again"
 
 
 @dataclass
@@ -37,16 +38,16 @@ class Checkpoint:
     optimizer: Mapping[str, Tensor] = field(default_factory=dict)
     """Adam's tensors by `parameter number.name`."""
     best: Mapping[str, Tensor] = field(default_factory=dict)
-    """The model at the best epoch; empty where nothing chooses."""
+    """The model at the best epoch; empty where nothing is selected."""
     best_epoch: int = 0
     best_f1: float = -1.0
     history: list[dict[str, Any]] = field(default_factory=list)
     order: Mapping[str, Any] = field(default_factory=dict)
-    """The bit generator's state that shuffles the rows."""
+    """State of the bit generator that shuffles the rows."""
 
 
 def checkpoint_path(runs: Path, name: str) -> Path:
-    """Where an interrupted run of that name left its state."""
+    """Return where a run of that name keeps its checkpoint."""
     return runs / f".{name}.checkpoint"
 
 
@@ -59,19 +60,21 @@ class CheckpointFile:
         self._saved_at = time.monotonic()
 
     def load(self) -> Checkpoint | None:
-        """The last checkpoint, None when there is none; CacheError for a damaged one or one of another run."""
+        """Return the last checkpoint, None where there is none.
+
+        Raises CacheError for a damaged file, or one of a run with other settings or features.
+        """
         if not self.path.is_file():
             return None
         try:
             with safe_open(self.path, "pt") as file:
                 record = json.loads((file.metadata() or {})[_METADATA])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             if record["blake3"] != _digest(record, tensors):
-                raise ValueError("its bytes are not those that were written")
+                raise ValueError("its contents have changed since it was written")
             if record["fingerprint"] != self._fingerprint:
                 raise CacheError(
-                    f"{self.path} is of a run with other settings or features; leave --resume out to start "
-                    "anew, or choose another --name"
+                    f"{self.path} is of a run with other settings or features; {_FIX}, or choose another --name"
                 )
             return Checkpoint(
                 epoch=int(record["epoch"]),
@@ -84,23 +87,18 @@ class CheckpointFile:
                 order=dict(record["order"]),
             )
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            raise CacheError(
-                f"{self.path} is no readable checkpoint ({error}); leave --resume out to start anew"
-            ) from error
+            raise CacheError(f"{self.path} is not a readable checkpoint ({error}); {_FIX}") from error
 
     def save_if_due(self, checkpoint: Checkpoint) -> None:
-        """Write, unless the last writing was only just."""
+        """Write the checkpoint, unless the last write was less than SECONDS_BETWEEN ago."""
         if time.monotonic() - self._saved_at < SECONDS_BETWEEN:
             return
+        parts = {"model": checkpoint.model, "optimizer": checkpoint.optimizer, "best": checkpoint.best}
         tensors = {
-            f"{part}.{name}": tensor.detach().cpu().contiguous()
-            for part, held in (
-                ("model", checkpoint.model),
-                ("optimizer", checkpoint.optimizer),
-                ("best", checkpoint.best),
-            )
+            f"{part}.{name}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for part, held in parts.items()
             for name, tensor in held.items()
-        }
+        }  # cloned, since safetensors refuses tensors that share memory
         record: dict[str, Any] = {
             "fingerprint": self._fingerprint,
             "epoch": checkpoint.epoch,
@@ -115,18 +113,18 @@ class CheckpointFile:
         self._saved_at = time.monotonic()
 
     def remove(self) -> None:
-        """When the run is finished, or starts anew; with what a killed process left of writing it."""
+        """Remove the file, and what a killed process left of writing it."""
         self.path.unlink(missing_ok=True)
         remove_leftovers(self.path)
 
 
 def _digest(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """blake3 over the record and all tensors; safetensors itself has no check of its content."""
+    """Return blake3 over the record and all tensors; safetensors itself does not check its content."""
     hasher = blake3(canonical_json({key: value for key, value in record.items() if key != "blake3"}).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         hasher.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        hasher.update(tensor.numpy().tobytes())
+        hasher.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return hasher.hexdigest()
 
 
@@ -135,13 +133,13 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Adam's state as tensors by `parameter number.name`."""
+    """Return Adam's state as tensors by `parameter number.name`."""
     state = optimizer.state_dict()["state"]
     return {f"{number}.{name}": value for number, held in state.items() for name, value in held.items()}
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of optimizer_tensors; learning rate and the like stay as they were built."""
+    """Load what optimizer_tensors returned; learning rate and the like stay as they are."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         number, _, name = key.partition(".")

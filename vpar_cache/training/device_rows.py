@@ -38,12 +38,12 @@ class DeviceRows:
     def batches(self, rows: NDArray[np.int64], batch_size: int) -> Iterator[Tensor]:
         """Yield `rows` in their order, float16 (B, *row_shape). A batch is valid until the next is asked for."""
         if self._all is not None:
-            numbers = torch.from_numpy(rows).to(self._device)
+            numbers = torch.from_numpy(rows).to(self._device)  # (n,)
             for start in range(0, len(rows), batch_size):
-                yield self._all.index_select(0, numbers[start : start + batch_size])
+                yield self._all.index_select(0, numbers[start : start + batch_size])  # (B, *row_shape)
             return
         for batch in self._array.batches(rows, batch_size):
-            yield torch.from_numpy(batch).to(self._device)
+            yield torch.from_numpy(batch).to(self._device)  # (B, *row_shape)
 
 
 def _fits(array: RowArray, device: torch.device) -> bool:

@@ -1,4 +1,4 @@
-"""How the learning rate goes over a run."""
+"""The learning rate over the epochs of a run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ WARMUP_START, FLOOR = 0.01, 0.002
 
 
 def lr_factor(schedule: str, epoch: int, epochs: int) -> float:
-    """What --lr is multiplied by in `epoch`, 1 to `epochs`.
+    """Return the factor on --lr in `epoch`, from 1 to `epochs`.
 
-    constant: 1. warmup-cosine, as the authors' code: a straight line from WARMUP_START to 1 over the first
-    epochs, then a cosine over all epochs, of which the warm-up has used up its part, towards FLOOR.
+    constant: 1. warmup-cosine (the authors' code): a straight line from WARMUP_START to 1 over the first
+    WARMUP_EPOCHS, then a cosine towards FLOOR, whose period counts the warm-up epochs too.
     """
     done = epoch - 1
     if schedule == "constant":

@@ -1,7 +1,7 @@
-"""Stage 2, `vpar train`: a feature cache in, a run folder out. No image is opened here.
+"""Stage 2, `vpar train`: read a feature cache, write a run folder. No image is opened here.
 
 Adam with coupled weight decay, learning rate 1e-3, weight decay 1e-4, 20 epochs (paper, Implementation
-Details). What the paper leaves open, the authors' code decides: batches of 16, and a binary cross-entropy
+Details). Where the paper says nothing, the authors' code decides: batches of 16, and a binary cross-entropy
 that is summed over outputs and averaged over tracklets.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,19 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from vpar_cache import __version__
-from vpar_cache.base.callbacks import Say, Stop, check_stop, log, never
+from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.base.devices import resolve_device, resolve_precision
+from vpar_cache.base.settings import check_choice
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.cache.hints import load_encode_seconds
 from vpar_cache.cache.index import read_index
+from vpar_cache.errors import UserError
 from vpar_cache.metrics.intervals import interval_block
 from vpar_cache.metrics.scoring import score_block
-from vpar_cache.models.prior import Prior
+from vpar_cache.metrics.vtf import VTF_THRESHOLD
+from vpar_cache.models.build import ModelBuilder
+from vpar_cache.models.settings import LOSSES
+from vpar_cache.models.systems import CUSTOM
 from vpar_cache.runs.card import model_card
 from vpar_cache.runs.folder import new_run_folder, refuse_finished, write_history, write_json, write_model
 from vpar_cache.runs.name import default_run_name, run_fingerprint
@@ -35,15 +40,15 @@ from vpar_cache.runs.predictions import RunPredictions, write_predictions
 from vpar_cache.training.checkpoints import CheckpointFile
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.splits import Rows, choose_rows
-from vpar_cache.training.trainer import Trainer
+from vpar_cache.training.trainer import OwnModel, Trainer
 
 _EXTRACTION = ("frames", "sampling", "seed", "views", "resize", "normalize", "precision")
-"""Of the cache's settings, what a reader of the run asks for."""
+"""The settings of the cache that run.json repeats."""
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Where the run is, and its metrics.json."""
+    """Where the run is, and the contents of its metrics.json."""
 
     folder: Path
     dataset: str
@@ -54,36 +59,66 @@ class TrainResult:
     seconds: float
 
 
-def train_model(config: TrainConfig, command: str = "", say: Say = log, stop: Stop = never) -> TrainResult:
-    """Train and evaluate one model, write its run folder, return where it is.
+def train(
+    config: TrainConfig,
+    *,
+    model: ModelBuilder | None = None,
+    reads: str = "visual",
+    loss: str = "bce",
+    command: str = "",
+    say: Say = log,
+    stop: Stop = never,
+) -> TrainResult:
+    """Train and evaluate one model, write its run folder, and return where it is.
 
-    The test split is read once, after everything is chosen. Same seed, machine and cache: the same metrics,
-    bit for bit on a CPU. Raises UserError, DataError or CacheError; an interrupted run leaves no folder, but a
-    checkpoint for --resume.
+    `model`: a function that builds your own torch module from ModelInputs, to train in place of `config.model`.
+    Its forward(rows (B, *row_shape), text (A, Dt)) returns logits (B, A). `reads` names the array of the cache
+    that it reads, `loss` is bce, weighted or ce. `load_run(folder, model=...)` loads such a run.
+    `command`: recorded in run.json. `say` gets messages. `stop` is asked at every step.
+
+    The test split is read once, after everything is selected. The same seed, machine and cache give the same
+    metrics, bit for bit on a CPU. Raises UserError, DataError or CacheError; Stopped if `stop` says so. A
+    stopped or interrupted run leaves no folder, but the last checkpoint (at most one in ten seconds) for `resume`.
     """
-    return _train(_with_precision(config), command, say, lambda: check_stop(stop))
+    config = _resolved(config)
+    own = None
+    if model is not None:
+        check_choice("loss", loss, LOSSES)
+        config = replace(config, model=CUSTOM, loss=loss)
+        module, name = getattr(model, "__module__", ""), getattr(model, "__qualname__", type(model).__qualname__)
+        own = OwnModel(model, reads, f"{module}.{name}")
+    elif config.model == CUSTOM:
+        raise UserError(
+            "--model: custom is your own model, which only Python can train: vpar_cache.train(config, model=...)"
+        )
+    elif (reads, loss) != ("visual", "bce"):
+        raise UserError(
+            "reads and loss apply to your own model=...; for a built-in model set the loss in TrainConfig"
+        )
+    return _train(config, own, command, say, stop)
 
 
-def _train(config: TrainConfig, command: str, say: Say, check: Callable[[], None]) -> TrainResult:
+def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, stop: Stop) -> TrainResult:
     started = time.monotonic()
     features = _open(config)
-    identity = run_fingerprint(config.settings(), features.seal)
-    folder = config.runs / (config.name or default_run_name(features.dataset, config.model, config.seed, identity))
+    identity = _identity(config, own, features.seal)
+    runs = Path(config.runs)
+    folder = runs / (config.name or default_run_name(features.dataset, config.model, config.seed, identity))
     refuse_finished(folder, config.overwrite)
     rows = choose_rows(features, config, say)
     if features.random_weights:
-        say(f"{config.features} holds features of random weights ({features.weights}): no score has a meaning")
+        say(f"{config.features} holds features of random weights ({features.weights}): scores have no meaning")
     if config.protocol == "reference" and features.visual_config.get("normalize") != "half":
         say(
-            f"{config.features} was normalised with the backbone's own mean and deviation, not with 0.5 as by the "
-            "authors' code; `vpar extract --preset reference` makes features as theirs"
+            f"{config.features} was normalised with the backbone's own mean and deviation, the authors' code uses "
+            "0.5; `vpar extract --preset reference` extracts features as theirs"
         )
-    trainer = Trainer(config, features, rows, check)
-    checkpoints = CheckpointFile(config.runs, folder.name, identity)
+    trainer = Trainer(config, features, rows, own, stop)
+    checkpoints = CheckpointFile(runs, folder.name, identity)
     if not config.resume:
         checkpoints.remove()
     elif not checkpoints.path.exists():
-        say(f"there is no {checkpoints.path} to resume from: starting anew")
+        say(f"{checkpoints.path} does not exist, there is nothing to resume: starting from the first epoch")
     history, epoch = trainer.fit(checkpoints, config.resume)
     threshold = trainer.select_threshold()
     probabilities = trainer.predict(rows.test)  # (n_test, A)
@@ -100,12 +135,14 @@ def _train(config: TrainConfig, command: str, say: Say, check: Callable[[], None
         "num_test": len(rows.test),
         "device": str(resolve_device(config.device)),
         "seconds": seconds,
-        "epoch_seconds_per_tracklet": trainer.seconds_per_tracklet(history),
-        "encode_seconds_per_tracklet": load_encode_seconds(config.features),
+        "epoch_seconds_per_tracklet": _seconds_per_tracklet(history, len(rows.train)),
+        "encode_seconds_per_tracklet": load_encode_seconds(Path(config.features)),
+        "reads": trainer.reads,
+        "own_model": own.name if own else None,
         **_provenance(config, features),
     }
     with new_run_folder(folder) as partial:
-        _write_model(partial, config, features, trainer)
+        _write_model(partial, config, features, trainer, VTF_THRESHOLD if threshold is None else threshold)
         write_predictions(partial / "predictions.parquet", _predictions(features, rows, trainer, probabilities))
         write_history(partial / "history.parquet", history)
         write_json(partial / "metrics.json", metrics)
@@ -120,24 +157,24 @@ def _train(config: TrainConfig, command: str, say: Say, check: Callable[[], None
 def _score(
     features: Features, rows: Rows, probabilities: NDArray[np.float32], threshold: float | None
 ) -> dict[str, Any]:
-    """metrics.json: both protocols on the test rows, for the model and for the prior of all train labels."""
+    """Return metrics.json: scores of the test rows, for the model and for the prior of all train labels."""
     groups = [(group.name, columns) for group, columns in features.schema.slices()]
-    labels = features.labels[rows.test]
-    prior = Prior(torch.from_numpy(features.labels[features.rows_of("train")]).double().mean(dim=0))
-    constant = np.tile(prior.rate.numpy(), (len(rows.test), 1))  # (n_test, A)
+    labels = features.labels[rows.test]  # (n_test, A)
+    rates = features.labels[features.rows_of("train")].mean(axis=0, dtype=np.float64)  # (A,)
+    constant = np.tile(rates, (len(rows.test), 1))  # (n_test, A)
     return {
         "split": "test",
         "num_tracklets": len(rows.test),
         "num_people": len(set(features.person_ids[rows.test].tolist())),
         "scores": score_block(probabilities, labels, groups, threshold),
         "intervals": interval_block(probabilities, labels, groups, features.person_ids[rows.test]),
-        "prior_rates": prior.rate.tolist(),
+        "prior_rates": rates.tolist(),
         "prior": score_block(constant, labels, groups, threshold),
     }
 
 
 def _provenance(config: TrainConfig, features: Features) -> dict[str, Any]:
-    """What the run was made of and with."""
+    """Return what the run was made from and with, for run.json."""
     return {
         "vpar_cache": __version__,
         "dataset": features.dataset,
@@ -145,7 +182,7 @@ def _provenance(config: TrainConfig, features: Features) -> dict[str, Any]:
         "model": config.model,
         "settings": config.settings(),
         "seed": config.seed,
-        "features": config.features.as_posix(),
+        "features": Path(config.features).as_posix(),
         "features_seal": features.seal,
         "visual_fingerprint": features.visual_fingerprint,
         "text_fingerprint": features.text_fingerprint,
@@ -158,19 +195,25 @@ def _provenance(config: TrainConfig, features: Features) -> dict[str, Any]:
     }
 
 
-def _write_model(folder: Path, config: TrainConfig, features: Features, trainer: Trainer) -> None:
+def _write_model(
+    folder: Path, config: TrainConfig, features: Features, trainer: Trainer, threshold: float
+) -> None:
     metadata = {
         "model": config.model,
         "settings": config.settings(),
         "schema": features.schema.to_dict(),
         "random_weights": features.random_weights,
+        "reads": trainer.reads,
+        "threshold": threshold,
     }
-    write_model(folder / "model.safetensors", trainer.model.state_dict(), trainer.model_inputs, metadata)
+    # Cloned, since safetensors refuses tensors that share memory.
+    state = {name: tensor.detach().clone() for name, tensor in trainer.model.state_dict().items()}
+    write_model(folder / "model.safetensors", state, trainer.inputs, metadata)
 
 
 def _predictions(features: Features, rows: Rows, trainer: Trainer, test: NDArray[np.float32]) -> RunPredictions:
-    """Validation rows, then test rows with their probabilities (n_test, A)."""
-    kept = np.concatenate([rows.validation, rows.test])
+    """Return the predictions of validation rows, then of test rows, whose probabilities are `test` (n_test, A)."""
+    kept = np.concatenate([rows.validation, rows.test])  # (n_validation + n_test,)
     return RunPredictions(
         tracklet_ids=[features.tracklet_ids[row] for row in kept],
         splits=["validation"] * len(rows.validation) + ["test"] * len(rows.test),
@@ -185,16 +228,29 @@ def _predictions(features: Features, rows: Rows, trainer: Trainer, test: NDArray
 
 def _open(config: TrainConfig) -> Features:
     with tqdm(unit="B", unit_scale=True, desc="verify", disable=None, leave=False) as bar:
-        return open_features(config.features, bar.update)
+        return open_features(Path(config.features), bar.update)
 
 
-def _with_precision(config: TrainConfig) -> TrainConfig:
-    """What `auto` comes to on this device: settings say what was done."""
+def _seconds_per_tracklet(history: list[dict[str, Any]], num_train: int) -> float | None:
+    """Return the median over epochs of training; None without any epoch."""
+    return float(np.median([row["seconds"] for row in history])) / num_train if history else None
+
+
+def _identity(config: TrainConfig, own: OwnModel | None, seal: str) -> str:
+    """Return the fingerprint of the run."""
+    more = {"own_model": own.name, "reads": own.reads} if own else {}
+    return run_fingerprint({**config.settings(), **more}, seal)
+
+
+def _resolved(config: TrainConfig) -> TrainConfig:
+    """Replace precision auto by what it resolves to on the device, so that settings say what was done."""
     return replace(config, precision=resolve_precision(config.precision, resolve_device(config.device)))
 
 
-def name_of(config: TrainConfig) -> str:
-    """Return the default name of the run that `config` makes."""
-    index = read_index(config.features)
-    identity = run_fingerprint(_with_precision(config).settings(), index.seal)
-    return default_run_name(index.dataset, config.model, config.seed, identity)
+def planned_folder(config: TrainConfig) -> Path:
+    """Return the folder of the run that `train(config)` writes, for a built-in model. No features are read."""
+    index = read_index(Path(config.features))
+    identity = _identity(_resolved(config), None, index.seal)
+    return Path(config.runs) / (
+        config.name or default_run_name(index.dataset, config.model, config.seed, identity)
+    )

@@ -1,6 +1,6 @@
-"""`vpar benchmark`: every system of the paper's tables on one dataset, each over several seeds.
+"""`vpar benchmark`: every system of the paper's tables on one dataset, each with several seeds.
 
-Extracts what is missing, trains what is not finished, and averages. Interrupted, the same command goes on.
+Extracts missing caches, trains missing runs, and averages. After an interrupt the same command continues.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from vpar_cache.reporting.seed_means import MEASURES, SeedMean, seed_means
 from vpar_cache.runs.scores import read_run
 from vpar_cache.training.checkpoints import checkpoint_path
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import name_of, train_model
+from vpar_cache.training.train import planned_folder, train
 
 BACKBONES = {
     "clip": "open_clip:ViT-B-16-quickgelu",
     "vit": "timm:vit_base_patch16_224",
     "resnet50": "timm:resnet50",
 }
-"""The paper's, by the name that their caches get."""
+"""The paper's backbones, by the name of their caches."""
 ROWS = {
     "prior": "clip",
     "zero-shot": "clip",
@@ -51,7 +51,7 @@ _MEANS_NOTE = (
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig:
-    """What to compare, and on what."""
+    """Systems to compare, and the data to compare them on."""
 
     dataset: str
     root: Path
@@ -59,7 +59,7 @@ class BenchmarkConfig:
     """Caches go to out/DATASET-clip.h5 and so on, runs to out/benchmark-DATASET."""
     models: tuple[str, ...] = tuple(ROWS)
     seeds: int = 3
-    """0 to seeds - 1."""
+    """Number of runs of each trained system, with seeds 0 to seeds - 1."""
     extract: Mapping[str, Any]
     """Further fields of ExtractConfig, the same for all backbones."""
     train: Mapping[str, Any]
@@ -69,20 +69,20 @@ class BenchmarkConfig:
 
     def __post_init__(self) -> None:
         if not self.models:
-            raise UserError("no system is given; leave --models out to compare all of them")
+            raise UserError("--models: got none; expected one or more. Leave it out to compare all")
         for model in self.models:
             check_choice("--models", model, MODELS)
         check_at_least("--seeds", self.seeds, 1)
 
     @property
     def runs(self) -> Path:
-        """Where run folders go."""
+        """The folder for run folders."""
         return self.out / f"benchmark-{self.dataset}"
 
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """A row a system. Renders like a report."""
+    """One row per system. Renders like a report."""
 
     dataset: str
     means: tuple[SeedMean, ...]
@@ -92,7 +92,7 @@ class BenchmarkResult:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """One table and its notes; means and deviations of the same numbers in the long table."""
+        """One table and its notes; the long table has means and deviations of the same numbers."""
         published = grid(self.published, lambda n: n.system, lambda n: (n.protocol, n.metric))
         rows = [
             (f"{name} (published)", MISSING, *(cell(row.get((p, m))) for _, p, m in MEASURES))
@@ -107,7 +107,7 @@ class BenchmarkResult:
 
 
 def run_benchmark(config: BenchmarkConfig, *, say: Say = log, stop: Stop = never) -> BenchmarkResult:
-    """Extract, train, average. Raises what extraction and training raise; what is finished is kept."""
+    """Extract, train and average. Raises what extraction and training raise; finished caches and runs are kept."""
     wanted = [(model, ROWS[model]) for model in ROWS if model in config.models]
     caches = {}
     for name in dict.fromkeys(backbone for _, backbone in wanted):
@@ -136,19 +136,18 @@ def run_benchmark(config: BenchmarkConfig, *, say: Say = log, stop: Stop = never
 
 
 def _train(config: BenchmarkConfig, features: Path, model: str, seed: int, say: Say, stop: Stop) -> Path:
-    """The run's folder; a finished one is kept, an interrupted one goes on."""
+    """Return the run's folder. A finished run is kept, an interrupted one is resumed."""
     given = {"protocol": "strict", **config.train, "model": model, "seed": seed}
     settings = TrainConfig.of_protocol(**given, features=features, runs=config.runs)
-    name = name_of(settings)
-    folder = config.runs / name
+    folder = planned_folder(settings)
     if (folder / "metrics.json").is_file():
         return folder
     say(f"{model}, seed {seed}")
-    begun = checkpoint_path(config.runs, name).exists()
-    return train_model(replace(settings, resume=begun), "vpar benchmark", say, stop).folder
+    begun = checkpoint_path(config.runs, folder.name).exists()
+    return train(replace(settings, resume=begun), command="vpar benchmark", say=say, stop=stop).folder
 
 
 def _published(folders: list[Path], runs: Path) -> tuple[Number, ...]:
-    """Return the averages of the paper's rows where the report sets them beside these runs."""
+    """Return the averages of the paper's rows where the report shows them beside these runs."""
     (section,) = report(folders, runs).sections
     return tuple(n for n in section.numbers if n.source == "published" and n.table == AVERAGES)

@@ -1,4 +1,4 @@
-"""`vpar demo`: the whole path on a procedural dataset, without a download."""
+"""`vpar demo`: draw a small dataset, extract, train, report. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from vpar_cache.extraction.extract import extract
 from vpar_cache.pictures.figure import FigureConfig, draw_figure
 from vpar_cache.reporting.report import Report, report
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import TrainResult, train_model
+from vpar_cache.training.train import TrainResult, train
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig:
-    """Settings of the demo. Everything goes under `out`."""
+    """Settings of the demo. All files go into `out`."""
 
     out: Path = Path("demo")
     weights: str = "random:0"
@@ -24,14 +24,14 @@ class DemoConfig:
     frames: int = 1
     epochs: int = 30
     lr: float = 3e-4
-    """Below the paper's 1e-3, which was chosen for fifty times as many tracklets."""
+    """Less than the paper's 1e-3, which was chosen for fifty times as many tracklets."""
     device: str = "auto"
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo made."""
+    """The files and tables of the demo."""
 
     index: Path
     run: TrainResult
@@ -40,7 +40,7 @@ class DemoResult:
 
 
 def run_demo(config: DemoConfig, *, say: Say = log, stop: Stop = never) -> DemoResult:
-    """Render, extract, train, report, draw. A second call goes on from what is there."""
+    """Draw tracklets, extract, train, report, and draw a picture. A second call reuses finished features."""
     root, index, runs = config.out / "tracklets", config.out / "cache" / "demo.h5", config.out / "runs"
     say(f"1/4 tracklets: {root} (drawn by the program, no real people)")
     extraction = ExtractConfig(
@@ -55,7 +55,7 @@ def run_demo(config: DemoConfig, *, say: Say = log, stop: Stop = never) -> DemoR
     say(f"2/4 features: {index}")
     extract(extraction, say=say, stop=stop)
     say(f"3/4 fusion model: {runs}")
-    run = train_model(
+    run = train(
         TrainConfig(
             features=index,
             runs=runs,
@@ -65,9 +65,9 @@ def run_demo(config: DemoConfig, *, say: Say = log, stop: Stop = never) -> DemoR
             seed=config.seed,
             overwrite=True,
         ),
-        "vpar demo",
-        say,
-        stop,
+        command="vpar demo",
+        say=say,
+        stop=stop,
     )
     picture = config.out / "predictions.png"
     say(f"4/4 picture: {picture}")

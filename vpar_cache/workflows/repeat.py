@@ -1,4 +1,4 @@
-"""`vpar train --from-run`: do a run again from its run.json, and compare the metrics."""
+"""`vpar train --from-run`: train a run again from its run.json, and compare the metrics."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import Any
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.cache.index import read_index
-from vpar_cache.errors import CacheError
+from vpar_cache.errors import CacheError, UserError
+from vpar_cache.models.systems import CUSTOM
 from vpar_cache.runs.scores import RunScores, find_runs, read_run
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.train import TrainResult, train_model
+from vpar_cache.training.train import TrainResult, train
 
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Repetition:
-    """The new run, and which numbers of metrics.json differ from the old one's, as `where: old -> new`."""
+    """The new run, and the numbers of metrics.json that differ from the old run's, as `where: old -> new`."""
 
     run: TrainResult
     differences: tuple[str, ...]
@@ -46,39 +47,52 @@ def repeat_run(
     say: Say = log,
     stop: Stop = never,
 ) -> Repetition:
-    """Train again with the settings of `run` on the same features, into NAME-repeat.
+    """Train again with the settings of `run` on the same features, into NAME-repeat, and compare.
 
-    `features`: where the cache is now; None: where it was. CacheError for other features, or a run.json that does
-    not say what it must.
+    `features`: where the cache is now; None: where it was. Raises CacheError for other features, or for a run.json
+    that lacks a field; UserError for a run of the caller's own model.
     """
     (folder,) = find_runs([run], runs)
     old_run = read_run(folder)
     index = features or Path(old_run.features)
-    seal = read_index(index).seal
-    if seal != old_run.features_seal:
+    found, expected = read_index(index).seal, old_run.features_seal
+    if found != expected:
         raise CacheError(
-            f"{index} is not the cache that {folder} was trained on (its seal is {seal[:12]}..., not "
-            f"{old_run.features_seal[:12]}...); give that one with --features"
+            f"--features: got {index} with seal {found[:12]}; expected the cache that {folder} was trained on, "
+            f"with seal {expected[:12]}"
         )
-    config = _config(old_run, features=index, runs=runs, name=name or f"{folder.name}-repeat",
-                     overwrite=overwrite, device=device)  # fmt: skip
-    result = train_model(config, command, say, stop)
+    config = _config(
+        old_run,
+        features=index,
+        runs=runs,
+        name=name or f"{folder.name}-repeat",
+        overwrite=overwrite,
+        device=device,
+    )
+    result = train(config, command=command, say=say, stop=stop)
     old, new = (json.loads((path / "metrics.json").read_text("utf-8")) for path in (folder, result.folder))
     return Repetition(result, tuple(_differences(old, new, "")))
 
 
 def _config(run: RunScores, **places: Any) -> TrainConfig:
+    """Return the settings of the run, with other places."""
+    if run.model == CUSTOM:
+        raise UserError(
+            f"--from-run: {run.folder} is a run of your own model, which only Python can train: "
+            "vpar_cache.train(config, model=...)"
+        )
     known = {field.name for field in fields(TrainConfig)} - places.keys()
-    if not run.settings.keys() <= known:
-        raise CacheError(f"{run.folder}/run.json: 'settings' do not fit this version; train the run again")
+    unknown = sorted(run.settings.keys() - known)
     try:
+        if unknown:
+            raise TypeError(f"unknown setting {unknown[0][:60]!r}")
         return TrainConfig(**run.settings, **places)
     except TypeError as error:
-        raise CacheError(f"{run.folder}/run.json: 'settings' do not fit ({error}); train the run again") from error
+        raise CacheError(f"{run.folder}/run.json: settings: {error}; train the run again") from error
 
 
 def _differences(old: Any, new: Any, where: str) -> Iterator[str]:
-    """Leaves of two JSON trees that are not equal."""
+    """Yield the leaves of two JSON trees that are not equal."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
             yield from _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)

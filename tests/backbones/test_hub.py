@@ -1,0 +1,87 @@
+"""Weights by the tag of a hub: from its cache on this machine, else refused offline without a call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import open_clip
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from vpar_cache.backbones import open_clip_vit
+from vpar_cache.backbones.encoder import Encoder
+from vpar_cache.errors import UserError
+
+VIT_B16 = "ViT-B-16-quickgelu"
+
+
+def make_encoder(backbone: str, weights: str | None, offline: bool = True) -> Encoder:
+    cpu = torch.device("cpu")
+    return Encoder(backbone, weights, device=cpu, precision="fp32", normalize="own", offline=offline)
+
+
+def cache_on_hub(folder: Path, repository: str, file: str, state: dict[str, torch.Tensor]) -> None:
+    """Write what the hub keeps of a download."""
+    snapshot = folder / repository / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (folder / repository / "refs").mkdir()
+    (folder / repository / "refs" / "main").write_text("0" * 40)
+    save_file(state, snapshot / file)
+
+
+@pytest.fixture
+def tagged(tiny_backbone: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The tiny CLIP, with a tag on the hub."""
+    tags = {"openai": {"hf_hub": "vpar/tiny/", "quick_gelu": True}}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, tiny_backbone, tags)
+    return tiny_backbone
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights"),
+    [(VIT_B16, "openai"), ("timm:resnet18", None), ("timm:gcvit_xxtiny", None)],  # the last is not on the hub
+)
+def test_missing_weights_offline_give_two_ways_out_and_call_nobody(
+    backbone: str, weights: str | None, no_network: list[object]
+) -> None:
+    huggingface_hub.get_session()  # one made while online must not be used either
+    with pytest.raises(UserError, match=r"--offline.*--weights FILE.*--weights random:0"):
+        make_encoder(backbone, weights)
+    assert no_network == []
+    assert not huggingface_hub.constants.HF_HUB_OFFLINE, "the setting of other users of the library is put back"
+
+
+def test_clip_in_the_hubs_cache_is_found_offline(tagged: str, tmp_path: Path, no_network: list[object]) -> None:
+    torch.manual_seed(0)
+    state = open_clip.create_model(tagged).state_dict()
+    cache_on_hub(tmp_path / "hub", "models--vpar--tiny", "open_clip_model.safetensors", state)
+    loaded = make_encoder(tagged, "openai")
+    assert loaded.visual_digest == make_encoder(tagged, "random:0").visual_digest
+    assert loaded.weights_name == "openai"
+    assert no_network == []
+
+
+def test_timm_in_the_hubs_cache_is_found_offline(tmp_path: Path, no_network: list[object]) -> None:
+    torch.manual_seed(0)
+    headless = timm.create_model("resnet18", num_classes=0).state_dict()
+    state = {**timm.create_model("resnet18").state_dict(), **headless}
+    cache_on_hub(tmp_path / "hub", "models--timm--resnet18.a1_in1k", "model.safetensors", state)
+    wanted = make_encoder("timm:resnet18", "random:0").visual_digest
+    for name, weights in (("resnet18", None), ("resnet18", "a1_in1k"), ("resnet18.a1_in1k", None)):
+        loaded = make_encoder(f"timm:{name}", weights)
+        assert loaded.visual_digest == wanted
+        assert (loaded.backbone, loaded.weights_name) == ("timm:resnet18", "a1_in1k")
+    assert no_network == []
+
+
+def test_an_unreachable_hub_gives_the_same_two_ways_out(tagged: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*args: Any, **options: Any) -> None:
+        raise RuntimeError("Failed to download weights")
+
+    monkeypatch.setattr(open_clip_vit.open_clip, "create_model", unreachable)
+    with pytest.raises(UserError, match=r"--weights FILE.*--weights random:0"):
+        make_encoder(tagged, "openai", offline=False)

@@ -1,0 +1,56 @@
+"""docs/python.md runs as it stands, and the package's public names are there."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vpar_cache
+from tests.support.layers import PROJECT
+from vpar_cache.datasets.demo.dataset import DemoSize
+
+PAGE = (PROJECT / "docs" / "python.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_every_block_runs_after_those_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = DemoSize(train_people=6, test_people=3, frames=4)  # the page draws more people
+    monkeypatch.setattr("vpar_cache.datasets.loaders.DemoSize", lambda: size)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.NullHandler()])  # basicConfig does nothing
+    names: dict[str, object] = {"__name__": "page"}
+    for number, block in enumerate(BLOCKS):
+        exec(compile(block, f"docs/python.md, block {number + 1}", "exec"), names)
+    printed = capsys.readouterr().out
+    assert "RANDOM WEIGHTS" in printed
+    assert "stopped\n" in printed
+    assert "missing.h5" in printed
+
+
+def test_the_page_shows_every_public_name() -> None:
+    hidden = {"__version__", "Features", "LoadedRun", "Schema"}  # types of what the functions return
+    assert {name for name in vpar_cache.__all__ if f"vpar_cache.{name}" not in PAGE} == hidden
+
+
+@pytest.mark.parametrize("name", vpar_cache.__all__)
+def test_a_public_name_is_visible_and_loads(name: str) -> None:
+    assert name in dir(vpar_cache)
+    assert getattr(vpar_cache, name) is not None
+
+
+def test_the_list_of_names_is_that_of_the_modules() -> None:
+    assert set(vpar_cache.__all__) == {"__version__", *vpar_cache._API}
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = vpar_cache.nothing  # type: ignore[attr-defined]
+
+
+def test_python_m_vpar_cache_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "vpar_cache", "--version"], capture_output=True, text=True)
+    assert done.stdout == f"vpar-cache {vpar_cache.__version__}\n"

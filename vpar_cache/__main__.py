@@ -1,0 +1,5 @@
+"""`python -m vpar_cache`: the same program as `vpar`."""
+
+from vpar_cli.main import run  # type: ignore[import-not-found] # the folder is cli/, see pyproject.toml
+
+run()
