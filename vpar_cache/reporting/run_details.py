@@ -59,7 +59,7 @@ def run_details(run: RunScores, name: str) -> Part:
 class _Details:
     def __init__(self, run: RunScores, name: str) -> None:
         self.run, self.about = run, about_run(run, name)
-        self.title = f"{run_label(run, name)}, {run.place}"
+        self.title = run_label(run, name)
         self.predictions = read_test_predictions(run)
         self.probabilities, self.labels = self.predictions.probabilities, self.predictions.labels  # (N, A) each
         self.groups: Groups = [(group.name, columns) for group, columns in run.schema.slices()]
