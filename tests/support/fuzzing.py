@@ -30,7 +30,7 @@ from vpar_cache.datasets.folder import load_folder
 from vpar_cache.datasets.frames import decode_frame
 from vpar_cache.datasets.mars import read_lists
 from vpar_cache.datasets.matfile import read_matrices
-from vpar_cache.reporting.score import score_predictions
+from vpar_cache.reporting.score import score as score_file
 from vpar_cache.runs.scores import read_run
 from vpar_cache.training.checkpoints import Checkpoint, CheckpointFile
 
@@ -212,7 +212,7 @@ def _run_parsers(folder: Path) -> list[Parser]:
     for options in ({"compression": "none"}, {"write_page_checksum": True}, {"use_dictionary": False}):
         pq.write_table(pa.table(table), path, **options)
         seeds.append(path.read_bytes())
-    score = Parser("predictions", path, tuple(seeds), lambda path: score_predictions(path, SMALL), in_c=True)
+    score = Parser("predictions", path, tuple(seeds), lambda path: score_file(path, SMALL), in_c=True)
     return [*parsers, score]
 
 

