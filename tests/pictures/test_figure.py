@@ -76,7 +76,7 @@ def test_attention_is_drawn_for_each_output(runs: Path, demo_root: Path, tiny_ca
         ({"attention": ("hut",), "features": True}, "--attention 'hut' is not an output of mars.*hat"),
         (
             {"attention": ("hat",), "features": True, "run": Path("linear")},
-            "--attention: got linear, a run of linear",
+            "got linear, a run of linear",
         ),
         ({"attention": ("hat",) * 9, "features": True}, "--attention: got 9 outputs; expected at most 8"),
     ],
@@ -97,7 +97,5 @@ def test_attention_on_another_cache_is_refused(
     from vpar_cache.extraction.extract import extract
 
     other = extract(extract_config(tmp_path / "other.h5", frames=1)).index
-    with pytest.raises(
-        CacheError, match=r"--features: got .*other\.h5; expected the cache that .*vtf was trained on"
-    ):
+    with pytest.raises(CacheError, match=r"--features: got .*other\.h5; expected the cache that"):
         draw(runs, demo_root, tmp_path / "x.png", attention=("hat",), features=other)
