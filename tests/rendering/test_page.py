@@ -136,22 +136,13 @@ def test_no_name_changes_the_elements_of_a_page(name: str) -> None:
     assert structure(page(name)) == structure(page("x"))
 
 
-def test_the_page_is_valid_utf_8_without_characters_that_turn_or_hide_text() -> None:
-    page = render_page(parts(*HOSTILE))
-    page.encode("utf-8")
-    assert all(character.isprintable() or character == "\n" for character in page)
-
-
 def test_the_same_blocks_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.html", "b.html"):
         write_page(tmp_path / name, parts(*HOSTILE))
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
-
-
-def test_the_page_names_its_version_and_no_time() -> None:
-    page = render_page(parts("x"))
-    assert f"vpar-cache {__version__}" in Page(page).texts["p"][0]
-    assert not re.search(r"20\d\d-|\d\d:\d\d", page)
+    page = (tmp_path / "a.html").read_text("utf-8")
+    assert f"vpar-cache {__version__}" in page
+    assert all(character.isprintable() or character == "\n" for character in page)
 
 
 def test_all_that_the_report_prints_is_on_the_page(tmp_path: Path) -> None:
@@ -223,8 +214,3 @@ def test_colours_have_the_contrast_that_wcag_asks_of_text_and_of_lines(scheme: s
     for line in ("rule", "link"):
         assert contrast(colors[line], colors["page"]) >= 3, line
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
-
-
-def test_colours_are_named_once() -> None:
-    assert not re.findall(r"^(?!\s*--).*#[0-9a-f]{3,6}\b", CSS, re.MULTILINE)
-    assert "color-scheme: light dark" in CSS

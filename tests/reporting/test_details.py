@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.runs.test_predictions import SCHEMA, rewrite
-from tests.support.fake_runs import make_mars_run, make_run
+from tests.support.fake_runs import make_run
 from tests.support.hostile_files import NASTY, assert_refused, bounded, call_vpar
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.rendering.formats import render
@@ -46,10 +46,10 @@ def test_the_plain_report_reads_no_predictions(runs):
 
 def test_table_1_shows_intervals_only_where_some_run_has_one(runs, tmp_path):
     make_run(tmp_path / "old", "old")
-    assert "F1 95 %" not in make_report([], tmp_path / "old").sections[0].blocks[0].header
+    assert "F1 95 %" not in make_report([], tmp_path / "old").parts[0].blocks[0].header
     make_run(runs, "old", schema=SCHEMA, n=60, seed=9)
     report = make_report([], runs)
-    table = report.sections[0].blocks[0]
+    table = report.parts[0].blocks[0]
     column = table.header.index("F1 95 %")
     assert table.header[column - 1] == "F1"
     cells = {row[0]: row[column] for row in table.rows}
@@ -73,15 +73,10 @@ def test_details_follow_the_tables_of_each_run_and_widen_table_1(runs):
     plain, report = make_report([], runs), make_report([], runs, details=True)
     assert titles(report)[: len(titles(plain))] == titles(plain)
     assert systems(report) == ["a", "b", "c"]
-    assert "F1 of means" not in plain.sections[0].blocks[0].header
-    assert {"F1 of means", "mA"} <= set(report.sections[0].blocks[0].header)
+    assert "F1 of means" not in plain.parts[0].blocks[0].header
+    assert {"F1 of means", "mA"} <= set(report.parts[0].blocks[0].header)
     rows = list(csv.DictReader(io.StringIO(render(report, "csv"))))
     assert {"outputs", "slices_camera", "confusion", "averages", "groups"} <= {row["table"] for row in rows}
-
-
-def test_each_later_run_is_compared_with_the_first(runs):
-    report = make_report([runs / "b", runs / "a", runs / "c"], runs, compare=True)
-    assert systems(report) == ["a less b", "c less b"]
 
 
 def test_a_page_has_all_details_and_makes_none_twice(runs):
@@ -117,13 +112,6 @@ def test_runs_of_one_name_keep_apart_in_their_details(tmp_path):
         *(f"a in {folder}" for folder in folders),
         f"a in {folders[1]} less a in {folders[0]}",
     ]
-
-
-def test_details_of_the_whole_mars_test_split_have_every_choice(tmp_path):
-    folder = make_mars_run(tmp_path, "mars-a", people=634, details=True)
-    report = make_report([folder], tmp_path, details=True)
-    assert len({n.group for n in report.numbers if n.table == "confusion"}) == 5
-    assert report.sections[0].title == "MARS"
 
 
 # --- the command line, and run folders from a stranger ---

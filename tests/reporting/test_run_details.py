@@ -158,12 +158,6 @@ def test_a_run_without_intervals_or_rates_still_has_the_other_details_and_says_s
     assert not numbers(details, "slices_camera", "f1_over_prior")
 
 
-def test_a_dataset_without_quality_flags_has_no_table_of_them(tmp_path):
-    _, details = details_of(make_run(tmp_path, "a", n=60, details=True))
-    assert not numbers(details, "slices_quality")
-    assert numbers(details, "slices_camera")
-
-
 # --- the training curve ---
 
 HISTORY = [
@@ -187,13 +181,6 @@ def test_the_training_curve_has_losses_and_validation_f1_of_each_epoch(folder):
     losses, f1 = [block for block in details.blocks if isinstance(block, Chart)][2:]
     assert [name for name, _ in losses.lines] == ["train loss", "validation loss"]
     assert f1.lines == (("validation vtf F1", ((1.0, 25.0), (2.0, 50.0))),)
-
-
-def test_without_validation_people_there_is_no_chart_of_f1(folder):
-    write_history(folder, [{**HISTORY[0], "validation_loss": None, "validation_f1": None}])
-    _, details = details_of(folder)
-    assert table(details, "training").header == ("Epoch", "train loss")
-    assert sum(isinstance(block, Chart) for block in details.blocks) == 3
 
 
 def test_a_history_that_cannot_be_read_is_an_error_that_names_it(folder):
