@@ -38,11 +38,10 @@ $(RUN)/uv:
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) uv
 
 # One stamp a set of extras, so that `make demo` does not install the test tools.
-$(VENV)/.demo: EXTRAS := figures
-$(VENV)/.test: EXTRAS := test
-$(VENV)/.dev: EXTRAS := dev
+$(VENV)/.test: EXTRAS := [test]
+$(VENV)/.dev: EXTRAS := [dev]
 $(VENV)/.demo $(VENV)/.test $(VENV)/.dev: $(RUN)/uv pyproject.toml $(CONSTRAINTS)
-	$(RUN)/uv pip install --quiet --python $(RUN)/python -c $(CONSTRAINTS) -e '.[$(EXTRAS)]'
+	$(RUN)/uv pip install --quiet --python $(RUN)/python -c $(CONSTRAINTS) -e '.$(EXTRAS)'
 	@touch $@
 
 # Write the versions of this environment as the tested ones.

@@ -34,7 +34,6 @@ def test_a_binary_decision_needs_more_than_the_threshold() -> None:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_picture_shows_wrong_predictions_in_another_colour(count: int, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     frames = [np.full((64, 32, 3), 90, np.uint8), np.full((60, 30, 3), 90, np.uint8)]
 
     def red(truth: np.ndarray) -> int:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import CacheError, UserError
-from vpar_cache.pictures.figure import FigureConfig, draw_figure
+from vpar_cache.pictures.figure import FigureConfig, draw_figure, shown_frames
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import train
 
@@ -44,6 +45,19 @@ def test_a_picture_has_a_row_for_each_tracklet(runs: Path, demo_root: Path, tmp_
     assert size(single)[1] < size(four)[1] / 2
 
 
+@pytest.mark.parametrize(("count", "expected"), [(1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (9, [1, 4, 7])])
+def test_a_tracklet_shows_at_most_three_frames_and_none_twice(
+    count: int, expected: list[int], tmp_path: Path
+) -> None:
+    names = tuple(f"{i}.png" for i in range(count))
+    for i, name in enumerate(names):
+        Image.new("RGB", (8, 16), (20 * i, 0, 0)).save(tmp_path / name)
+    tracklet = Tracklet(
+        "0001C1T0001", "test", 1, 1, tmp_path, names, np.zeros(43, np.uint8), np.zeros(7, np.uint8)
+    )
+    assert [int(frame[0, 0, 0]) // 20 for frame in shown_frames(tracklet)] == expected
+
+
 def test_attention_is_drawn_for_each_output(runs: Path, demo_root: Path, tiny_cache: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"features": tiny_cache}
     one = draw(runs, demo_root, tmp_path / "1.png", attention=("backpack",), **options)
@@ -56,12 +70,15 @@ def test_attention_is_drawn_for_each_output(runs: Path, demo_root: Path, tiny_ca
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"out": Path("x.jpg")}, "--out 'x.jpg' must end in .png"),
-        ({"tracklets": ("0001C1T9999",)}, "'0001C1T9999' is no test tracklet"),
-        ({"attention": ("hat",)}, "--attention reads tokens; name the run's cache with --features"),
-        ({"attention": ("hut",), "features": True}, "--attention 'hut' is no output of mars; .*hat"),
-        ({"attention": ("hat",), "features": True, "run": Path("linear")}, "linear is linear"),
-        ({"attention": ("hat",) * 9, "features": True}, "9 outputs are too many for one picture; give 8 at most"),
+        ({"out": Path("x.jpg")}, "--out: got 'x.jpg'"),
+        ({"tracklets": ("0001C1T9999",)}, "'0001C1T9999' is not a test tracklet"),
+        ({"attention": ("hat",)}, "--attention reads cached features. Name the run's cache with --features"),
+        ({"attention": ("hut",), "features": True}, "--attention 'hut' is not an output of mars.*hat"),
+        (
+            {"attention": ("hat",), "features": True, "run": Path("linear")},
+            "got linear, a run of linear",
+        ),
+        ({"attention": ("hat",) * 9, "features": True}, "--attention: got 9 outputs; expected at most 8"),
     ],
 )
 def test_a_wrong_request_is_one_line(
@@ -80,5 +97,5 @@ def test_attention_on_another_cache_is_refused(
     from vpar_cache.extraction.extract import extract
 
     other = extract(extract_config(tmp_path / "other.h5", frames=1)).index
-    with pytest.raises(CacheError, match=r"other\.h5 is not the cache that .*vtf was trained on"):
+    with pytest.raises(CacheError, match=r"--features: got .*other\.h5; expected the cache that"):
         draw(runs, demo_root, tmp_path / "x.png", attention=("hat",), features=other)

@@ -21,10 +21,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.rendering.test_page import contrast
-from tests.support.pages import CHART, CURVE, GROUPS, HOSTILE, NOTES, SCORES, parts, wide
+from tests.support.pages import CHART, GROUPS, HOSTILE, NOTES, SCORES, part, parts, wide
 from vpar_cache.errors import printable
-from vpar_cache.rendering.page import Part, write_page
-from vpar_cache.rendering.tables import Table
+from vpar_cache.rendering.page import write_page
+from vpar_cache.rendering.tables import Part
 
 ARGUMENTS = (
     "--headless=new",
@@ -44,7 +44,7 @@ const behind = (e) => { for (; e; e = e.parentElement) {
   if (!/, 0\\)$/.test(color)) return color; } };
 return [...document.querySelectorAll("body *")]
   .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
-  .filter((e) => e.checkVisibility() && !e.closest("title, desc"))
+  .filter((e) => e.checkVisibility())
   .map((e) => [e.textContent.trim().slice(0, 30),
                getComputedStyle(e)[e.closest("svg") ? "fill" : "color"], behind(e)]);
 """
@@ -94,8 +94,7 @@ def press(table: WebElement, title: str, key: str = "") -> str:
     (button,) = (b for b in table.find_elements(By.CSS_SELECTOR, "thead button") if b.text == title)
     button.send_keys(key) if key else button.click()
     order = button.find_element(By.XPATH, "..").get_attribute("aria-sort")
-    others = [th.get_attribute("aria-sort") for th in table.find_elements(By.CSS_SELECTOR, "thead th")]
-    assert sorted(others) == sorted([order, *["none"] * (len(others) - 1)])
+    assert len(table.find_elements(By.CSS_SELECTOR, "thead th[aria-sort]")) == 1
     return order
 
 
@@ -132,27 +131,16 @@ def test_a_script_or_a_picture_that_came_in_after_all_would_not_act(browser: Chr
 
 
 @pytest.mark.parametrize("key", ["", Keys.ENTER, Keys.SPACE], ids=["mouse", "enter", "space"])
-def test_numbers_sort_as_numbers_with_dashes_last_and_return_to_their_order(show, key: str) -> None:
-    table = show([Part("demo", [SCORES])]).find_element(By.TAG_NAME, "table")
-    before = rows(table)
+def test_numbers_sort_as_numbers_with_dashes_last(show, key: str) -> None:
+    table = show([part("demo", SCORES)]).find_element(By.TAG_NAME, "table")
     assert press(table, "F1", key) == "descending"
     assert rows(table) == ["prior", "a (random weights)", "run 10", "B", "run 9"]
     assert press(table, "F1", key) == "ascending"
     assert rows(table) == ["B", "run 10", "a (random weights)", "prior", "run 9"]
-    assert press(table, "F1", key) == "none"
-    assert rows(table) == before
 
 
-def test_equal_values_keep_their_order_both_ways(show) -> None:
-    table = show([Part("demo", [SCORES])]).find_element(By.TAG_NAME, "table")
-    press(table, "acc")
-    assert rows(table) == ["a (random weights)", "run 10", "run 9", "B", "prior"]
-    press(table, "acc")
-    assert rows(table) == ["run 10", "run 9", "B", "a (random weights)", "prior"]
-
-
-def test_names_sort_as_people_do_and_another_column_starts_anew(show) -> None:
-    table = show([Part("demo", [SCORES])]).find_element(By.TAG_NAME, "table")
+def test_names_sort_as_people_do_and_another_column_starts_with_its_own_order(show) -> None:
+    table = show([part("demo", SCORES)]).find_element(By.TAG_NAME, "table")
     press(table, "F1")
     assert press(table, "System") == "ascending"
     assert rows(table) == ["a (random weights)", "B", "prior", "run 9", "run 10"]
@@ -160,14 +148,8 @@ def test_names_sort_as_people_do_and_another_column_starts_anew(show) -> None:
     assert rows(table) == ["run 10", "run 9", "prior", "B", "a (random weights)"]
 
 
-def test_labels_that_start_with_numbers_sort_as_numbers(show) -> None:
-    table = show([Part("demo", [CURVE])]).find_element(By.TAG_NAME, "table")
-    assert press(table, "Threshold") == "ascending"
-    assert rows(table) == ["0.05", "0.1", "0.2", "0.45 to 0.5"]
-
-
 def test_the_average_stays_below_the_groups(show) -> None:
-    table = show([Part("demo", [GROUPS])]).find_element(By.TAG_NAME, "table")
+    table = show([part("demo", GROUPS)]).find_element(By.TAG_NAME, "table")
     press(table, "run 9")
     assert rows(table) == ["pose", "hat"]
     assert rows(table, "tfoot") == ["average"]
@@ -175,34 +157,22 @@ def test_the_average_stays_below_the_groups(show) -> None:
     assert tops == sorted(tops)
 
 
-def test_the_points_of_a_chart_sort_too(show) -> None:
-    browser = show([Part("demo", [CHART])])
-    browser.find_element(By.TAG_NAME, "summary").click()
-    table = browser.find_element(By.TAG_NAME, "table")
-    press(table, "epoch")
-    assert rows(table) == ["4", "3", "2", "1"]
-    press(table, "run 10")
-    assert rows(table) == ["4", "3", "1", "2"]
-
-
 def test_everything_can_be_reached_by_keyboard_and_shows_it(show) -> None:
-    browser = show([Part("demo", [SCORES, CHART])])
+    browser = show([part("demo", SCORES, CHART)])
     reached = []
-    for _ in range(15):
+    for _ in range(6):
         browser.switch_to.active_element.send_keys(Keys.TAB)
         element = browser.switch_to.active_element
         assert element.value_of_css_property("outline-style") == "solid", element.tag_name
         reached.append(element.tag_name)
-        if element.tag_name == "summary":
-            break
-    assert reached == ["a", "a", "a", "div", "button", "button", "button", "button", "summary"]
+    assert reached == ["a", "div", "button", "button", "button", "button"]
 
 
 @pytest.mark.parametrize("width", [360, 768, 1440])
 def test_a_wide_table_scrolls_in_its_box_and_never_the_page(show, width: int) -> None:
-    browser = show([*parts("w" * 200, *HOSTILE), Part("W", [wide(30, 60)])], width)
+    browser = show([*parts("w" * 200, *HOSTILE), part("W", wide(30, 60))], width)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
-    boxes = browser.find_elements(By.CSS_SELECTOR, ".box, svg.chart, figure, .legend")
+    boxes = browser.find_elements(By.CSS_SELECTOR, ".box, svg.chart, figure")
     for rect in (box.rect for box in boxes if box.is_displayed()):
         assert rect["x"] >= 0
         assert rect["x"] + rect["width"] <= width
@@ -210,21 +180,9 @@ def test_a_wide_table_scrolls_in_its_box_and_never_the_page(show, width: int) ->
     assert browser.execute_script("return arguments[0].scrollWidth", last) > width
 
 
-def test_header_and_names_stay_in_sight_while_a_table_scrolls(show) -> None:
-    browser = show([Part("W", [wide(30, 60)])])
-    box = browser.find_element(By.CSS_SELECTOR, ".box")
-    browser.execute_script("arguments[0].scrollTo(500, 500)", box)
-    corner = box.find_element(By.CSS_SELECTOR, "thead th")
-    name = box.find_elements(By.CSS_SELECTOR, "tbody th")[-1]
-    assert browser.execute_script("return arguments[0].scrollTop", box) == 500
-    assert abs(corner.rect["y"] - box.rect["y"]) <= 2
-    assert abs(corner.rect["x"] - box.rect["x"]) <= 2
-    assert abs(name.rect["x"] - box.rect["x"]) <= 2
-
-
 @pytest.mark.parametrize(("scheme", "media", "is_dark"), [("light", "", 0), ("dark", "", 1), ("dark", "print", 0)])
 def test_text_has_contrast_in_every_scheme(show, scheme: str, media: str, is_dark: int) -> None:
-    browser = show([Part("demo", [SCORES, GROUPS, CHART, NOTES])], 1000, scheme, media)
+    browser = show([part("demo", SCORES, GROUPS, CHART, NOTES)], 1000, scheme, media)
     shown = browser.execute_script(COLORS)
     assert len(shown) > 50
     for text, ink, page in shown:
@@ -239,31 +197,11 @@ def test_text_has_contrast_in_every_scheme(show, scheme: str, media: str, is_dar
 def test_without_scripts_all_is_there_and_nothing_pretends_to_sort(browser: Chrome, show) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
-        show([Part("demo", [SCORES, GROUPS, CHART, NOTES])])
+        show([part("demo", SCORES, GROUPS, CHART, NOTES)])
         text = browser.find_element(By.TAG_NAME, "body").text
         assert browser.find_elements(By.TAG_NAME, "button") == []
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    for shown in ("Table 1. demo: averages", "81.94 [80.1, 83.2]", "average", "F1 by epoch", "a plain remark"):
+    for shown in ("Table 1. demo: averages", "80.1 to 83.2", "average", "run 10", "a plain remark"):
         assert shown in text
     assert "sorts its table" not in text
-
-
-def test_a_printed_page_shows_whole_tables_and_the_points(show) -> None:
-    browser = show([Part("demo", [CHART, wide(2, 60)])], media="print")
-    points, table = browser.find_elements(By.TAG_NAME, "table")
-    # Not is_displayed: it takes all in a closed <details> for hidden.
-    assert browser.execute_script("return arguments[0].checkVisibility()", points)
-    assert points.rect["height"] > 50
-    box = table.find_element(By.XPATH, "..")
-    assert box.rect["height"] >= table.rect["height"] > 800
-    assert not browser.find_element(By.TAG_NAME, "nav").is_displayed()
-
-
-def test_no_column_moves_when_it_is_sorted(show) -> None:
-    table = show([Part("demo", [SCORES, Table("A", ("a",), ())])]).find_element(By.TAG_NAME, "table")
-    titles = table.find_elements(By.CSS_SELECTOR, "thead th")
-    before = [title.rect for title in titles]
-    press(table, "F1")
-    press(table, "System")
-    assert [title.rect for title in titles] == before

@@ -1,16 +1,17 @@
-"""Where the lines of a chart go."""
+"""Charts as SVG elements of a page."""
 
 from __future__ import annotations
 
 import math
 import re
+from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.support.pages import CHART
-from vpar_cache.rendering.chart import BOTTOM, LEFT, RIGHT, TOP, draw
+from tests.rendering.test_page import contrast
+from tests.support.pages import CHART, HOSTILE
+from vpar_cache.errors import printable
+from vpar_cache.rendering.chart import COLORS, chart_svg
 from vpar_cache.rendering.tables import Chart
 
 
@@ -18,66 +19,48 @@ def chart(*lines: list[tuple[float, float]]) -> Chart:
     return Chart("title", "x", "y", tuple((f"line {i}", tuple(points)) for i, points in enumerate(lines)))
 
 
-def test_points_stand_where_their_numbers_say() -> None:
-    (line,) = draw(chart([(0, 0), (5, 50), (10, 100)])).lines
-    middle = f"{(LEFT + RIGHT) / 2:g} {(TOP + BOTTOM) / 2:g}"
-    assert line.path == f"M{LEFT} {BOTTOM}L{middle}L{RIGHT} {TOP}"
-    assert line.marked[1] == middle
+def texts(svg: str) -> list[str]:
+    return [element.text or "" for element in ET.fromstring(svg).iter("text")]
 
 
-def test_ticks_are_round_and_hold_every_point() -> None:
-    drawing = draw(chart([(1, 0.4213), (20, 0.7897)]))
-    assert [tick.label for tick in drawing.y_ticks] == ["0.4", "0.5", "0.6", "0.7", "0.8"]
-    assert [tick.label for tick in drawing.x_ticks] == ["5", "10", "15", "20"]
-    assert [tick.label for tick in draw(chart([(0, -5), (1, 5)])).y_ticks] == [
-        "−6",
-        "−4",
-        "−2",
-        "0",
-        "2",
-        "4",
-        "6",
-    ]
+def test_a_chart_shows_its_axes_its_lines_and_whole_numbers_for_epochs() -> None:
+    found = texts(chart_svg(CHART, "c"))
+    assert {"epoch", "F1", "run 9", "run 10"} <= set(found)
+    assert {"1", "2", "3", "4"} <= set(found)
+    assert "1.5" not in found
 
 
-def test_whole_numbers_get_whole_ticks() -> None:
-    assert [tick.label for tick in draw(chart([(1, 0), (3, 1)])).x_ticks] == ["1", "2", "3"]
+def test_the_same_chart_gives_the_same_bytes_and_two_charts_of_a_page_share_no_id() -> None:
+    assert chart_svg(CHART, "a") == chart_svg(CHART, "a")
+    first, second = (set(re.findall(' id="([^"]+)"', chart_svg(CHART, name))) for name in "ab")
+    assert first
+    assert not first & second
 
 
-@pytest.mark.parametrize("value", [0.0, 1e-9, 0.5, -3.0, 1e12])
-def test_a_line_that_does_not_rise_lies_within(value: float) -> None:
-    drawing = draw(chart([(0, value), (1, value)]))
-    heights = {float(y) for y in re.findall(r" ([\d.]+)", drawing.lines[0].path)}
-    assert len(heights) == 1
-    assert TOP < heights.pop() < BOTTOM
-    assert len({tick.label for tick in drawing.y_ticks}) == len(drawing.y_ticks) > 1
+def test_a_chart_has_no_style_font_address_or_time_and_takes_the_text_colour_of_the_page() -> None:
+    svg = chart_svg(CHART, "c")
+    assert not re.search(r"style|font|url\(|https?:|xmlns|metadata|20\d\d-", svg)
+    assert 'fill="currentColor"' in svg
+    assert set(re.findall("#[0-9a-f]{6}", svg)) == set(COLORS[:2])
+
+
+@pytest.mark.parametrize("background", ["#ffffff", "#15171b"])
+def test_lines_have_contrast_on_light_and_on_dark_pages(background: str) -> None:
+    assert min(contrast(color, background) for color in COLORS) >= 3
+
+
+@pytest.mark.parametrize("name", [*filter(None, HOSTILE), "_hidden", "$x^2$", "日本"])
+def test_a_name_is_shown_as_it_is(name: str) -> None:
+    svg = chart_svg(Chart(name, name, name, ((name, ((0.0, 1.0),)),)), "c")
+    assert printable(name) in texts(svg)
+    assert ET.fromstring(svg).get("aria-label") == printable(name)
+    assert "script" not in {element.tag for element in ET.fromstring(svg).iter()}
 
 
 def test_a_number_that_cannot_be_drawn_leaves_a_gap() -> None:
-    drawing = draw(CHART)
-    assert [letter for letter in drawing.lines[1].path if letter.isalpha()] == ["M", "M", "L"]
-    nothing = draw(chart([(0, math.nan), (1, math.inf)], []))
-    assert [line.path for line in nothing.lines] == ["", ""]
-    assert "line 0: no finite number." in nothing.description
+    assert "nan" not in chart_svg(chart([(0, math.nan), (1, 2.0), (2, math.inf)], []), "c").lower()
 
 
-def test_thirty_lines_differ_without_colour() -> None:
-    lines = draw(chart(*[[(0, i), (1, i)] for i in range(30)])).lines
-    assert len({(line.dash, line.marker) for line in lines}) == 30
-
-
-def test_a_long_line_has_few_markers() -> None:
-    (line,) = draw(chart([(i, i) for i in range(500)])).lines
-    assert 5 <= len(line.marked) <= 10
-
-
-@given(st.lists(st.lists(st.tuples(st.floats(), st.floats()), max_size=6), max_size=4))
-def test_whatever_the_numbers_everything_is_within(lines: list[list[tuple[float, float]]]) -> None:
-    drawing = draw(chart(*lines))
-    for line in drawing.lines:
-        for x, y in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", line.path):
-            assert LEFT <= float(x) <= RIGHT
-            assert TOP <= float(y) <= BOTTOM
-        assert line.path.count("M") + line.path.count("L") == len(re.findall(r"[ML]-?[\d.]+ -?[\d.]+", line.path))
-    assert 2 <= len(drawing.y_ticks) <= 12
-    assert len(drawing.x_ticks) <= 12
+@pytest.mark.parametrize("value", [0.0, 1e-9, -3.0, 1e12])
+def test_a_line_that_does_not_rise_is_drawn(value: float) -> None:
+    assert "line 0" in texts(chart_svg(chart([(0, value), (1, value)]), "c"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -20,7 +18,7 @@ from vpar_cache.runs.scores import read_run
 
 def named(folder):
     run = read_run(folder)
-    return run, run.name, f"{run.name} (mark)"
+    return run, run.name
 
 
 @pytest.fixture
@@ -28,57 +26,58 @@ def pair(tmp_path):
     return [make_run(tmp_path, name, schema=SCHEMA, n=60, seed=i, details=True) for i, name in enumerate("ab")]
 
 
+def differences(details):
+    return {(one.item, one.protocol): one for one in details.numbers}
+
+
 def test_differences_are_the_second_less_the_first(pair):
     first, second = map(named, pair)
-    (sheet,) = compare_runs(first, second).sheets
-    by_label = {row.label: row.values for row in sheet.rows}
-    for i, protocol in enumerate(("vtf", "videopar")):
-        a, b = (run.scores[protocol] for run, _, _ in (first, second))
-        assert by_label["hat F1"][2 * i] == pytest.approx(b.groups["hat"]["f1"] - a.groups["hat"]["f1"], abs=1e-6)
-        assert by_label["average F1"][2 * i] == pytest.approx(b.average["f1"] - a.average["f1"], abs=1e-6)
-        low, high = by_label["average F1"][2 * i + 1]
-        assert low <= by_label["average F1"][2 * i] <= high
-    assert by_label["average recall"][2:] == (None, None)
-    assert by_label["average accuracy"][:2] == (None, None)
+    found = differences(compare_runs(first, second))
+    for protocol in ("vtf", "videopar"):
+        a, b = (run.scores[protocol] for run, _ in (first, second))
+        hat, average = found["hat F1", protocol], found["average F1", protocol]
+        assert hat.value == pytest.approx(100 * (b.groups["hat"]["f1"] - a.groups["hat"]["f1"]), abs=1e-4)
+        assert average.value == pytest.approx(100 * (b.average["f1"] - a.average["f1"]), abs=1e-4)
+        assert average.low <= average.value <= average.high
+    assert ("average recall", "videopar") not in found
+    assert ("average accuracy", "vtf") not in found
 
 
-def test_tracklets_in_another_order_are_brought_together(pair):
+def test_tracklets_in_another_order_are_matched_by_their_ids(pair):
     before = compare_runs(*map(named, pair))
     order = np.random.default_rng(0).permutation(60)
     rewrite(pair[1], lambda columns: columns.update({k: [v[i] for i in order] for k, v in columns.items()}))
     assert compare_runs(*map(named, pair)) == before
     a, b = (read_test_predictions(read_run(folder)) for folder in pair)
     wrong = difference_block(a.probabilities, b.probabilities, a.labels, groups_of(SCHEMA), a.person_ids)
-    shown = {row.label: row.values for row in before.sheets[0].rows}["average F1"][0]
-    assert wrong["vtf"]["average"]["f1"]["difference"] != shown
+    shown = differences(before)["average F1", "vtf"].value
+    assert 100 * wrong["vtf"]["average"]["f1"]["difference"] != pytest.approx(shown)
 
 
-def test_a_comparison_carries_both_names_and_marks_and_the_rule(pair):
+def test_a_comparison_carries_both_names_and_the_rule(pair):
     details = compare_runs(*map(named, pair))
-    assert (details.system, details.source) == ("b less a", "comparison")
-    (sheet,) = details.sheets
-    assert sheet.title.startswith("b (mark) less a (mark), ")
-    assert "probability > 0.45" in sheet.title
-    rows = details.long_rows()
-    assert all(row["protocol"] and row["threshold"] for row in rows)
-    assert {row["metric"] for row in rows} == {"difference", "difference_95_low", "difference_95_high"}
-    json.dumps(details.to_dict(), allow_nan=False)
+    assert details.title == "b less a"
+    assert details.blocks[0].title.startswith("b less a: ")
+    assert "probability > 0.45" in details.blocks[0].title
+    for one in details.numbers:
+        assert (one.system, one.source, one.unit, one.n) == ("b less a", "comparison", "points", 60)
+        assert one.protocol
+        assert one.threshold
 
 
 def test_random_weights_of_either_mark_the_comparison(tmp_path):
     a = make_run(tmp_path, "a", details=True)
     b = make_run(tmp_path, "b", seed=1, details=True, weights="random:0", random_weights=True)
-    assert compare_runs(named(a), named(b)).random_weights
-    assert compare_runs(named(b), named(a)).random_weights
-    assert compare_runs(named(a), named(b)).weights == "random:0, openai"
+    details = compare_runs(named(a), named(b))
+    assert details.title == "b (random weights) less a"
+    assert {one.weights for one in details.numbers} == {"random:0, openai"}
 
 
 def test_one_person_leaves_differences_without_intervals(tmp_path):
     folders = [make_run(tmp_path, name, seed=i, details=True, people=1) for i, name in enumerate("ab")]
     details = compare_runs(*map(named, folders))
-    assert details.notes[0].startswith("comparison: one person only")
-    assert details.sheets[0].rows[0].values[0] is not None
-    assert details.sheets[0].rows[0].values[1] is None
+    assert details.blocks[1].lines[0].startswith("comparison: one person only")
+    assert {one.low for one in details.numbers} == {None}
 
 
 def refused(first, second, message):

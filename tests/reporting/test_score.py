@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,9 +11,9 @@ from tests.support.fake_runs import SMALL, groups_of, predictions
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.errors import DataError
 from vpar_cache.metrics.scoring import score_block
+from vpar_cache.rendering.formats import render
 from vpar_cache.rendering.tables import Table
-from vpar_cache.rendering.text import render
-from vpar_cache.reporting.score import score_predictions
+from vpar_cache.reporting.score import score
 
 N = 12
 IDS = [f"{i:04d}C1T0001" for i in range(N)]
@@ -39,7 +35,7 @@ def file(tmp_path):
 
 @pytest.mark.parametrize("schema", [SMALL, MARS])
 def test_scores_are_those_of_both_protocols(file, schema):
-    result = score_predictions(file(columns(schema)), schema)
+    result = score(file(columns(schema)), schema)
     expected = score_block(*predictions(schema, N), groups_of(schema), None)
     assert {protocol: scores.to_dict() for protocol, scores in result.scores.items()} == expected
     assert (result.file, result.schema, result.num_tracklets) == ("mine.parquet", schema.name, N)
@@ -66,23 +62,23 @@ def test_every_kind_of_number_and_list_is_read(file, probability_type, label_typ
     data["probabilities"] = (
         data["probabilities"].cast(pa.list_(probability_type.value_type)).cast(probability_type)
     )
-    result = score_predictions(file(data, row_group_size=5), SMALL)
+    result = score(file(data, row_group_size=5), SMALL)
     expected = score_block(p.astype(np.float64), labels, groups_of(SMALL), None)
     assert {protocol: scores.to_dict() for protocol, scores in result.scores.items()} == expected
 
 
 def test_of_several_splits_only_test_rows_are_scored(file):
     data = columns()
-    alone = score_predictions(file({key: values[8:] for key, values in data.items()}), SMALL)
+    alone = score(file({key: values[8:] for key, values in data.items()}), SMALL)
     data["probabilities"][0] = [float("nan")] * 4  # not looked at: a train row
     data["tracklet_id"] = ["same"] * 8 + IDS[8:]
-    result = score_predictions(file({**data, "split": ["train"] * 8 + ["test"] * 4}), SMALL)
+    result = score(file({**data, "split": ["train"] * 8 + ["test"] * 4}), SMALL)
     assert result.scores == alone.scores
     assert result.notes == ("only test rows scored, of 8 train, 4 test",)
 
 
 def test_of_one_split_all_rows_are_scored(file):
-    result = score_predictions(file({**columns(), "split": ["val"] * N}), SMALL)
+    result = score(file({**columns(), "split": ["val"] * N}), SMALL)
     assert result.num_tracklets == N
     assert result.notes == ("all rows scored: 12 val",)
 
@@ -94,54 +90,36 @@ def replaced(column, row, value):
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("data", "words"),
     [
-        (
-            {"tracklet_id": IDS, "labels": columns()["labels"]},
-            "no column 'probabilities' among tracklet_id, labels",
-        ),
-        (replaced("probabilities", 3, [0.5] * 3), "'0003C1T0001' has 3 probabilities, but schema small has 4"),
-        (replaced("labels", 3, None), "'0003C1T0001' has 0 labels, but schema small has 4"),
-        (replaced("probabilities", 2, [0.5, 0.5, float("nan"), 0.5]), "'0002C1T0001', output 2 .* nan must lie"),
-        (replaced("probabilities", 2, [0.5, None, 0.5, 0.5]), "'0002C1T0001', output 1 .* nan must lie"),
-        (replaced("probabilities", 2, [0.5, 0.5, 0.5, 1.5]), "'0002C1T0001', output 3 .* 1.5 must lie in 0 to 1"),
-        (replaced("labels", 1, [2, 1, 0, 0]), r"'0001C1T0001', output 0 \(hat\): label 2.0 must be 0 or 1"),
-        (replaced("labels", 1, [1, 1, 0, 1]), r"'0001C1T0001', output 1 \(pose\): 2 labels .* exactly one class"),
+        ({"tracklet_id": IDS, "labels": columns()["labels"]}, "column 'probabilities'"),
+        (replaced("probabilities", 3, [0.5] * 3), "'0003C1T0001' .* 3 probabilities.* 4"),
+        (replaced("probabilities", 2, [0.5, None, 0.5, 0.5]), "'0002C1T0001', output 1 .* nan"),
+        (replaced("probabilities", 2, [0.5, 0.5, 0.5, 1.5]), "'0002C1T0001', output 3 .* 1.5"),
+        (replaced("labels", 1, [2**62 + 1, 1, 0, 0]), r"'0001C1T0001', output 0 \(hat\)"),
+        (replaced("labels", 1, [1, 1, 0, 1]), r"'0001C1T0001', output 1 \(pose\): 2 labels"),
         ({**columns(), "tracklet_id": [*IDS[:-1], IDS[0]]}, "'0000C1T0001' has 2 rows"),
-        ({**columns(), "tracklet_id": [*IDS[:-1], None]}, "row 11: tracklet_id is empty"),
-        ({**columns(), "tracklet_id": list(range(N))}, "'tracklet_id' is int64, but must be string"),
-        ({**columns(), "labels": [0] * N}, "'labels' is int64, but must be a list of numbers"),
-        ({**columns(), "labels": [["a"] * 4] * N}, "'labels' is list<.*>, but must be a list of numbers"),
-        ({**columns(), "split": ["train"] * 6 + ["val"] * 6}, "split holds 6 train, 6 val rows, but"),
-        ({**columns(), "split": [1] * N}, "'split' is int64, but must be string"),
-        (pa.table(columns()).slice(0, 0), "0 rows, but scores need at least one tracklet"),
+        ({**columns(), "tracklet_id": [*IDS[:-1], None]}, "row 11: tracklet_id"),
+        ({**columns(), "labels": [["a"] * 4] * N}, "'labels' is list<"),
+        ({**columns(), "split": ["train"] * 6 + ["val"] * 6}, "6 train, 6 val"),
+        (pa.table(columns()).slice(0, 0), "0 rows"),
     ],
 )
-def test_predictions_that_do_not_fit_are_refused_by_name(tmp_path, data, message):
+def test_predictions_that_do_not_fit_are_refused_by_name(tmp_path, data, words):
     path = tmp_path / "mine.parquet"
     pq.write_table(data if isinstance(data, pa.Table) else pa.table(data), path)
-    with pytest.raises(DataError, match=message) as caught:
-        score_predictions(path, SMALL)
+    with pytest.raises(DataError, match=words) as caught:
+        score(path, SMALL)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
-    assert ";" in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"tracklet_id,probabilities\n", b"PAR1" + bytes(200) + b"PAR1"])
-def test_a_file_that_is_no_parquet_is_refused(tmp_path, content):
+@pytest.mark.parametrize("content", [b"tracklet_id,probabilities\n", b"PAR1" + bytes(200) + b"PAR1"])
+def test_a_file_that_is_not_parquet_is_refused(tmp_path, content):
     path = tmp_path / "mine.csv"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"unreadable as parquet .* give a parquet file with the columns"):
-        score_predictions(path, SMALL)
-
-
-def test_a_truncated_or_damaged_file_is_refused(file):
-    path = file(columns())
-    whole = path.read_bytes()
-    for damaged in (whole[:-20], whole[: len(whole) // 2], whole[:40] + bytes(200) + whole[240:]):
-        path.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"mine\.parquet: "):
-            score_predictions(path, SMALL)
+    with pytest.raises(DataError, match=r"mine\.csv: .*parquet"):
+        score(path, SMALL)
 
 
 def test_no_flipped_bit_escapes_as_anything_but_a_data_error(file):
@@ -149,45 +127,38 @@ def test_no_flipped_bit_escapes_as_anything_but_a_data_error(file):
     path = file(columns(), write_page_checksum=True)
     whole = path.read_bytes()
     footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
-    expected = score_predictions(path, SMALL).scores
+    expected = score(path, SMALL).scores
     rng = np.random.default_rng(0)
     for _ in range(400):
         damaged, position = bytearray(whole), int(rng.integers(len(whole)))
         damaged[position] ^= 1 << rng.integers(8)
         path.write_bytes(damaged)
         try:
-            scores = score_predictions(path, SMALL).scores
+            scores = score(path, SMALL).scores
         except DataError:
             continue
         assert scores == expected or position >= footer
 
 
-def test_a_label_too_large_for_a_float_is_refused(file):
-    with pytest.raises(DataError, match="must be 0 or 1"):
-        score_predictions(file(replaced("labels", 1, [2**62 + 1, 1, 0, 0])), SMALL)
-
-
 @pytest.mark.parametrize("name", ["nothing.parquet", "."])
 def test_a_path_that_is_no_file_is_refused(tmp_path, name):
-    with pytest.raises(DataError, match="no such file; give a parquet file"):
-        score_predictions(tmp_path / name, SMALL)
+    with pytest.raises(DataError, match="no such file"):
+        score(tmp_path / name, SMALL)
 
 
 def test_the_table_names_the_protocol_of_every_column_and_ends_in_the_average(file):
-    result = score_predictions(file(columns()), SMALL)
-    table = result.blocks()[0]
+    result = score(file(columns()), SMALL)
+    table = result.parts[0].blocks[0]
     assert isinstance(table, Table)
     assert all(title.startswith(("vtf ", "videopar ")) for title in table.header[1:])
     assert [row[0] for row in table.rows] == ["hat", "pose", "average"]
     assert table.rows[-1][3] == f"{100 * result.scores['vtf'].average['f1']:.2f}"
 
 
-def test_every_format_holds_the_same_numbers(file):
-    result = score_predictions(file(columns()), SMALL)
-    data = json.loads(render(result, "json"))
-    for row in csv.DictReader(io.StringIO(render(result, "csv"))):
-        scores = data["scores"][row["protocol"]]
-        metrics = scores["average"] if row["group"] == "average" else scores["groups"][row["group"]]
-        assert f"{metrics[row['metric']]:.2f}" == row["value"]
-        assert row["source"] == "predictions"
-        assert row["value"] in render(result, "markdown")
+def test_every_score_is_in_the_long_table(file):
+    result = score(file(columns()), SMALL)
+    for number in result.parts[0].numbers:
+        scores = result.scores[number.protocol]
+        metrics = scores.average if number.table == "averages" else scores.groups[number.group]
+        assert (number.value, number.source, number.n) == (100 * metrics[number.metric], "predictions", N)
+        assert f"{number.value:.2f}" in render(result, "markdown")

@@ -11,84 +11,74 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fake_runs import SMALL, groups_of, make_run
-from vpar_cache.metrics.videopar import VIDEOPAR
-from vpar_cache.metrics.vtf import VTF
-from vpar_cache.reporting.slices import MIN_TRACKLETS, length_parts, slice_scores
+from vpar_cache.metrics.scoring import score_block
+from vpar_cache.reporting.slices import MIN_TRACKLETS, length_parts, slice_numbers
 from vpar_cache.runs.predictions import read_test_predictions
 from vpar_cache.runs.scores import read_run
 
 SCHEMA = replace(SMALL, quality=("occlusion", "cut-out"))
 
 
-def parts_of(folder):
+def read(folder):
     run = read_run(folder)
-    predictions = read_test_predictions(run)
-    return run, predictions, {part.name: part for part in slice_scores(run, predictions)}
+    return run, read_test_predictions(run)
+
+
+def values(run, predictions):
+    """Value of each part, protocol and metric."""
+    numbers = slice_numbers(run, predictions, dataset="d", system="s", source="run")
+    return {(one.table, one.item, one.protocol, one.metric): one.value for one in numbers}
 
 
 @pytest.fixture
 def whole(tmp_path):
-    return parts_of(make_run(tmp_path, "a", schema=SCHEMA, n=60, prior=0.5, details=True))
+    run, predictions = read(make_run(tmp_path, "a", schema=SCHEMA, n=60, prior=0.5, details=True))
+    return run, predictions, values(run, predictions)
 
 
 def test_every_part_has_the_scores_of_its_rows_alone_and_the_prior_on_the_same_rows(whole):
-    _, predictions, parts = whole
-    groups = groups_of(SCHEMA)
+    _, predictions, found = whole
     rows = {
-        "all": np.ones(60, bool),
-        "occlusion": predictions.quality[:, 0],
-        "no cut-out": ~predictions.quality[:, 1],
-        "camera 2": predictions.camera_ids == 2,
+        ("quality", "occlusion"): predictions.quality[:, 0],
+        ("quality", "no cut-out"): ~predictions.quality[:, 1],
+        ("camera", "camera 2"): predictions.camera_ids == 2,
+        ("length", "all"): np.ones(60, bool),
     }
-    for name, chosen in rows.items():
-        p, y, part = predictions.probabilities[chosen], predictions.labels[chosen], parts[name]
-        vtf, videopar = VTF.score(p, y, groups, 0.45).average, VIDEOPAR.score(p, y, groups, 0.5).average
-        assert (part.vtf_f1, part.vtf_ma, part.videopar_f1) == (vtf["f1"], vtf["mA"], videopar["f1"])
-        constant = np.full(y.shape, 0.5)
-        for protocol, f1, score in (("vtf", vtf["f1"], VTF.score), ("videopar", videopar["f1"], VIDEOPAR.score)):
-            prior = score(constant, y, groups, {"vtf": 0.45, "videopar": 0.5}[protocol]).average["f1"]
-            assert part.over_prior(protocol) == pytest.approx(f1 - prior)
-        assert part.num_tracklets == chosen.sum()
-        assert part.num_people == len(set(predictions.person_ids[chosen].tolist()))
-    assert parts["occlusion"].over_prior("vtf") != parts["occlusion"].vtf_f1
+    for (kind, name), chosen in rows.items():
+        p, y = predictions.probabilities[chosen], predictions.labels[chosen]
+        blocks = [score_block(x, y, groups_of(SCHEMA), None) for x in (p, np.full(y.shape, 0.5))]
+        for protocol in ("vtf", "videopar"):
+            run, prior = (block[protocol]["average"] for block in blocks)
+            key = (f"slices_{kind}", name, protocol)
+            assert found[*key, "f1"] == pytest.approx(100 * run["f1"])
+            assert found[*key, "f1_over_prior"] == pytest.approx(100 * (run["f1"] - prior["f1"]))
+        assert found[f"slices_{kind}", name, "vtf", "mA"] == pytest.approx(100 * blocks[0]["vtf"]["average"]["mA"])
+        assert found[f"slices_{kind}", name, "", "tracklets"] == chosen.sum()
+        people = len(set(predictions.person_ids[chosen].tolist()))
+        assert found[f"slices_{kind}", name, "", "people"] == people
 
 
 def test_parts_of_one_kind_are_all_tracklets_once(whole):
-    _, _, parts = whole
+    _, _, found = whole
+    sizes = {(table, item): value for (table, item, _, metric), value in found.items() if metric == "tracklets"}
     for kind in ("camera", "length"):
-        assert sum(part.num_tracklets for part in parts.values() if part.kind == kind) == 60
+        assert sum(v for (table, item), v in sizes.items() if table == f"slices_{kind}" and item != "all") == 60
     for flag in SCHEMA.quality:
-        assert parts[flag].num_tracklets + parts[f"no {flag}"].num_tracklets == 60
-    assert [part.kind for part in parts.values()] == ["all"] + ["quality"] * 4 + ["camera"] * 3 + ["length"] * 4
-
-
-def test_all_tracklets_have_the_scores_of_the_run(whole):
-    run, _, parts = whole
-    assert parts["all"].vtf_f1 == pytest.approx(run.scores["vtf"].average["f1"])
-    prior = run.prior["videopar"].average["f1"]
-    assert parts["all"].over_prior("videopar") == pytest.approx(run.scores["videopar"].average["f1"] - prior)
+        assert sizes["slices_quality", flag] + sizes["slices_quality", f"no {flag}"] == 60
 
 
 def test_a_part_of_few_tracklets_has_a_count_and_no_score(tmp_path):
-    _, _, parts = parts_of(make_run(tmp_path, "a", schema=SCHEMA, n=29, details=True))
-    assert MIN_TRACKLETS == 10
-    few = parts["camera 3"]
-    assert (few.num_tracklets, few.vtf_f1, few.over_prior("vtf")) == (9, None, None)
-    assert parts["camera 1"].num_tracklets == MIN_TRACKLETS
-    assert parts["camera 1"].vtf_f1 is not None
+    found = values(*read(make_run(tmp_path, "a", schema=SCHEMA, n=29, details=True)))
+    assert found["slices_camera", "camera 3", "", "tracklets"] == 9 < MIN_TRACKLETS
+    assert ("slices_camera", "camera 3", "vtf", "f1") not in found
+    assert ("slices_camera", "camera 1", "vtf", "f1") in found
 
 
-def test_a_part_that_is_empty_is_counted_as_such(tmp_path):
-    run, predictions, _ = parts_of(make_run(tmp_path, "a", schema=SCHEMA, details=True))
-    nobody = replace(predictions, quality=np.zeros_like(predictions.quality))
-    part = next(part for part in slice_scores(run, nobody) if part.name == "occlusion")
-    assert (part.num_tracklets, part.num_people, part.vtf_f1) == (0, 0, None)
-
-
-def test_without_the_train_rates_no_prior_is_made_up(whole):
+def test_a_part_that_is_empty_is_counted_as_such(whole):
     run, predictions, _ = whole
-    for part in slice_scores(replace(run, prior_rates=None), predictions):
-        assert part.prior_vtf_f1 is part.prior_videopar_f1 is part.over_prior("vtf") is None
+    found = values(run, replace(predictions, quality=np.zeros_like(predictions.quality)))
+    assert found["slices_quality", "occlusion", "", "tracklets"] == 0
+    assert found["slices_quality", "occlusion", "", "people"] == 0
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=60))
@@ -101,8 +91,3 @@ def test_quarters_by_length_are_disjoint_in_order_and_keep_equal_lengths_togethe
     assert all(first[1] < second[0] for first, second in pairwise(ends))
     for (name, _), (low, high) in zip(parts, ends, strict=True):
         assert name == (f"{low} frames" if low == high else f"{low} to {high} frames")
-
-
-def test_quarters_of_distinct_lengths_are_quarters():
-    sizes = [rows.sum() for _, rows in length_parts(np.random.default_rng(0).permutation(np.arange(1, 101)))]
-    assert sizes == [25] * 4

@@ -1,9 +1,13 @@
-"""Blocks for the tests of the HTML page, with names that want to be more than names."""
+"""Blocks for the tests of rendering, with names that try to be more than names."""
 
 from __future__ import annotations
 
-from vpar_cache.rendering.page import Part
-from vpar_cache.rendering.tables import Chart, Notes, Table
+from dataclasses import dataclass
+from typing import Any
+
+from vpar_cache.rendering.tables import Chart, Notes, Number, Part, Table
+
+NASTY = "[red]a|b[/] \\ `c` <i>*d*_e_\nf\x1b[31m\u202eg"
 
 HOSTILE = (
     "<script>window.pwned = 1</script>",
@@ -24,6 +28,21 @@ HOSTILE = (
     "",
 )
 
+
+@dataclass
+class Pages:
+    """A document."""
+
+    parts: list[Part]
+
+
+def number(**fields: Any) -> Number:
+    """A number of the table `groups`."""
+    about = {"table": "groups", "dataset": "d", "system": "s", "source": "run"}
+    plain = {"protocol": "vtf", "threshold": 0.45, "group": "hat", "metric": "f1", "value": 50.0}
+    return Number(**{**about, **plain, **fields})
+
+
 SCORES = Table(
     "Table 1. demo: averages",
     ("System", "Source", "F1", "acc"),
@@ -32,16 +51,16 @@ SCORES = Table(
         ("run 9", "run", "–", "70.00"),
         ("prior", "prior", "100.00", "–"),
         ("B", "published", "-3.25", "70.00"),
-        ("a (random weights)", "run", "81.94 [80.1, 83.2]", "1,234.5"),
+        ("a (random weights)", "run", "81.94", "80.1 to 83.2"),
     ),
     num_labels=2,
-    rules=frozenset({1, 2}),
+    caption="All runs: strict.",
 )
 GROUPS = Table(
     "Table 2. demo: groups",
     ("Group", "prior", "run 9"),
     (("hat", "3.00", "1.00"), ("pose", "2.00", "5.00"), ("average", "2.50", "3.00")),
-    rules=frozenset({1}),
+    last_is_average=True,
 )
 CURVE = Table("Curve", ("Threshold", "F1"), tuple((x, "1.00") for x in ("0.05", "0.1", "0.45 to 0.5", "0.2")))
 CHART = Chart(
@@ -56,18 +75,23 @@ CHART = Chart(
 NOTES = Notes(("vtf: probability > 0.45", "a plain remark"))
 
 
+def part(title: str, *blocks: Table | Chart | Notes) -> Part:
+    """A part without numbers."""
+    return Part(title, (), blocks)
+
+
 def parts(*names: str) -> list[Part]:
     """A page of every kind of block; each name stands wherever a name can."""
     named = [
         block
         for name in names
         for block in (
-            Table(name, (name, name), ((name, name), ("average", name)), rules=frozenset({0})),
+            Table(name, (name, name), ((name, name), ("average", name)), caption=name, last_is_average=True),
             Chart(name, name, name, ((name, ((0.0, 1.0), (1.0, 2.0))),)),
             Notes((name, f"{name}: {name}")),
         )
     ]
-    return [Part("demo", [SCORES, GROUPS, CHART, NOTES]), *(Part(name, named) for name in names[:1])]
+    return [part("demo", SCORES, GROUPS, CHART, NOTES), *(part(name, *named) for name in names[:1])]
 
 
 def wide(columns: int, rows: int) -> Table:

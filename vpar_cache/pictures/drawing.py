@@ -1,6 +1,6 @@
 """Pictures of predictions: frames, prediction against truth, errors marked (after the paper's Figure 2).
 
-Needs the extra `figures` (matplotlib). Errors carry a cross and bold type, so that no colour has to be seen.
+Errors carry a cross and bold type, so that the picture can be read without colours.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.files import atomic_path
-from vpar_cache.errors import UserError
 
 _RIGHT, _WRONG = "#1a1a1a", "#b3261e"
 
@@ -34,7 +33,10 @@ class Case:
 
 
 def decide(probabilities: NDArray[np.float32], schema: Schema, threshold: float) -> list[tuple[str, str]]:
-    """(group, value) a group: the most probable value of a choice, the side of the threshold of a binary."""
+    """Return (group, value) of each group, for probabilities (A,).
+
+    Of a choice the most probable value; of a group with one output, whether it is above the threshold.
+    """
     decided = []
     for group, columns in schema.slices():
         values = probabilities[columns]
@@ -44,7 +46,10 @@ def decide(probabilities: NDArray[np.float32], schema: Schema, threshold: float)
 
 
 def draw_cases(cases: Sequence[Case], schema: Schema, threshold: float, title: str, path: Path) -> Path:
-    """Write a PNG with a row a case: its frames, then every group's prediction; wrong ones show the truth."""
+    """Write a PNG with a row for each case: its frames, then the prediction of each group.
+
+    A wrong prediction has the truth beside it.
+    """
     figure = _figure(7.2, 2.35 * len(cases) + 0.4, title)
     parts = figure.subfigures(len(cases), 1, squeeze=False)[:, 0]
     for part, case in zip(parts, cases, strict=True):
@@ -73,7 +78,7 @@ def draw_cases(cases: Sequence[Case], schema: Schema, threshold: float, title: s
 
 @dataclass(frozen=True)
 class AttentionMap:
-    """Where an output looked, of one tracklet."""
+    """Where one output looked in one tracklet."""
 
     name: str
     """The output, with its probability and truth."""
@@ -84,10 +89,11 @@ class AttentionMap:
 def draw_attention(
     rows: Sequence[tuple[str, NDArray[np.uint8], Sequence[AttentionMap]]], title: str, path: Path
 ) -> Path:
-    """Write a PNG with a row a tracklet: its frame (S, S, 3) as the encoder sees it, then a map an output over it.
+    """Write a PNG with a row for each tracklet: its frame, then a map for each output.
 
-    Each map runs from its own least to its own greatest weight, dark to bright (cividis, which looks the same to
-    people who see no red or green); the frame lies under it in gray.
+    The frame (S, S, 3) is as the encoder sees it.
+    Each map goes from its own smallest to its own largest weight, dark to bright (cividis, which people who cannot
+    tell red from green see alike). The frame lies under it in gray.
     """
     columns = 1 + max(len(maps) for _, _, maps in rows)
     figure = _figure(1.9 * columns, 2.15 * len(rows) + 0.4, title)
@@ -106,14 +112,10 @@ def draw_attention(
 
 
 def _figure(width: float, height: float, title: str) -> Any:
-    """In inches. UserError where matplotlib is not installed."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("pictures need matplotlib; install vpar-cache[figures]") from error
+    """Return an empty matplotlib figure; sizes in inches."""
+    from matplotlib.figure import Figure  # takes half a second, and only pictures need it
+
     figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=9)
     return figure
 
@@ -125,6 +127,6 @@ def _save(figure: Any, path: Path) -> Path:
 
 
 def _same_height(frames: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
-    """Frames below the tallest are filled with white at the bottom, so that they stand in one strip."""
+    """Return the frames (H, W + 2, 3), filled with white at the bottom to the height of the tallest."""
     height = max(frame.shape[0] for frame in frames)
     return [np.pad(frame, ((0, height - frame.shape[0]), (0, 2), (0, 0)), constant_values=255) for frame in frames]

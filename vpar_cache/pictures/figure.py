@@ -1,7 +1,7 @@
-"""`vpar figure`: pictures of what a run says of tracklets, and of where an attribute looks.
+"""`vpar figure`: pictures of what a run predicts for tracklets, and of where an attribute looks.
 
-The frames come from the dataset's folder, since neither cache nor run holds an image. Pictures show people: they
-are written where the user says and nowhere else.
+The frames are read from the dataset's folder, since neither cache nor run holds an image. Pictures show people:
+they are written to --out and nowhere else.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
 from vpar_cache.runs.scores import RunScores, find_runs, read_run
 
 NUM_PICTURED = 4
-"""Tracklets, where none is named."""
+"""The number of tracklets, if none is named."""
 NUM_FRAMES = 3
+"""Of a tracklet; one with fewer frames shows each once."""
 MAX_TRACKLETS, MAX_OUTPUTS = 12, 8
-"""Beyond these a picture cannot be read."""
+"""A picture with more cannot be read."""
 _ATTENTION_SIZE = 224
 
 
@@ -58,21 +59,23 @@ class FigureConfig:
 
     def __post_init__(self) -> None:
         if self.out.suffix != ".png":
-            raise UserError(f"--out {str(self.out)!r} must end in .png")
+            raise UserError(f"--out: got {str(self.out)!r}; expected a name that ends in .png. Add the ending")
         if len(self.tracklets) > MAX_TRACKLETS:
             raise UserError(
-                f"{len(self.tracklets)} tracklets are too many for one picture; give {MAX_TRACKLETS} at most"
+                f"--tracklet: got {len(self.tracklets)} tracklets; expected at most {MAX_TRACKLETS}. Draw several "
+                "pictures"
             )
         if len(self.attention) > MAX_OUTPUTS:
             raise UserError(
-                f"{len(self.attention)} outputs are too many for one picture; give {MAX_OUTPUTS} at most"
+                f"--attention: got {len(self.attention)} outputs; expected at most {MAX_OUTPUTS}. Draw several "
+                "pictures"
             )
         if self.attention and self.features is None:
-            raise UserError("--attention reads tokens; name the run's cache with --features")
+            raise UserError("--attention reads cached features. Name the run's cache with --features")
 
 
 def draw_figure(config: FigureConfig) -> Path:
-    """Write the picture, and return where it is. Raises UserError, DataError or CacheError."""
+    """Write the picture and return its path. Raises UserError, DataError or CacheError."""
     run = read_run(find_runs([config.run], config.runs)[0])
     predictions = read_test_predictions(run)
     chosen = _choose(predictions.tracklet_ids, config.tracklets, str(run.folder))
@@ -80,9 +83,7 @@ def draw_figure(config: FigureConfig) -> Path:
     known = {tracklet.tracklet_id: tracklet for tracklet in dataset.tracklets}
     ids = [predictions.tracklet_ids[row] for row in chosen]
     if missing := [name for name in ids if name not in known]:
-        raise UserError(
-            f"tracklet {missing[0]!r} is not in {config.root}; give the dataset of the run with --root"
-        )
+        raise UserError(f"--root: tracklet {missing[0]!r} is not in {config.root}. Name the dataset of the run")
     tracklets = [known[name] for name in ids]
     mark = f" ({run.weights.partition(':')[0]} weights)" if run.random_weights else ""
     if config.attention:
@@ -91,7 +92,7 @@ def draw_figure(config: FigureConfig) -> Path:
     cases = [
         Case(
             tracklet.tracklet_id,
-            _frames(tracklet),
+            shown_frames(tracklet),
             predictions.probabilities[row].astype(np.float32),
             predictions.labels[row].astype(np.uint8),
         )
@@ -102,20 +103,20 @@ def draw_figure(config: FigureConfig) -> Path:
 
 
 def _choose(ids: Sequence[str], wanted: Sequence[str], where: str) -> list[int]:
-    """Row numbers."""
+    """Return the numbers of the rows to draw."""
     if not wanted:
         count = min(NUM_PICTURED, len(ids))
         return [(2 * i + 1) * len(ids) // (2 * count) for i in range(count)]
     for name in wanted:
         if name not in ids:
-            raise UserError(f"--tracklet {name!r} is no test tracklet of {where}; {nearest(name, ids)}")
+            raise UserError(f"--tracklet {name!r} is not a test tracklet of {where}. {nearest(name, ids)}")
     return [ids.index(name) for name in wanted]
 
 
-def _frames(tracklet: Tracklet) -> list[NDArray[np.uint8]]:
-    """NUM_FRAMES frames, evenly spread, each (H, W, 3)."""
-    count = len(tracklet.frames)
-    names = [tracklet.frames[(2 * i + 1) * count // (2 * NUM_FRAMES)] for i in range(NUM_FRAMES)]
+def shown_frames(tracklet: Tracklet) -> list[NDArray[np.uint8]]:
+    """Return at most NUM_FRAMES frames, evenly spread, each (H, W, 3)."""
+    count, drawn = len(tracklet.frames), min(NUM_FRAMES, len(tracklet.frames))
+    names = [tracklet.frames[(2 * i + 1) * count // (2 * drawn)] for i in range(drawn)]
     return [np.asarray(decode_image((tracklet.folder / name).read_bytes())) for name in names]
 
 
@@ -129,10 +130,15 @@ def _attention(
     mark: str,
 ) -> Path:
     if run.features_seal != features.seal:
-        raise CacheError(f"{features.path} is not the cache that {run.folder} was trained on; give that one")
+        raise CacheError(
+            f"--features: got {features.path}; expected the cache that {run.folder} was trained on. Name that one"
+        )
     model = load_run(run.folder).model
     if not isinstance(model, FusionTransformer):
-        raise UserError(f"--attention shows the fusion Transformer of vtf and vtb; {run.name} is {run.model}")
+        raise UserError(
+            f"--attention: got {run.name}, a run of {run.model}; expected one of vtf or vtb, which have a fusion "
+            "Transformer. Name such a run"
+        )
     outputs = [_output(name, run.schema) for name in config.attention]
     rows = np.array([features.tracklet_ids.index(tracklet.tracklet_id) for tracklet in tracklets])
     tokens = torch.from_numpy(features.visual.gather(rows).astype(np.float32))  # (B, N, D)
@@ -163,5 +169,5 @@ def _attention(
 def _output(name: str, schema: Schema) -> int:
     names = [output.name for output in schema.outputs]
     if name not in names:
-        raise UserError(f"--attention {name!r} is no output of {schema.name}; {nearest(name, names)}")
+        raise UserError(f"--attention {name!r} is not an output of {schema.name}. {nearest(name, names)}")
     return names.index(name)

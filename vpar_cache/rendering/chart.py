@@ -44,10 +44,13 @@ def chart_svg(chart: Chart, name: str) -> str:
                 xs, ys, color=COLORS[i % len(COLORS)], linestyle=_DASHES[i % len(_DASHES)],
                 marker=_MARKERS[i % len(_MARKERS)], markersize=4, clip_on=False,
             )  # fmt: skip
-        axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
+        axes.set(xlabel=printable(chart.x_label), ylabel=printable(chart.y_label))
         axes.grid(axis="y", clip_on=False)  # a clip is a url(), which pages do without
-        if all(x == int(x) for _, points in chart.lines for x, _ in points):
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.tick_params(bottom=False, left=False)
+        axes.xaxis.set_major_locator(
+            MaxNLocator(6, integer=all(x == int(x) for _, points in chart.lines for x, _ in points))
+        )
+        axes.yaxis.set_major_locator(MaxNLocator(5))
         legend = figure.legend(
             lines, [str(i) for i in range(len(lines))], loc="upper center", ncols=max(len(lines), 1), frameon=False
         )

@@ -107,17 +107,21 @@ def _columns(table: Table, labels: int, start: int, stop: int) -> Table:
 
 
 def _width(table: Table, gap: int) -> int:
-    columns = zip(table.header, *table.rows, strict=True)
-    widths = [max(cell_len(line) for cell in column for line in cell.split("\n")) for column in columns]
+    widths = _widths(table)
     return sum(widths) + gap * (len(widths) - 1)
+
+
+def _widths(table: Table) -> list[int]:
+    columns = zip(table.header, *table.rows, strict=True)
+    return [max(cell_len(line) for cell in column for line in cell.split("\n")) for column in columns]
 
 
 def _rich_table(table: Table, gap: int) -> RichTable:
     """Cells are Text, never markup: a name such as "[red]" prints as it is."""
     drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0))
-    for i, title in enumerate(table.header):
+    for i, (title, width) in enumerate(zip(table.header, _widths(table), strict=True)):
         justify: JustifyMethod = "left" if i < table.num_labels else "right"
-        drawn.add_column(Text(title), justify=justify, vertical="bottom", no_wrap=True)
+        drawn.add_column(Text(title), justify=justify, vertical="bottom", no_wrap=True, width=width)
     for i, row in enumerate(table.rows):
         drawn.add_row(*map(Text, row), end_section=table.last_is_average and i == len(table.rows) - 2)
     return drawn

@@ -45,7 +45,7 @@ def compare_runs(first: tuple[RunScores, str], second: tuple[RunScores, str]) ->
         for protocol in THRESHOLDS
         for heading in ("difference", "95 %")
     ]
-    title = f"{run_label(two, two_name)} less {run_label(one, one_name)}, {one.place}"
+    title = f"{run_label(two, two_name)} less {run_label(one, one_name)}"
     what = (
         f"F1 of each group and averages, in points of percent; vtf, probability > {THRESHOLDS['vtf']:g}, and "
         "videopar"

@@ -41,22 +41,37 @@ _RANDOM_CAVEAT = "random weights: the encoder was not trained, so these numbers 
 
 
 @dataclass(frozen=True)
+class Section:
+    """The systems of one test split and schema: all that may be compared."""
+
+    place: str
+    numbers: tuple[Number, ...]
+    remarks: tuple[str, ...] = ()
+
+    def part(self, with_details: bool) -> Part:
+        """Return Tables 1 and 2, with further columns where details are wanted."""
+        notes = (Notes(self.remarks),) if self.remarks else ()
+        return Part(self.place, self.numbers, (*paper_tables(self.numbers, self.place, with_details), *notes))
+
+
+@dataclass(frozen=True)
 class Report:
     """All that the report says, independent of how it is rendered (rendering.formats, rendering.page)."""
 
-    sections: tuple[Part, ...]
-    """The systems of one test split and schema each: all that may be compared."""
+    sections: tuple[Section, ...]
     footnotes: tuple[str, ...]
     notes: tuple[str, ...]
     """For the user and not part of the tables: print them to stderr."""
     details: tuple[Part, ...] = ()
     """Where they were asked for: of single runs, then of differences between runs."""
     runs: tuple[Named, ...] = ()
+    with_details: bool = False
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """The sections, the details, and the footnotes."""
-        return *self.sections, *self.details, Part("How to read the numbers", (), (Notes(self.footnotes),))
+        sections = (section.part(self.with_details) for section in self.sections)
+        return *sections, *self.details, Part("How to read the numbers", (), (Notes(self.footnotes),))
 
     @property
     def numbers(self) -> list[Number]:
@@ -66,7 +81,7 @@ class Report:
     def with_all_details(self) -> Report:
         """Return what a page shows: it has room for everything. What is left out is in the notes."""
         details, left_out = all_details(self.runs, self.details)
-        return replace(self, sections=_wide(self.sections), details=details, notes=(*self.notes, *left_out))
+        return replace(self, details=details, notes=(*self.notes, *left_out), with_details=True)
 
 
 def report(
@@ -102,10 +117,10 @@ def report(
     named = tuple(zip(runs, _unique_names(runs), strict=True))
     more = report_details(named, details, compare)
     footnotes = tuple(_footnotes(sections, runs))
-    return Report(_wide(sections) if details else sections, footnotes, tuple(notes), more, named)
+    return Report(sections, footnotes, tuple(notes), more, named, details)
 
 
-def _footnotes(sections: Sequence[Part], runs: Sequence[RunScores]) -> Iterator[str]:
+def _footnotes(sections: Sequence[Section], runs: Sequence[RunScores]) -> Iterator[str]:
     """Yield what a reader of these very tables must know."""
     sources = {number.source for section in sections for number in section.numbers}
     yield from PROTOCOL_NOTES
@@ -121,25 +136,6 @@ def _footnotes(sections: Sequence[Part], runs: Sequence[RunScores]) -> Iterator[
         yield _RANDOM_CAVEAT
 
 
-def _section(place: str, numbers: Sequence[Number], remarks: Sequence[str] = ()) -> Part:
-    notes = (Notes(tuple(remarks)),) if remarks else ()
-    return Part(place, tuple(numbers), (*paper_tables(numbers, place, with_details=False), *notes))
-
-
-def _wide(sections: Sequence[Part]) -> tuple[Part, ...]:
-    """Return the sections with further columns in their tables."""
-    return tuple(
-        replace(
-            part,
-            blocks=(
-                *paper_tables(part.numbers, part.title, with_details=True),
-                *(block for block in part.blocks if isinstance(block, Notes)),
-            ),
-        )
-        for part in sections
-    )
-
-
 def _published(dataset: str) -> list[Number]:
     """Return the paper's rows of a dataset (MARS, DUKE), in its order."""
     return [
@@ -151,12 +147,12 @@ def _published(dataset: str) -> list[Number]:
     ]
 
 
-def _published_sections() -> Iterator[Part]:
+def _published_sections() -> Iterator[Section]:
     for dataset in published_scores():
-        yield _section(dataset, _published(dataset))
+        yield Section(dataset, tuple(_published(dataset)))
 
 
-def _sections(runs: Sequence[RunScores]) -> Iterator[Part]:
+def _sections(runs: Sequence[RunScores]) -> Iterator[Section]:
     """Yield runs that may be compared, together; in the order of their first run."""
     together: dict[tuple[str, Any], list[RunScores]] = {}
     for run in runs:
@@ -173,7 +169,7 @@ def _sections(runs: Sequence[RunScores]) -> Iterator[Part]:
         numbers += _priors(members, names)
         for run, name in zip(members, names, strict=True):
             numbers += score_numbers(run.scores, run.intervals, n=run.num_tracklets, **about_run(run, name))
-        yield _section(place, numbers, remarks)
+        yield Section(place, tuple(numbers), tuple(remarks))
 
 
 def _unique_names(runs: Sequence[RunScores]) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from vpar_cache.metrics.inputs import Groups
 from vpar_cache.metrics.outputs import CURVE, calibration, confusion, output_scores, threshold_curve
@@ -59,11 +59,18 @@ def run_details(run: RunScores, name: str) -> Part:
 class _Details:
     def __init__(self, run: RunScores, name: str) -> None:
         self.run, self.about = run, about_run(run, name)
-        self.title = f"{run_label(run, name)}, {run.place}"
+        self.title = run_label(run, name)
         self.predictions = read_test_predictions(run)
         self.probabilities, self.labels = self.predictions.probabilities, self.predictions.labels  # (N, A) each
         self.groups: Groups = [(group.name, columns) for group, columns in run.schema.slices()]
-        self.number = partial(Number, n=run.num_tracklets, **self.about)
+
+    def numbers(
+        self, table: str, group: str, item: str, values: Mapping[str, float], protocol: str = "", **fields: Any
+    ) -> list[Number]:
+        """Return the numbers of one row, by metric; `fields` are further ones of Number."""
+        about = {**self.about, "group": group, "item": item, "protocol": protocol, "n": self.run.num_tracklets}
+        about |= {"threshold": THRESHOLDS.get(protocol), **fields}
+        return [Number(table=table, metric=metric, value=value, **about) for metric, value in values.items()]
 
     def all(self) -> Iterator[_Found]:
         yield self.intervals()
@@ -95,30 +102,25 @@ class _Details:
         return (), [metric_table(title, "Group", numbers, columns, last_is_average=True)]
 
     def outputs(self) -> _Found:
-        threshold = THRESHOLDS["vtf"]
-        scores = output_scores(self.probabilities, self.labels, self.groups, threshold)
+        scores = output_scores(self.probabilities, self.labels, self.groups, THRESHOLDS["vtf"])
         positives = self.labels.sum(axis=0)  # (A,)
         headings = {**_TRIPLE, "mA": "mA"}
         numbers = []
         names = zip(self.run.schema.output_groups(), self.run.schema.outputs, strict=True)
         for a, (group, output) in enumerate(names):
-            number = partial(self.number, table="outputs", group=group, item=output.name)
-            numbers.append(number(metric="positives", value=int(positives[a]), unit=COUNT))
-            for metric in headings:
-                value = 100 * float(scores[metric][a])
-                numbers.append(number(protocol="vtf", threshold=threshold, metric=metric, value=value))
+            values = {metric: 100 * float(scores[metric][a]) for metric in headings}
+            numbers += self.numbers("outputs", group, output.name, {"positives": int(positives[a])}, unit=COUNT)
+            numbers += self.numbers("outputs", group, output.name, values, "vtf")
         columns = [Column("positives", "positives")]
         columns += [Column(heading, metric, "vtf") for metric, heading in headings.items()]
         title = f"{self.title}: each output, in percent; {_VTF}"
         return numbers, [metric_table(title, "Output", numbers, columns)]
 
     def calibration(self) -> _Found:
-        parts = [*self.groups, ("all outputs", slice(None))]
         numbers = []
-        for name, columns in parts:
+        for name, columns in [*self.groups, ("", slice(None))]:
             error = 100 * calibration(self.probabilities[:, columns], self.labels[:, columns]).error
-            item = "all outputs" if columns == slice(None) else ""
-            numbers.append(self.number(table="calibration", group=name, item=item, metric="ece", value=error))
+            numbers += self.numbers("calibration", name, "" if name else "all outputs", {"ece": error})
         title = f"{self.title}: expected calibration error of each group, in percent; no threshold"
         return numbers, [metric_table(title, "Group", numbers, [Column("ECE", "ece")], last_is_average=True)]
 
@@ -129,18 +131,13 @@ class _Details:
         width = 1 / len(found.count)
         for i, count in enumerate(found.count):
             item = f"{i * width:g} to {(i + 1) * width:g}"
-            number = partial(self.number, table="reliability", group="all outputs", item=item)
-            numbers.append(number(metric="labels", value=int(count), unit=COUNT))
+            numbers += self.numbers("reliability", "", item, {"labels": int(count)}, unit=COUNT)
             if count:
                 mean, share = 100 * float(found.mean_probability[i]), 100 * float(found.frequency[i])
-                numbers.append(number(metric="mean_probability", value=mean))
-                numbers.append(number(metric="frequency", value=share))
+                numbers += self.numbers("reliability", "", item, {"mean_probability": mean, "frequency": share})
                 points.append((mean, share))
-        columns = [
-            Column("labels", "labels"),
-            Column("mean probability", "mean_probability"),
-            Column("share that holds", "frequency"),
-        ]
+        headings = {"labels": "labels", "mean_probability": "mean probability", "frequency": "share that holds"}
+        columns = [Column(heading, metric) for metric, heading in headings.items()]
         title = f"{self.title}: reliability, all outputs pooled, in percent; no threshold"
         lines = (("this run", tuple(points)), ("calibrated", ((0.0, 0.0), (100.0, 100.0))))
         chart = Chart(title, "mean probability, %", "share that holds, %", lines)
@@ -148,36 +145,27 @@ class _Details:
 
     def threshold_curve(self) -> _Found:
         curve = 100 * threshold_curve(self.probabilities, self.labels, self.groups)  # (thresholds, 3)
-        numbers = [
-            self.number(
-                table="threshold_curve", protocol="vtf", threshold=threshold, group="average",
-                item=f"{threshold:g}", metric=metric, value=float(value),
-            )
-            for threshold, row in zip(CURVE, curve, strict=True)
-            for metric, value in zip(_TRIPLE, row, strict=True)
-        ]  # fmt: skip
+        numbers = []
+        for threshold, row in zip(CURVE, curve.tolist(), strict=True):
+            values = dict(zip(_TRIPLE, row, strict=True))
+            item = f"{threshold:g}"
+            numbers += self.numbers("threshold_curve", "average", item, values, "vtf", threshold=threshold)
         title = f"{self.title}: averages over groups at each threshold, in percent; vtf, probability > threshold"
         columns = [Column(heading, metric, "vtf") for metric, heading in _TRIPLE.items()]
         lines = tuple(
-            (heading, tuple(zip(CURVE, map(float, curve[:, i]), strict=True)))
-            for i, heading in enumerate(_TRIPLE.values())
+            (heading, tuple(zip(CURVE, line, strict=True)))
+            for heading, line in zip(_TRIPLE.values(), curve.T.tolist(), strict=True)
         )
-        return numbers, [
-            metric_table(title, "Threshold", numbers, columns),
-            Chart(title, "threshold", "average, %", lines),
-        ]
+        chart = Chart(title, "threshold", "average, %", lines)
+        return numbers, [metric_table(title, "Threshold", numbers, columns), chart]
 
     def confusion(self, group: str, columns: slice, classes: tuple[str, ...]) -> _Found:
         counts = confusion(self.probabilities[:, columns], self.labels[:, columns])  # (K, K)
         numbers = []
-        for name, row in zip(classes, counts, strict=True):
-            number = partial(self.number, table="confusion", group=group, item=name, unit=COUNT)
-            numbers.append(number(metric="tracklets", value=int(row.sum())))
-            for predicted, count in zip(classes, row, strict=True):
-                numbers.append(
-                    number(protocol="videopar", threshold=THRESHOLDS["videopar"],
-                           metric=f"predicted {predicted}", value=int(count))
-                )  # fmt: skip
+        for name, row in zip(classes, counts.tolist(), strict=True):
+            predicted = {f"predicted {other}": count for other, count in zip(classes, row, strict=True)}
+            numbers += self.numbers("confusion", group, name, {"tracklets": sum(row)}, unit=COUNT)
+            numbers += self.numbers("confusion", group, name, predicted, "videopar", unit=COUNT)
         headings = [Column("all", "tracklets"), *(Column(c, f"predicted {c}", "videopar") for c in classes)]
         title = f"{self.title}: {group}, tracklets by true class (rows) and predicted class; {_VIDEOPAR}"
         return numbers, [metric_table(title, "True class", numbers, headings)]

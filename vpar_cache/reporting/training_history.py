@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from vpar_cache.base.files import read_plain
 from vpar_cache.errors import CacheError
-from vpar_cache.rendering.tables import PERCENT, PLAIN, Block, Chart, Column, Number, metric_table
+from vpar_cache.rendering.tables import PLAIN, Block, Chart, Column, Number, metric_table
 from vpar_cache.runs.scores import RunScores
 
 _COLUMNS = (
@@ -41,19 +41,12 @@ def history_numbers(run: RunScores, **about: Any) -> list[Number]:
     for epoch, row in enumerate(rows, 1):
         for column in _COLUMNS:
             value = row.get(column.metric)
-            if not isinstance(value, float) or not math.isfinite(value):
-                continue
-            is_score = column.protocol == "vtf"
-            fields = {
-                **about,
-                "split": column.metric.partition("_")[0],
-                "protocol": column.protocol,
-                "value": 100 * value if is_score else value,
-                "unit": PERCENT if is_score else PLAIN,
-            }
-            numbers.append(
-                Number(table="training", group="epoch", item=str(epoch), metric=column.metric, **fields)
-            )
+            if isinstance(value, float) and math.isfinite(value):
+                is_score = column.protocol == "vtf"
+                fields: dict[str, Any] = {**about, "split": column.metric.partition("_")[0]}
+                fields |= {"value": 100 * value} if is_score else {"value": value, "unit": PLAIN}
+                fields |= {"group": "epoch", "item": str(epoch), "protocol": column.protocol}
+                numbers.append(Number(table="training", metric=column.metric, **fields))
     return numbers
 
 
@@ -61,19 +54,15 @@ def history_blocks(numbers: list[Number], title: str) -> list[Block]:
     """Return the table of all epochs, a chart of the losses, and one of the F1 if there are validation people."""
     found = {number.metric for number in numbers}
     columns = [column for column in _COLUMNS if column.metric in found]
-
-    def lines(wanted: str) -> tuple[tuple[str, tuple[tuple[float, float], ...]], ...]:
-        return tuple(
-            (
-                column.heading,
-                tuple((float(one.item), one.value) for one in numbers if one.metric == column.metric),
-            )
-            for column in columns
-            if column.metric.endswith(wanted)
+    lines = {
+        column.metric: (
+            column.heading,
+            tuple((float(one.item), one.value) for one in numbers if one.metric == column.metric),
         )
-
+        for column in columns
+    }
     blocks: list[Block] = [metric_table(f"{title}: training, each epoch", "Epoch", numbers, columns)]
-    for wanted, label in (("loss", "loss"), ("f1", "validation F1, %")):
-        if drawn := lines(wanted):
+    for ending, label in (("loss", "loss"), ("f1", "validation F1, %")):
+        if drawn := tuple(line for metric, line in lines.items() if metric.endswith(ending)):
             blocks.append(Chart(f"{title}: {label} by epoch", "epoch", label, drawn))
     return blocks
