@@ -79,7 +79,7 @@ def train(
         _repeat(from_run, features, name, runs, overwrite, device, command)
         return
     if features is None:
-        raise UserError("no --features is given: name the index of a cache, as in --features cache/mars.h5")
+        raise UserError("--features is missing; give the index of a cache, as in --features cache/mars.h5")
     from vpar_cache.training.config import TrainConfig
 
     config = TrainConfig.of_protocol(
@@ -124,7 +124,7 @@ def _refuse_settings(context: typer.Context) -> None:
         if parameter not in places and source is not None and source.name == "COMMANDLINE":
             option = "--" + parameter.replace("_", "-")
             raise UserError(
-                f"{option} goes not with --from-run, which takes the run's settings; leave one of them out"
+                f"{option} cannot be combined with --from-run, which reuses that run's settings; leave one out"
             )
 
 
