@@ -24,7 +24,7 @@ Rows = dict[str, list[NDArray[np.float16]]]
 
 
 @dataclass
-class _Open:
+class _Gathered:
     """A tracklet whose rows are not made yet."""
 
     source: Source
@@ -74,7 +74,7 @@ def compute_shard(
     ids: list[str] = []
     skipped: list[tuple[str, str, str]] = []
     digests: list[str] = []
-    batch: list[_Open] = []
+    batch: list[_Gathered] = []
     for source in task.sources:
         tracklet = _gather(source, loaded, encoder, limit if config.frames is None else None)
         digests.append(digest_source(source, tracklet.hashes))
@@ -100,9 +100,9 @@ def compute_shard(
     )
 
 
-def _gather(source: Source, loaded: Iterator[LoadedPiece], encoder: Encoder, limit: int | None) -> _Open:
+def _gather(source: Source, loaded: Iterator[LoadedPiece], encoder: Encoder, limit: int | None) -> _Gathered:
     """Collect the pieces of one tracklet. `limit`: sum up whenever the next piece would exceed so many frames."""
-    tracklet = _Open(source)
+    tracklet = _Gathered(source)
     for item in loaded:
         tracklet.hashes += item.hashes
         tracklet.reason = tracklet.reason or item.reason
@@ -118,7 +118,7 @@ def _gather(source: Source, loaded: Iterator[LoadedPiece], encoder: Encoder, lim
     return tracklet
 
 
-def _encode(batch: list[_Open], encoder: Encoder, config: ExtractConfig, rows: Rows) -> None:
+def _encode(batch: list[_Gathered], encoder: Encoder, config: ExtractConfig, rows: Rows) -> None:
     """Append the rows of B tracklets: the plain draws, then each view of those that have views."""
     if not batch:
         return
@@ -141,6 +141,6 @@ def _encode(batch: list[_Open], encoder: Encoder, config: ExtractConfig, rows: R
         rows[fmt.AUGMENTED].append(np.stack(tokens, axis=1))  # (B_train, K, N, D)
 
 
-def _draws(batch: list[_Open], number: int) -> NDArray[np.uint8]:
+def _draws(batch: list[_Gathered], number: int) -> NDArray[np.uint8]:
     """Return one draw of each tracklet, (B, T, S, S, 3)."""
     return np.stack([tracklet.drawn(tracklet.source.draws[number]) for tracklet in batch])
