@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from vpar_cache.backbones.encoder import Encoder
 
 
+MOST_THREADS = 5
+"""That decode, by default: beyond these, Python's lock makes more threads slower (benchmarks/RESULTS.md)."""
+
+
 @dataclass(frozen=True)
 class ExtractResult:
     """What an extraction wrote, and from what."""
@@ -97,7 +101,7 @@ def _extract(
 ) -> ExtractResult:
     """Do all that writes into the cache, under its lock."""
     with (
-        ThreadPoolExecutor(config.workers or os.cpu_count() or 1) as pool,
+        ThreadPoolExecutor(config.workers or min(os.cpu_count() or 1, MOST_THREADS)) as pool,
         tqdm(total=len(dataset.tracklets), unit="tracklet", desc="extract", disable=None) as bar,
     ):
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from vpar_cache.training.checkpoints import Checkpoint, CheckpointFile, optimize
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.device_rows import DeviceRows
 from vpar_cache.training.features_for_model import model_inputs
+from vpar_cache.training.graphed_step import GraphedStep, Step
 from vpar_cache.training.schedule import lr_factor
 from vpar_cache.training.splits import Rows
 
@@ -65,6 +67,7 @@ class Trainer:
         self._stop = stop
         self._device = resolve_device(config.device)
         self._in_bf16 = config.precision == "bf16"
+        self._in_graph = self._device.type == "cuda" and own is None  # the caller's model may not allow it
         self._order = np.random.Generator(np.random.PCG64(config.seed))
         self._groups = [(group.name, columns) for group, columns in features.schema.slices()]
         self.reads = own.reads if own else SYSTEMS[config.model].reads
@@ -89,7 +92,9 @@ class Trainer:
         if not parameters:
             return [], None
         config = self._config
-        optimizer = torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        optimizer = torch.optim.Adam(
+            parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True, capturable=self._in_graph
+        )
         state = (checkpoints.load() if resume else None) or Checkpoint(best_epoch=config.epochs)
         if state.epoch:
             self._restore(state, optimizer)
@@ -150,15 +155,14 @@ class Trainer:
         if self._has_batch_norm and len(order) % size == 1:
             order = order[:-1]  # one row alone has no batch statistics; another epoch leaves out another row
         total = torch.zeros((), dtype=torch.float64, device=self._device)  # ()
+        step: Step = partial(self._step, optimizer)
+        if self._in_graph:
+            step = GraphedStep(step)  # one for each epoch: a graph keeps the learning rate of its capture
         batches = self._data.batches(self._draw(order), size)  # each (B, *row_shape)
         labels = self._labels(order).split(size)  # each (B, A)
         for batch, wanted in zip(batches, labels, strict=True):
             check_stop(self._stop)
-            loss = self._objective.loss(self._forward(batch, in_bf16=self._in_bf16), wanted)  # ()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            total += loss.detach() * len(batch)  # stays on the device: reading it would wait for each step
+            total += step(batch, wanted) * len(batch)  # stays on the device: reading it would wait for each step
         mean = float(total) / len(order)
         sums = torch.stack([p.detach().sum() for p in self.model.parameters()])  # (parameters,)
         if not np.isfinite(mean) or not sums.isfinite().all():
@@ -166,6 +170,14 @@ class Trainer:
                 f"--lr: training with {self._config.lr} diverged in epoch {epoch} (loss {mean}); use a smaller one"
             )
         return mean
+
+    def _step(self, optimizer: torch.optim.Optimizer, batch: Tensor, labels: Tensor) -> Tensor:
+        """Update the weights by a batch (B, *row_shape) with labels (B, A); return its loss ()."""
+        loss = self._objective.loss(self._forward(batch, in_bf16=self._in_bf16), labels)  # ()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
 
     def _draw(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return for each train row its own number or that of one of its views, each as likely; see with_views."""

@@ -1,0 +1,45 @@
+"""A captured step trains as the same step run operation by operation. Needs a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vpar_cache.training.graphed_step import GraphedStep
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="a CUDA graph needs a GPU")
+
+
+def trained(
+    wrap: Callable[[Callable[[Tensor, Tensor], Tensor]], Callable[[Tensor, Tensor], Tensor]],
+) -> list[float]:
+    """Return the losses of 20 steps; each tenth batch is a short one."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 3)).cuda()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, fused=True, capturable=True)
+
+    def step(rows: Tensor, labels: Tensor) -> Tensor:
+        with torch.autocast("cuda", torch.bfloat16):
+            logits = model(rows.float())  # (B, 3)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    run, data = wrap(step), torch.Generator().manual_seed(1)
+    losses = []
+    for number in range(1, 21):
+        size = 5 if number % 10 == 0 else 16
+        rows = torch.randn(size, 8, generator=data).half().cuda()  # (B, 8)
+        losses.append(float(run(rows, (rows[:, :3] > 0).float())))
+    return losses
+
+
+def test_a_captured_step_trains_as_the_plain_one() -> None:
+    plain, graphed = trained(lambda step: step), trained(GraphedStep)
+    assert graphed == pytest.approx(plain, rel=1e-3)
+    assert graphed[-2] < 0.9 * graphed[0]
