@@ -66,7 +66,7 @@ def draw_person(pen: ImageDraw.ImageDraw, person: Person, foot: _Point, height: 
     bottom = BOTTOM_COLOURS[has["bottom color"] :][:1] or _BOTTOM_STRIPES
     hair = _GREY if has["age"] == _OLD else person.hair
     shoulders, middle, hips = [wide * w for w in ((0.135, 0.11, 0.085), (0.09, 0.08, 0.13))[has["gender"]]]
-    step = _STRIDES[motion] * (1.0, 0.75)[int(8 * time) % 2]
+    step = _STRIDES[motion] * (1.0, 0.75)[int(4 * time) % 2]
 
     if has["age"] == _YOUNG:
         brush.limb((-0.21, 0.72), (-0.21, 0.45), 0.006, 0.006, _DARK)
