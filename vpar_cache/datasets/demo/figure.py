@@ -25,23 +25,15 @@ BOTTOM_COLOURS: Sequence[Colour] = (
 )  # fmt: skip
 """By label value; the last value, complex, is striped."""
 _TOP_STRIPES, _BOTTOM_STRIPES = ((0, 205, 205), (245, 245, 245)), ((25, 45, 140), (255, 135, 190))
-_HAT, _BACKPACK, _BAG, _HAND_BAG, _SOCKS = (
-    (235, 0, 130),
-    (255, 110, 0),
-    (75, 35, 15),
-    (0, 50, 110),
-    ((255,) * 3, (230, 0, 0)),
-)
-_GREY, _DARK, _CANE, _STRAND, _PLEAT, _DUST = (
-    (200, 200, 205),
-    (20, 20, 22),
-    (95, 60, 25),
-    (200, 120, 60),
-    (70, 60, 70),
-    (235, 225, 205),
+_HAT, _BACKPACK, _BAG, _HAND_BAG = (235, 0, 130), (255, 110, 0), (75, 35, 15), (0, 50, 110)
+_SASH, _SOCKS, _BALLOON = (
+    ((255, 0, 255), (90, 0, 90)),
+    ((255, 255, 255), (230, 0, 0)),
+    ((255, 60, 60), (255, 240, 120)),
 )
 _COLLAR, _LABEL, _WRISTBAND, _HEADPHONES = (255, 170, 0), (170, 255, 255), (150, 255, 0), (0, 255, 160)
-_BALLOON, _SASH = ((255, 60, 60), (255, 240, 120)), ((255, 0, 255), (90, 0, 90))
+_STRAND, _PLEAT, _DUST, _CANE = (200, 120, 60), (70, 60, 70), (235, 225, 205), (95, 60, 25)
+_GREY, _DARK = (200, 200, 205), (20, 20, 22)
 _HEADS = (0.13, 0.105, 0.085, 0.085)
 """Half the height of the head by age; unit: the height of the person."""
 _YOUNG, _TEENAGER, _OLD = 0, 1, 3
@@ -74,7 +66,7 @@ def draw_person(pen: ImageDraw.ImageDraw, person: Person, foot: _Point, height: 
     bottom = BOTTOM_COLOURS[has["bottom color"] :][:1] or _BOTTOM_STRIPES
     hair = _GREY if has["age"] == _OLD else person.hair
     shoulders, middle, hips = [wide * w for w in ((0.135, 0.11, 0.085), (0.09, 0.08, 0.13))[has["gender"]]]
-    step = _STRIDES[motion] * (1.0, 0.75)[int(8 * time) % 2]
+    step = _STRIDES[motion] * (1.0, 0.75)[int(4 * time) % 2]
 
     if has["age"] == _YOUNG:
         brush.limb((-0.21, 0.72), (-0.21, 0.45), 0.006, 0.006, _DARK)
