@@ -8,14 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vpar_cache.training.graphed_step import GraphedStep
+from vpar_cache.training.graphed_step import GraphedStep, Step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="a CUDA graph needs a GPU")
 
 
-def trained(
-    wrap: Callable[[Callable[[Tensor, Tensor], Tensor]], Callable[[Tensor, Tensor], Tensor]],
-) -> list[float]:
+def trained(wrap: Callable[[Step], Step]) -> list[float]:
     """Return the losses of 20 steps; each tenth batch is a short one."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 3)).cuda()
