@@ -2,4 +2,5 @@
 
 from vpar_cli.main import run  # type: ignore[import-not-found] # the folder is cli/, see pyproject.toml
 
-run()
+if __name__ == "__main__":
+    run()

@@ -238,7 +238,7 @@ def test_a_gpu_without_memory_for_one_tracklet_says_so_and_keeps_what_was_finish
     config = extract_config(tmp_path / "tiny.h5")
     with monkeypatch.context() as patch:
         patch.setattr(Encoder, "_tokens", full)
-        with pytest.raises(UserError, match=r"^one tracklet of 2 frames does not fit in the memory of cpu; use"):
+        with pytest.raises(UserError, match=r"--frames.*2 frames does not fit in the memory of cpu"):
             extract(config)
     assert leftovers(tmp_path) == []
     assert extract(config).shards_kept == 2

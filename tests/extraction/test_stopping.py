@@ -63,7 +63,6 @@ def test_several_at_once_never_write_together(extract_config: Make, tiny_cache: 
 def test_stop_ends_the_run_within_a_batch_and_keeps_what_is_published(
     devices: tuple[str, ...],
     extract_config: Make,
-    tiny_cache: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -83,4 +82,6 @@ def test_stop_ends_the_run_within_a_batch_and_keeps_what_is_published(
     assert not config.out.exists()
     assert leftovers(tmp_path) == []
     assert extract(config).shards_kept == kept
-    assert bytes_of(config.out) == bytes_of(tiny_cache)
+    whole = extract_config(tmp_path / "whole" / "tiny.h5", batch_size=10)
+    extract(whole)
+    assert bytes_of(config.out) == bytes_of(whole.out)

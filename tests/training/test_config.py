@@ -24,13 +24,13 @@ def train(**changes: Any) -> TrainConfig:
         ({"protocol": "loose"}, "--protocol.*loose.*strict"),
         ({"model": "linear", "logit_norm": True}, "--logit-norm.*linear"),
         ({"block_init": "imagenet"}, "--block-init.*512"),
-        ({"protocol": "reference"}, "--loss.*bce.*reference.*weighted"),
+        ({"protocol": "reference"}, "--loss.*bce.*weighted.*reference"),
         ({"protocol": "reference", "model": "videopar"}, "reference.*vtf"),
         ({"epochs": 0}, "--epochs.*0"),
         ({"lr": math.inf}, "--lr.*inf"),
         ({"val_fraction": 1.0}, r"--val-fraction.*1\.0"),
         ({"dim": 100, "heads": 8}, "--dim.*100.*--heads.*8"),
-        ({"logit_norm": True, "batch_size": 1}, "--logit-norm.*--batch-size"),
+        ({"logit_norm": True, "batch_size": 1}, "--batch-size.*1.*--logit-norm"),
         ({"name": "../x"}, r"--name.*\.\./x"),
     ],
 )
@@ -53,7 +53,7 @@ def test_of_protocol_fills_in_what_the_protocol_sets_and_nothing_else() -> None:
     reference = TrainConfig.of_protocol("reference", features=features, epochs=7, dim=None, block_init="random:0")
     assert (reference.loss, reference.schedule, reference.dim) == ("weighted", "warmup-cosine", 768)
     assert (reference.heads, reference.logit_norm, reference.epochs) == (12, True, 7)
-    with pytest.raises(UserError, match=r"--dim.*512.*reference.*768"):
+    with pytest.raises(UserError, match=r"--dim.*512.*768.*reference"):
         TrainConfig.of_protocol("reference", features=features, dim=512, heads=8)
 
 

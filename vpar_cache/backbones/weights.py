@@ -78,6 +78,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             state: Any = load_file(path)
         else:
+            _refuse_compressed(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"--weights: {path}: {error.strerror or error}; give a readable file") from error
@@ -93,6 +94,19 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     ):
         raise UserError(f"--weights: {path} is not a state dict; expected tensors by name")
     return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Raise UserError for a torch file that would unpack to more bytes than it holds; torch never writes one."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(part.file_size for part in archive.infolist() if "/code/" not in part.filename)
+    if size > path.stat().st_size:
+        raise UserError(
+            f"--weights: {path} unpacks to {size} bytes; expected at most its own {path.stat().st_size}. Save the "
+            "state dict again with torch.save"
+        )
 
 
 def tensor_digest(module: nn.Module, skip: str | None = None) -> str:
