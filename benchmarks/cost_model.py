@@ -24,7 +24,7 @@ from support.random_caches import Content, write_cache
 from support.timing import median_time, option_parser, scratch_folder, timed
 from torch.utils.flop_counter import FlopCounterMode
 
-from vpar_cache.datasets.frames import decode_frame
+from vpar_cache.datasets.decoding import decode_frame
 
 BATCH, TRACKLETS = 16, 1024
 

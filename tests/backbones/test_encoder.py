@@ -23,7 +23,7 @@ from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import build_prompts
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.devices import resolve_precision
-from vpar_cache.datasets.frames import decode_frame
+from vpar_cache.datasets.decoding import decode_frame
 from vpar_cache.errors import DataError, UserError
 
 CPU = torch.device("cpu")

@@ -15,8 +15,8 @@ from scipy.io import loadmat
 
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
-from vpar_cache.datasets.demo.figure import BOTTOM_COLOURS, TOP_COLOURS, draw_person
 from vpar_cache.datasets.demo.people import cast_people
+from vpar_cache.datasets.demo.person_drawing import BOTTOM_COLOURS, TOP_COLOURS, draw_person
 from vpar_cache.datasets.demo.video import write_video
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import UserError

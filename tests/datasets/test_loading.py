@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from vpar_cache.datasets import loading
-from vpar_cache.datasets.draws import Draw, Source, digest_source
-from vpar_cache.datasets.frames import Jitter, decode_frame
+from vpar_cache.datasets.decoding import decode_frame
+from vpar_cache.datasets.frame_choice import Draw, Jitter, Source, digest_source
 from vpar_cache.datasets.loading import LoadedPiece, cut, hash_tracklet, load_piece, map_ahead
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import DataError

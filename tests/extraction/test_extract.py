@@ -22,7 +22,7 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.index import read_index
 from vpar_cache.cache.verify import verify_cache
-from vpar_cache.datasets.frames import decode_frame
+from vpar_cache.datasets.decoding import decode_frame
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import DataError, UserError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vpar_cache.datasets.draws import Source, digest_source
+from vpar_cache.datasets.frame_choice import Source, digest_source
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.plan import (

@@ -16,8 +16,8 @@ from tests.support.comparing import least_cosine
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.writer import ShardContents
-from vpar_cache.datasets.draws import Draw, Source
-from vpar_cache.datasets.frames import apply_jitter, decode_frame
+from vpar_cache.datasets.decoding import apply_jitter, decode_frame
+from vpar_cache.datasets.frame_choice import Draw, Source
 from vpar_cache.datasets.loading import LoadedPiece, cut, hash_tracklet, load_piece
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.extraction.config import ExtractConfig

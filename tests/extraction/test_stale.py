@@ -23,7 +23,7 @@ from tests.support.tiny_clip import TINY_CLIP
 from vpar_cache.backbones import open_clip_vit
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.cache import format as fmt
-from vpar_cache.datasets import frames
+from vpar_cache.datasets import decoding
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.errors import CacheError
@@ -203,9 +203,9 @@ COVERED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], set[str]]] = {
     "the weights' tensors": (other_tensor, {"weights_digest"}),
     "Pillow's version": (lambda patch: patch.setattr("PIL.__version__", "0"), {"decoder", "resize_kernel"}),
     "the JPEG decoder's": (
-        lambda patch: patch.setattr("vpar_cache.datasets.frames.features.version", lambda name: "0"), {"decoder"}
+        lambda patch: patch.setattr("vpar_cache.datasets.decoding.features.version", lambda name: "0"), {"decoder"}
     ),
-    "the views' shift": (lambda patch: patch.setattr(frames, "MAX_SHIFT", 9), {"max_shift"}),
+    "the views' shift": (lambda patch: patch.setattr(decoding, "MAX_SHIFT", 9), {"max_shift"}),
     "the mean": (
         lambda patch: patch.setattr(open_clip, "OPENAI_DATASET_MEAN", (0.4, 0.4, 0.4)), {"mean"}
     ),

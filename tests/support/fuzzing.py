@@ -27,9 +27,9 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.headers import read_shard_header
 from vpar_cache.cache.seal import write_seal
+from vpar_cache.datasets.decoding import decode_frame
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.datasets.folder import load_folder
-from vpar_cache.datasets.frames import decode_frame
 from vpar_cache.datasets.mars import read_lists
 from vpar_cache.datasets.matfile import read_matrices
 from vpar_cache.reporting.score import score

@@ -13,7 +13,7 @@ import resource
 import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -26,6 +26,8 @@ from vpar_cache.errors import CacheError
 
 Rows = slice | Sequence[int] | NDArray[Any]
 """A slice, row numbers or a boolean mask."""
+_Unread = deque[tuple[int, memoryview, int]]
+"""For each row the number of its file, its memory in a batch, and where it starts in the file."""
 
 
 @dataclass(frozen=True)
@@ -77,38 +79,41 @@ class RowArray:
         return next(self.batches(numbers, max(1, len(numbers))), none)
 
     def batches(self, rows: Rows, batch_size: int) -> Iterator[NDArray[Any]]:
-        """Yield the chosen rows in batches; while the caller works on one, the next is read.
+        """Yield the chosen rows in batches; while the caller works on one, the next two are read.
 
         Each is (batch_size, *row_shape), the last one may be shorter. A batch is valid until the next is asked
-        for: two buffers take turns.
+        for: three buffers take turns.
         """
         numbers = row_numbers(rows, len(self))
+        shards = np.searchsorted(self._starts, numbers, side="right") - 1  # (n,)
+        places = self._offsets[shards] + (numbers - self._starts[shards]) * self._row_bytes  # (n,)
         starts = range(0, len(numbers), batch_size)
         shape = (min(batch_size, len(numbers)), *self.shape[1:])
-        buffers = cycle([np.empty(shape, self.dtype) for _ in starts[:2]])
+        buffers = cycle([np.empty(shape, self.dtype) for _ in starts[:3]])
+        begun: deque[tuple[_Unread, Future[None], NDArray[Any]]] = deque()
         with ThreadPoolExecutor(1) as pool:
-            last = None
             for start, buffer in zip(starts, buffers, strict=False):
-                part = numbers[start : start + batch_size]  # (B,)
-                unread = self._targets(part, buffer)
-                reading = pool.submit(self._read, unread)
-                if last is not None:
-                    yield last
-                self._read(unread)  # help where the caller would have to wait
-                reading.result()
-                last = buffer[: len(part)]  # (B, *row_shape)
-            if last is not None:
-                yield last
+                if len(begun) == 2:
+                    yield self._finish(*begun.popleft())
+                part = slice(start, start + batch_size)
+                batch = buffer[: len(numbers[part])]  # (B, *row_shape)
+                unread = deque(zip(shards[part].tolist(), self._parts(batch), places[part].tolist(), strict=True))
+                begun.append((unread, pool.submit(self._read, unread), batch))
+            while begun:
+                yield self._finish(*begun.popleft())
 
-    def _targets(self, numbers: NDArray[np.int64], buffer: NDArray[Any]) -> deque[tuple[int, memoryview, int]]:
-        """Return for each row the number of its file, its place in the buffer, and where it starts in the file."""
-        shards = np.searchsorted(self._starts, numbers, side="right") - 1  # (B,)
-        places = self._offsets[shards] + (numbers - self._starts[shards]) * self._row_bytes  # (B,)
-        size, whole = self._row_bytes, buffer.data.cast("B")
-        parts = [whole[i * size : (i + 1) * size] for i in range(len(numbers))]
-        return deque(zip(shards.tolist(), parts, places.tolist(), strict=True))
+    def _parts(self, batch: NDArray[Any]) -> list[memoryview]:
+        """Return the memory of each row."""
+        size, whole = self._row_bytes, batch.data.cast("B")
+        return [whole[start : start + size] for start in range(0, len(whole), size)]
 
-    def _read(self, unread: deque[tuple[int, memoryview, int]]) -> None:
+    def _finish(self, unread: _Unread, reading: Future[None], batch: NDArray[Any]) -> NDArray[Any]:
+        """Help with a batch where the caller would have to wait, and return it complete."""
+        self._read(unread)
+        reading.result()
+        return batch
+
+    def _read(self, unread: _Unread) -> None:
         """Read rows until none is left; two threads may share them."""
         while unread:
             try:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.base.files import hash_bytes, read_plain
-from vpar_cache.datasets.draws import Source, digest_source
-from vpar_cache.datasets.frames import decode_frame
+from vpar_cache.datasets.decoding import decode_frame
+from vpar_cache.datasets.frame_choice import Source, digest_source
 from vpar_cache.errors import DataError
 
 MAX_FILE_BYTES = 64 << 20

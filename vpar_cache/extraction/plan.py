@@ -14,8 +14,8 @@ from blake3 import blake3
 
 from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache import format as fmt
-from vpar_cache.datasets.draws import Source, draw_source
-from vpar_cache.datasets.frames import preprocessing_identity
+from vpar_cache.datasets.decoding import preprocessing_identity
+from vpar_cache.datasets.frame_choice import Source, draw_source
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_request import EncoderIdentity

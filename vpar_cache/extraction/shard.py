@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.writer import ShardContents
-from vpar_cache.datasets.draws import Draw, Source, digest_source
-from vpar_cache.datasets.frames import apply_jitter
+from vpar_cache.datasets.decoding import apply_jitter
+from vpar_cache.datasets.frame_choice import Draw, Source, digest_source
 from vpar_cache.datasets.loading import LoadedPiece
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.plan import ShardTask, digest_shard, row_shapes

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.cache.features import Features, open_features
-from vpar_cache.datasets.frames import decode_frame, decode_image
+from vpar_cache.datasets.decoding import decode_frame, decode_image
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import CacheError, UserError, nearest

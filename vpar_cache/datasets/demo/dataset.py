@@ -16,8 +16,8 @@ from numpy.random import Generator, default_rng
 from PIL import Image, ImageDraw
 
 from vpar_cache.attributes.mars_table import MARS
-from vpar_cache.datasets.demo.figure import draw_person
 from vpar_cache.datasets.demo.people import Person, balanced, cast_people
+from vpar_cache.datasets.demo.person_drawing import draw_person
 from vpar_cache.errors import UserError
 
 TALL, GROUND = 0.9, 0.965

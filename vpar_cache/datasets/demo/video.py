@@ -13,8 +13,8 @@ from numpy.random import default_rng
 from PIL import Image, ImageDraw
 
 from vpar_cache.datasets.demo.dataset import GROUND, TALL, write_labels
-from vpar_cache.datasets.demo.figure import draw_person
 from vpar_cache.datasets.demo.people import balanced, cast_people
+from vpar_cache.datasets.demo.person_drawing import draw_person
 
 _WIDTH, _HEIGHT, _HORIZON = 640, 360, 150
 _HEADINGS = ((0.0, 0.7), (0.8, 0.4), (1.0, 0.0), (0.8, -0.4), (0.0, -0.7))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vpar_cache.base.callbacks import Stop, check_stop
 from vpar_cache.cache.writer import ShardContents
-from vpar_cache.datasets.draws import Source
+from vpar_cache.datasets.frame_choice import Source
 from vpar_cache.datasets.loading import PIECE_FRAMES, LoadedPiece, cut, load_piece, map_ahead
 from vpar_cache.errors import CacheError, Stopped, VparError
 from vpar_cache.extraction.build_encoder import build_encoder

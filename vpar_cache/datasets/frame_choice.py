@@ -1,15 +1,54 @@
-"""Chooses the frames of a tracklet, once for the plain features and once for each augmented view."""
+"""Which frames of a tracklet are read, once for the plain features and once for each augmented view."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from blake3 import blake3
 
 from vpar_cache.base.settings import canonical_json
-from vpar_cache.datasets.frames import Jitter, choose_frames, choose_jitter
 from vpar_cache.datasets.tracklet import Tracklet
+
+MAX_SHIFT = 10
+"""Views are shifted by up to this many pixels, zero-filled, as padding by 10 and cropping does."""
+
+
+def choose_frames(
+    num_frames: int, count: int, sampling: str, seed: int = 0, tracklet_id: str = "", view: int = 0
+) -> tuple[int, ...]:
+    """Return `count` frame numbers in time order out of `num_frames`; a short tracklet repeats frames.
+
+    uniform: frame i is floor((i + 0.5) num_frames / count). random: a draw that depends only on seed,
+    tracklet and view, without replacement where there are enough frames.
+    """
+    if sampling == "uniform":
+        return tuple((2 * i + 1) * num_frames // (2 * count) for i in range(count))
+    random = _generator(seed, tracklet_id, view)
+    chosen = random.choice(num_frames, size=count, replace=num_frames < count)
+    return tuple(int(number) for number in np.sort(chosen))
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """How a view differs from the plain frames; the same for all its frames."""
+
+    flip: bool
+    shift_right: int
+    shift_down: int
+
+
+def choose_jitter(seed: int, tracklet_id: str, view: int) -> Jitter:
+    """Return the flip and shift of a view; they depend only on seed, tracklet and view."""
+    random = _generator(seed, f"jitter {tracklet_id}", view)
+    right, down = random.integers(-MAX_SHIFT, MAX_SHIFT + 1, size=2)
+    return Jitter(bool(random.integers(2)), int(right), int(down))
+
+
+def _generator(seed: int, name: str, view: int) -> np.random.Generator:
+    digest = blake3(f"{seed} {view} {name}".encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
 
 
 @dataclass(frozen=True)
