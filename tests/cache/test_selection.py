@@ -148,12 +148,5 @@ def test_processes_of_a_data_loader_read_the_same_rows(features: Features, cache
     np.testing.assert_array_equal(torch.cat([tokens for tokens, _ in loader]).numpy(), cache.arrays["visual"])
 
 
-def test_opening_a_cache_imports_no_torch(cache: SmallCache) -> None:
-    from tests.support.small_caches import run_alone
-
-    code = "import sys; from vpar_cache.cache.features import open_features; f = open_features(sys.argv[1]); "
-    assert run_alone(code + "f[0], f.split('train').visual; print('torch' in sys.modules)", cache.index) == "False"
-
-
 def test_a_path_may_be_a_text(cache: SmallCache) -> None:
     assert open_features(str(cache.index)).path == Path(cache.index)
