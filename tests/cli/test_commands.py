@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Call
+from tests.support.small_caches import flip
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import DATASETS
 from vpar_cache.training.config import MODELS, PROTOCOLS
@@ -90,15 +90,10 @@ def test_info_describes_a_cache_and_marks_random_weights(vpar: Call, tiny_cache:
     assert "18 x 5 x 32" in vpar("info", str(tiny_cache)).stdout
 
 
-def test_verify_says_what_is_damaged_and_exits_2(vpar: Call, tiny_cache: Path, tmp_path: Path) -> None:
-    shutil.copytree(tiny_cache.parent, tmp_path / "copy")
-    index = tmp_path / "copy" / tiny_cache.name
-    assert vpar("verify", str(index)).returncode == 0
-    shard = index.with_suffix("") / "shard-00001.h5"
-    data = bytearray(shard.read_bytes())
-    data[-100] ^= 1
-    shard.write_bytes(data)
-    done = vpar("verify", str(index))
+def test_verify_says_what_is_damaged_and_exits_2(vpar: Call, extracted: Path) -> None:
+    assert vpar("verify", str(extracted)).returncode == 0
+    flip(extracted.with_suffix("") / "shard-00001.h5", 5000)
+    done = vpar("verify", str(extracted))
     assert done.returncode == 2
     assert "shard-00001.h5" in done.stderr
     assert "0000" not in done.stdout
