@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -79,3 +80,9 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory, extract_config: Callabl
     from vpar_cache.extraction.extract import extract
 
     return extract(extract_config(tmp_path_factory.mktemp("cache") / "tiny.h5")).index
+
+
+@pytest.fixture
+def extracted(tiny_cache: Path, tmp_path: Path) -> Path:
+    """A copy of the extracted cache, to change, with its hints."""
+    return Path(shutil.copytree(tiny_cache.parent, tmp_path / "cache")) / tiny_cache.name

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
+from tests.support.encoders import make_encoder
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import PAPER_TEMPLATE
-from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.errors import CacheError
@@ -66,9 +65,7 @@ def test_negatives_are_embedded_for_binary_groups_and_zero_for_choices(
 ) -> None:
     features: Features = request.getfixturevalue(which)
     backbone = features.visual_config["backbone"]
-    encoder = Encoder(
-        backbone, "random:0", device=torch.device("cpu"), precision="fp32", normalize="own", offline=True
-    )
+    encoder = make_encoder(backbone)
     assert features.negative_prompts[0] == PAPER_TEMPLATE.format("long sleeves")
     for group, columns in MARS.slices():
         negative = features.text_negative[columns]

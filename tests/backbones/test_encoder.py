@@ -19,6 +19,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tests.support.comparing import least_cosine
+from tests.support.encoders import make_encoder
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import build_prompts
 from vpar_cache.backbones.encoder import Encoder
@@ -29,11 +31,6 @@ from vpar_cache.errors import DataError, UserError
 CPU = torch.device("cpu")
 VIT_B16 = "ViT-B-16-quickgelu"
 PROMPTS = build_prompts(MARS, "paper")
-
-
-def make_encoder(backbone: str, weights: str = "random:0", **changes: Any) -> Encoder:
-    settings: dict[str, Any] = {"device": CPU, "precision": "fp32", "normalize": "own", "offline": True}
-    return Encoder(backbone, weights, **{**settings, **changes})
 
 
 def architecture(encoder: Encoder) -> str:
@@ -51,14 +48,6 @@ def frames_of(encoder: Encoder, batch: int, count: int, seed: int = 0) -> NDArra
     noise = np.random.default_rng(seed).integers(0, 128, (batch, count, size, size, 3))
     slope = np.linspace(0, 127, size)[None, None, :, None, None]
     return (noise + slope).astype(np.uint8)
-
-
-def least_cosine(one: Any, other: Any) -> float:
-    """The smallest cosine over all vectors along the last axis."""
-    a, b = (np.asarray(x, dtype=np.float64) for x in (one, other))
-    assert a.shape == b.shape
-    norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
-    return float(((a * b).sum(-1) / norms).min())
 
 
 # --- against the implementation of `transformers` ---
@@ -321,34 +310,6 @@ def test_half_normalisation_is_of_the_authors_and_clip_of_clip(tiny: Encoder) ->
     assert least_cosine(tokens, tiny.encode_frames(same).tokens) > 0.9995
     assert least_cosine(tokens, tiny.encode_frames(frames).tokens) < 0.999
     assert half.visual_identity() != tiny.visual_identity()
-
-
-def test_a_gpu_out_of_memory_halves_the_batch(tiny: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    frames = frames_of(tiny, 5, 2)
-    wanted = tiny.encode_frames(frames, keep_frames=True)
-    encode = tiny._encode
-    sizes: list[int] = []
-
-    def small(part: NDArray[np.uint8], keep: bool) -> Any:
-        sizes.append(len(part))
-        if len(part) > 2:
-            raise torch.cuda.OutOfMemoryError
-        return encode(part, keep)
-
-    monkeypatch.setattr(tiny, "_encode", small)
-    got = tiny.encode_frames(frames, keep_frames=True)
-    assert sizes == [5, 2, 3, 1, 2]
-    assert got.frame_tokens is not None
-    assert wanted.frame_tokens is not None
-    assert least_cosine(got.tokens, wanted.tokens) >= 0.9999
-    assert least_cosine(got.frame_tokens, wanted.frame_tokens) >= 0.9999
-
-    def none(part: NDArray[np.uint8], keep: bool) -> Any:
-        raise torch.cuda.OutOfMemoryError
-
-    monkeypatch.setattr(tiny, "_encode", none)
-    with pytest.raises(UserError, match=r"one tracklet of 2 frames.*--device cpu"):
-        tiny.encode_frames(frames)
 
 
 def test_values_beyond_float16_are_an_error(tiny_backbone: str, tmp_path: Path) -> None:

@@ -12,16 +12,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from tests.support.encoders import make_encoder
 from vpar_cache.backbones import open_clip_vit
-from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.errors import UserError
 
 VIT_B16 = "ViT-B-16-quickgelu"
-
-
-def make_encoder(backbone: str, weights: str | None, offline: bool = True) -> Encoder:
-    cpu = torch.device("cpu")
-    return Encoder(backbone, weights, device=cpu, precision="fp32", normalize="own", offline=offline)
 
 
 def cache_on_hub(folder: Path, repository: str, file: str, state: dict[str, torch.Tensor]) -> None:

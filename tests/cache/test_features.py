@@ -32,19 +32,6 @@ from vpar_cache.errors import CacheError
 N = sum(sum(rows) for rows in SHARD_ROWS)
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> SmallCache:
-    """Read only."""
-    return write_small_cache(tmp_path_factory.mktemp("small") / "mars.h5")
-
-
-@pytest.fixture
-def cache(kept: SmallCache, tmp_path: Path) -> SmallCache:
-    """A copy to change."""
-    shutil.copytree(kept.index.parent, tmp_path / "copy")
-    return SmallCache(tmp_path / "copy" / kept.index.name, kept.arrays, kept.contents)
-
-
 def hints_of(cache: SmallCache) -> Path:
     return fmt.shard_folder(cache.index) / "hints.json"
 

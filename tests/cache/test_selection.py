@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from tests.support.small_caches import DIM, TOKENS, SmallCache, write_small_cache
+from tests.support.small_caches import DIM, TOKENS, SmallCache
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.cache.rows import RowArray
 from vpar_cache.errors import UserError
@@ -19,21 +19,16 @@ N = 10
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> SmallCache:
-    return write_small_cache(tmp_path_factory.mktemp("small") / "mars.h5")
+def features(kept: SmallCache) -> Features:
+    return open_features(kept.index)
 
 
-@pytest.fixture(scope="module")
-def features(cache: SmallCache) -> Features:
-    return open_features(cache.index)
-
-
-def test_a_cache_is_shown_in_a_few_lines(features: Features, cache: SmallCache) -> None:
+def test_a_cache_is_shown_in_a_few_lines(features: Features, kept: SmallCache) -> None:
     shown = repr(features)
     assert len(shown.splitlines()) == 4
     for part in (
         "klein",
-        str(cache.index),
+        str(kept.index),
         "10 tracklets (5 train, 5 test)",
         "4 outputs in 2 groups",
         "visual (10, 5, 8)",
@@ -45,33 +40,33 @@ def test_a_cache_is_shown_in_a_few_lines(features: Features, cache: SmallCache) 
 
 
 @pytest.mark.parametrize("row", [0, -1, np.int64(4), "0001C1T0001"])
-def test_one_tracklet_by_number_or_id(features: Features, cache: SmallCache, row: Any) -> None:
-    number = cache.contents.tracklet_ids.index(row) if isinstance(row, str) else range(N)[row]
+def test_one_tracklet_by_number_or_id(features: Features, kept: SmallCache, row: Any) -> None:
+    number = kept.contents.tracklet_ids.index(row) if isinstance(row, str) else range(N)[row]
     found = features[row]
-    assert found.tracklet_id == cache.contents.tracklet_ids[number]
-    assert found.split == cache.contents.splits[number]
+    assert found.tracklet_id == kept.contents.tracklet_ids[number]
+    assert found.split == kept.contents.splits[number]
     assert (found.person_id, found.camera_id) == (number - 1, 1 + number % 6)
-    np.testing.assert_array_equal(found.labels, cache.contents.labels[number])
-    np.testing.assert_array_equal(found.visual, cache.arrays["visual"][number])
+    np.testing.assert_array_equal(found.labels, kept.contents.labels[number])
+    np.testing.assert_array_equal(found.visual, kept.arrays["visual"][number])
 
 
-def test_a_cache_is_a_sequence(features: Features, cache: SmallCache) -> None:
+def test_a_cache_is_a_sequence(features: Features, kept: SmallCache) -> None:
     assert len(features) == N
-    assert [row.tracklet_id for row in features] == cache.contents.tracklet_ids  # type: ignore[attr-defined]
+    assert [row.tracklet_id for row in features] == kept.contents.tracklet_ids  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
     "rows", [slice(2, 9, 3), np.arange(N) % 3 == 0, [True] + [False] * 9, [7, 0, 7], (1, -1), np.array([2]), []]
 )
 def test_several_tracklets_are_chosen_as_numpy_chooses_them(
-    features: Features, cache: SmallCache, rows: Any
+    features: Features, kept: SmallCache, rows: Any
 ) -> None:
     numbers = np.arange(N)[list(rows) if isinstance(rows, tuple) else rows]
     for selection in (features[rows], features.select(rows)):
-        assert selection.tracklet_ids == tuple(cache.contents.tracklet_ids[n] for n in numbers)
-        assert selection.splits.tolist() == [cache.contents.splits[n] for n in numbers]
-        np.testing.assert_array_equal(selection.labels, cache.contents.labels[numbers])
-        np.testing.assert_array_equal(selection.visual, cache.arrays["visual"][numbers])
+        assert selection.tracklet_ids == tuple(kept.contents.tracklet_ids[n] for n in numbers)
+        assert selection.splits.tolist() == [kept.contents.splits[n] for n in numbers]
+        np.testing.assert_array_equal(selection.labels, kept.contents.labels[numbers])
+        np.testing.assert_array_equal(selection.visual, kept.arrays["visual"][numbers])
         assert len(selection) == len(numbers)
 
 
@@ -122,38 +117,31 @@ def test_nothing_is_read_before_features_are_asked_for(
     assert len(selection.as_torch()) == len(selection) == len(selection.person_ids)
 
 
-def test_everything_as_numpy_arrays(features: Features, cache: SmallCache) -> None:
+def test_everything_as_numpy_arrays(features: Features, kept: SmallCache) -> None:
     arrays = features.to_numpy()
     assert {len(array) for array in arrays.values()} == {N}
-    np.testing.assert_array_equal(arrays["visual"], cache.arrays["visual"])
-    assert arrays["tracklet_ids"].tolist() == cache.contents.tracklet_ids
-    assert arrays["person_ids"].tolist() == cache.contents.person_ids
+    np.testing.assert_array_equal(arrays["visual"], kept.arrays["visual"])
+    assert arrays["tracklet_ids"].tolist() == kept.contents.tracklet_ids
+    assert arrays["person_ids"].tolist() == kept.contents.person_ids
 
 
 @pytest.mark.parametrize(("half", "dtype"), [(False, torch.float32), (True, torch.float16)])
 def test_a_torch_dataset_gives_tokens_and_labels(
-    features: Features, cache: SmallCache, half: bool, dtype: torch.dtype
+    features: Features, kept: SmallCache, half: bool, dtype: torch.dtype
 ) -> None:
     dataset = features.split("test").as_torch(half=half)
     assert isinstance(dataset, torch.utils.data.Dataset)
     ((tokens, labels),) = DataLoader(dataset, batch_size=64)
     assert (tokens.dtype, labels.dtype) == (dtype, torch.float32)
     assert tokens.shape == (5, TOKENS, DIM)
-    np.testing.assert_array_equal(tokens.half().numpy(), cache.arrays["visual"][5:])
-    np.testing.assert_array_equal(labels.numpy(), cache.contents.labels[5:])
+    np.testing.assert_array_equal(tokens.half().numpy(), kept.arrays["visual"][5:])
+    np.testing.assert_array_equal(labels.numpy(), kept.contents.labels[5:])
 
 
-def test_processes_of_a_data_loader_read_the_same_rows(features: Features, cache: SmallCache) -> None:
+def test_processes_of_a_data_loader_read_the_same_rows(features: Features, kept: SmallCache) -> None:
     loader = DataLoader(features.as_torch(half=True), batch_size=3, num_workers=1)
-    np.testing.assert_array_equal(torch.cat([tokens for tokens, _ in loader]).numpy(), cache.arrays["visual"])
+    np.testing.assert_array_equal(torch.cat([tokens for tokens, _ in loader]).numpy(), kept.arrays["visual"])
 
 
-def test_opening_a_cache_imports_no_torch(cache: SmallCache) -> None:
-    from tests.support.small_caches import run_alone
-
-    code = "import sys; from vpar_cache.cache.features import open_features; f = open_features(sys.argv[1]); "
-    assert run_alone(code + "f[0], f.split('train').visual; print('torch' in sys.modules)", cache.index) == "False"
-
-
-def test_a_path_may_be_a_text(cache: SmallCache) -> None:
-    assert open_features(str(cache.index)).path == Path(cache.index)
+def test_a_path_may_be_a_text(kept: SmallCache) -> None:
+    assert open_features(str(kept.index)).path == Path(kept.index)

@@ -14,14 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.small_caches import SmallCache, flip, write_small_cache
-from vpar_cache.cache import format as fmt
 from vpar_cache.cache import verify as verify_module
 from vpar_cache.cache.features import open_features
-from vpar_cache.cache.seal import write_seal
 from vpar_cache.cache.verify import verify_cache
 from vpar_cache.errors import CacheError, UserError
-from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.extract import extract
 
 LENGTHS = ((3, 0), (3, 0), (0, 0), (0, 9))
 """Two shards of the same size, so that they can be swapped; one without a row."""
@@ -30,13 +26,6 @@ LENGTHS = ((3, 0), (3, 0), (0, 0), (0, 9))
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> SmallCache:
     return write_small_cache(tmp_path_factory.mktemp("small") / "mars.h5", LENGTHS)
-
-
-@pytest.fixture
-def cache(kept: SmallCache, tmp_path: Path) -> SmallCache:
-    """A copy to damage."""
-    shutil.copytree(kept.index.parent, tmp_path / "copy")
-    return SmallCache(tmp_path / "copy" / kept.index.name, kept.arrays, kept.contents)
 
 
 def only_problem(cache: SmallCache) -> str:
@@ -180,53 +169,3 @@ def test_anything_but_an_index_is_refused(tmp_path: Path) -> None:
     (tmp_path / "noise.h5").write_bytes(bytes(2000))
     with pytest.raises(CacheError, match="no vpar seal"):
         verify_cache(tmp_path / "noise.h5")
-
-
-# --- repair ---
-
-
-def swap(shards: list[Path], index: Path) -> set[str]:
-    content = shards[0].read_bytes()
-    shards[0].write_bytes(shards[2].read_bytes())
-    shards[2].write_bytes(content)
-    return {shards[0].name, shards[2].name}
-
-
-def flip_in_shard(shards: list[Path], index: Path) -> set[str]:
-    flip(shards[1], 5000)
-    return {shards[1].name}
-
-
-def remove(shards: list[Path], index: Path) -> set[str]:
-    shards[0].unlink()
-    return {shards[0].name}
-
-
-def replace(shards: list[Path], index: Path) -> set[str]:
-    shards[1].write_bytes(bytes(fmt.USER_BLOCK_BYTES) + b"not HDF5")
-    write_seal(shards[1])
-    return {shards[1].name}
-
-
-def damage_index(shards: list[Path], index: Path) -> set[str]:
-    flip(index, 5000)
-    return set()
-
-
-@pytest.mark.parametrize("damage", [swap, flip_in_shard, remove, replace, damage_index])
-def test_the_same_extraction_again_writes_again_only_what_is_damaged(
-    damage: Callable[[list[Path], Path], set[str]],
-    tiny_cache: Path,
-    extract_config: Callable[..., ExtractConfig],
-    tmp_path: Path,
-) -> None:
-    shutil.copytree(tiny_cache.parent, tmp_path / "copy")
-    index = tmp_path / "copy" / tiny_cache.name
-    damaged = damage(sorted(fmt.shard_folder(index).glob("*.h5")), index)
-    times = {path.name: path.stat().st_mtime_ns for path in fmt.shard_folder(index).glob("*.h5")}
-    extract(extract_config(index))
-    written = {p.name for p in fmt.shard_folder(index).glob("*.h5") if p.stat().st_mtime_ns != times.get(p.name)}
-    assert written == damaged
-    for path in (tiny_cache, *fmt.shard_folder(tiny_cache).glob("*.h5")):
-        assert (tmp_path / "copy" / path.relative_to(tiny_cache.parent)).read_bytes() == path.read_bytes()
-    assert not verify_cache(index).problems

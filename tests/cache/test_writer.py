@@ -31,18 +31,13 @@ from vpar_cache.cache.writer import write_index, write_shard
 from vpar_cache.errors import CacheError
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> SmallCache:
-    return write_small_cache(tmp_path_factory.mktemp("small") / "mars.h5")
+def files_of(kept: SmallCache) -> list[Path]:
+    return [kept.index, *(kept.shard(number) for number in range(len(SHARD_ROWS)))]
 
 
-def files_of(cache: SmallCache) -> list[Path]:
-    return [cache.index, *(cache.shard(number) for number in range(len(SHARD_ROWS)))]
-
-
-def test_h5py_reads_every_array_through_the_index(cache: SmallCache) -> None:
+def test_h5py_reads_every_array_through_the_index(kept: SmallCache) -> None:
     n = sum(sum(rows) for rows in SHARD_ROWS)
-    with h5py.File(cache.index) as file:
+    with h5py.File(kept.index) as file:
         assert file["visual"].shape == (n, TOKENS, DIM)
         assert file["frame_embeddings"].shape == (n, FRAMES, DIM)
         assert file["augmented"].shape == (5, VIEWS, TOKENS, DIM)
@@ -50,12 +45,12 @@ def test_h5py_reads_every_array_through_the_index(cache: SmallCache) -> None:
         for name in fmt.BIG_ARRAYS:
             assert file[name].dtype == np.dtype("<f2")
             assert file[name].is_virtual
-            np.testing.assert_array_equal(file[name][()], cache.arrays[name])
+            np.testing.assert_array_equal(file[name][()], kept.arrays[name])
 
 
-def test_the_small_fields_are_plain_datasets_of_their_types(cache: SmallCache) -> None:
-    n, a, contents = 10, SCHEMA.num_outputs, cache.contents
-    with h5py.File(cache.index) as file:
+def test_the_small_fields_are_plain_datasets_of_their_types(kept: SmallCache) -> None:
+    n, a, contents = 10, SCHEMA.num_outputs, kept.contents
+    with h5py.File(kept.index) as file:
         for name, shape, dtype in (
             ("labels", (n, a), "u1"),
             ("quality", (n, 2), "u1"),
@@ -77,7 +72,7 @@ def test_the_small_fields_are_plain_datasets_of_their_types(cache: SmallCache) -
         assert file["meta/environment"].asstr()[()] == f"[{canonical_json(ENVIRONMENT)}]"
         shards = file["shards"][()]
     for number, row in enumerate(shards):
-        path = cache.shard(number)
+        path = kept.shard(number)
         assert row["file"].decode() == path.name
         assert row["rows"] == sum(SHARD_ROWS[number])
         assert row["bytes"] == path.stat().st_size
@@ -85,28 +80,28 @@ def test_the_small_fields_are_plain_datasets_of_their_types(cache: SmallCache) -
         assert row["source_digest"].decode() == f"{number:064x}"
 
 
-def test_attributes_say_what_the_file_is(cache: SmallCache) -> None:
-    with h5py.File(cache.index) as file:
+def test_attributes_say_what_the_file_is(kept: SmallCache) -> None:
+    with h5py.File(kept.index) as file:
         attributes = dict(file.attrs)
     assert attributes == {
         "format": "vpar-features",
         "format_version": 1,
-        "visual_fingerprint": cache.contents.visual_fingerprint,
-        "text_fingerprint": cache.contents.text_fingerprint,
+        "visual_fingerprint": kept.contents.visual_fingerprint,
+        "text_fingerprint": kept.contents.text_fingerprint,
         "weights": "random:0",
         "dataset": "klein",
     }
 
 
-def test_every_file_has_a_user_block_of_512_bytes_with_the_seal(cache: SmallCache) -> None:
-    for path in files_of(cache):
+def test_every_file_has_a_user_block_of_512_bytes_with_the_seal(kept: SmallCache) -> None:
+    for path in files_of(kept):
         with h5py.File(path) as file:
             assert file.userblock_size == 512
         assert check_seal(path) in path.read_bytes()[:512].decode().rstrip("\0")
 
 
-def test_arrays_in_shards_can_be_mapped(cache: SmallCache) -> None:
-    with h5py.File(cache.shard(1)) as file:
+def test_arrays_in_shards_can_be_mapped(kept: SmallCache) -> None:
+    with h5py.File(kept.shard(1)) as file:
         places = {}
         for name in fmt.BIG_ARRAYS:
             dataset = file[name]
@@ -115,7 +110,7 @@ def test_arrays_in_shards_can_be_mapped(cache: SmallCache) -> None:
             assert dataset.dtype == np.dtype("<f2")
             places[name] = (dataset.id.get_offset(), dataset.shape)
     for name, (offset, shape) in places.items():
-        mapped = np.memmap(cache.shard(1), "<f2", "r", offset, shape)
+        mapped = np.memmap(kept.shard(1), "<f2", "r", offset, shape)
         np.testing.assert_array_equal(mapped, shard_contents(1, SHARD_ROWS[1]).arrays[name])
         assert offset % fmt.ALIGNMENT_BYTES == 0 or mapped.nbytes < fmt.ALIGNMENT_BYTES
     assert places["visual"][0] == 4096
@@ -129,19 +124,19 @@ def test_visual_starts_at_a_multiple_of_4096(tmp_path: Path, rows: int) -> None:
 
 
 def test_the_same_content_gives_the_same_bytes_at_another_time_and_place(
-    cache: SmallCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kept: SmallCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time.sleep(1.1)  # HDF5 keeps times in seconds
     monkeypatch.chdir(tmp_path)
     again = write_small_cache(Path("mars.h5"))
-    for one, other in zip(files_of(cache), files_of(again), strict=True):
+    for one, other in zip(files_of(kept), files_of(again), strict=True):
         assert one.read_bytes() == other.read_bytes()
 
 
-def test_no_file_holds_the_path_that_it_was_written_to(cache: SmallCache) -> None:
-    for path in files_of(cache):
+def test_no_file_holds_the_path_that_it_was_written_to(kept: SmallCache) -> None:
+    for path in files_of(kept):
         data = path.read_bytes()
-        assert str(cache.index.parent).encode() not in data
+        assert str(kept.index.parent).encode() not in data
         assert b".partial" not in data
 
 

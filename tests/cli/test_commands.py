@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Call
+from tests.support.small_caches import flip
+from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import DATASETS
 from vpar_cache.training.config import MODELS, PROTOCOLS
 
@@ -57,21 +58,10 @@ def test_an_error_is_one_line_on_stderr_with_status_2_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_help_needs_no_library_of_numbers() -> None:
-    code = (
-        "import sys\nfrom vpar_cli.main import run\nsys.argv = ['vpar', 'extract', '--help']\ntry:\n    run()\n"
-        "finally:\n    print({'torch', 'h5py', 'numpy'} & set(sys.modules))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "set()", done.stderr
-
-
-def test_debug_shows_the_traceback_wherever_it_stands() -> None:
-    for arguments in (["--debug", "info", "absent.h5"], ["info", "absent.h5", "--debug"]):
-        done = subprocess.run([*VPAR, *arguments], capture_output=True, text=True)
-        assert done.returncode != 0
-        assert "Traceback" in done.stderr
-        assert "UserError" in done.stderr
+@pytest.mark.parametrize("arguments", [("--debug", "info", "absent.h5"), ("info", "absent.h5", "--debug")])
+def test_debug_raises_the_error_wherever_it_stands(vpar: Call, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match=r"absent\.h5"):
+        vpar(*arguments)
 
 
 def test_the_version_is_the_package_s(vpar: Call) -> None:
@@ -100,15 +90,10 @@ def test_info_describes_a_cache_and_marks_random_weights(vpar: Call, tiny_cache:
     assert "18 x 5 x 32" in vpar("info", str(tiny_cache)).stdout
 
 
-def test_verify_says_what_is_damaged_and_exits_2(vpar: Call, tiny_cache: Path, tmp_path: Path) -> None:
-    shutil.copytree(tiny_cache.parent, tmp_path / "copy")
-    index = tmp_path / "copy" / tiny_cache.name
-    assert vpar("verify", str(index)).returncode == 0
-    shard = index.with_suffix("") / "shard-00001.h5"
-    data = bytearray(shard.read_bytes())
-    data[-100] ^= 1
-    shard.write_bytes(data)
-    done = vpar("verify", str(index))
+def test_verify_says_what_is_damaged_and_exits_2(vpar: Call, extracted: Path) -> None:
+    assert vpar("verify", str(extracted)).returncode == 0
+    flip(extracted.with_suffix("") / "shard-00001.h5", 5000)
+    done = vpar("verify", str(extracted))
     assert done.returncode == 2
     assert "shard-00001.h5" in done.stderr
     assert "0000" not in done.stdout
@@ -127,7 +112,9 @@ def test_a_piped_report_cuts_and_wraps_nothing(vpar: Call, tiny_cache: Path, tmp
     assert str(round(100 * metrics["scores"]["vtf"]["average"]["f1"], 2)) in score.stdout
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_an_interrupt_exits_with_its_status_and_says_how_to_go_on(
     number: signal.Signals, status: int, tiny_cache: Path, tmp_path: Path
 ) -> None:

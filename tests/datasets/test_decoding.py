@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-import zlib
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from tests.support.hostile_files import png
 from vpar_cache.datasets.decoding import apply_jitter, decode_frame, pad_to_square, preprocessing_identity
 from vpar_cache.datasets.frame_choice import Jitter
 from vpar_cache.errors import DataError
@@ -172,13 +169,6 @@ def test_what_is_no_complete_image_gives_a_reason(data: bytes, message: str) -> 
         decode_frame(data, 32, "pad")
 
 
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that promises these dimensions and holds next to nothing."""
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(9)))]
-    body = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("resize", ["pad", "stretch"])
 @pytest.mark.parametrize(("width", "height"), [(2**31 - 1, 2**31 - 1), (10_000, 9_500), (3, 60_000)])
@@ -190,41 +180,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", never)
     with pytest.raises(DataError, match="pixels"):
-        decode_frame(png_header(width, height), 224, resize)
-
-
-def _seeds() -> list[bytes]:
-    picture = Image.fromarray(noise(12, 9))
-    exif = Image.Exif()
-    exif[0x0112], exif[0x010F] = 6, "maker"
-    return [
-        encoded(picture, "JPEG", exif=exif),
-        encoded(picture, "JPEG", progressive=True),
-        encoded(picture, "PNG", exif=exif),
-        encoded(picture.quantize(8), "PNG"),
-        encoded(picture, "WEBP", exif=exif),
-        encoded(picture, "BMP"),
-        encoded(picture.quantize(8), "BMP"),
-    ]
-
-
-_SEEDS = _seeds()
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow on damaged EXIF
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(data=st.data())
-def test_damaged_bytes_give_a_picture_or_a_reason(data: st.DataObject) -> None:
-    content = bytearray(data.draw(st.sampled_from(_SEEDS)))
-    for position in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=6)):
-        content[position] = data.draw(st.integers(0, 255))
-    content = content[: data.draw(st.integers(len(content) // 2, len(content)))]
-    try:
-        frame = decode_frame(bytes(content), 8, "pad")
-    except DataError:
-        return
-    assert frame.shape == (8, 8, 3)
+        decode_frame(png(width, height), 224, resize)
 
 
 def test_the_identity_names_decoder_and_rules() -> None:

@@ -120,13 +120,6 @@ def test_what_joins_nothing_is_noted(root: Path) -> None:
     )
 
 
-def test_two_folders_of_one_tracklet_are_refused(root: Path) -> None:
-    (root / "train" / "0001" / "012").mkdir()
-    (root / "train" / "0001" / "012" / "0001_C6_F0001_X00001.jpg").touch()
-    with pytest.raises(DataError, match=r"duke: 1 tracklet ids occur twice \(first: 0001C6T0012\)"):
-        load_duke(root)
-
-
 @pytest.mark.parametrize("part", ["train", "gallery"])
 def test_missing_images_are_not_downloaded(root: Path, part: str) -> None:
     (root / part).rename(root / "elsewhere")

@@ -64,10 +64,6 @@ def test_the_label_file_may_lie_elsewhere_and_the_root_be_a_link(root: Path, tmp
     assert len(load_folder(tmp_path / "link", tmp_path / "l.csv", SHOP).tracklets) == 3
 
 
-def test_order_does_not_depend_on_the_file(root: Path) -> None:
-    assert [t.tracklet_id for t in load(root, *reversed(ROWS)).tracklets] == ["annA/seq1", "annA/seq2", "bob"]
-
-
 def test_frames_go_in_natural_order(root: Path) -> None:
     add_frames(
         root / "cy", "f10.jpg", "f2.JPG", "f1.jpeg", "f3.png", "f4.webp", "f5.bmp", "x.txt", "f6.gif", "._f1.jpg"
@@ -170,15 +166,6 @@ def test_a_split_may_be_written_in_any_case(root: Path, split: str) -> None:
 def test_a_row_that_does_not_fit_is_named(root: Path, row: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         load(root, *ROWS, row)
-
-
-def test_a_split_without_tracklets_is_refused(root: Path) -> None:
-    with pytest.raises(DataError, match="folder: no test tracklets: none is listed; train and test both need"):
-        load(root, *ROWS[:2])
-    with pytest.raises(
-        DataError, match=r"folder: no test tracklets: 1 were left out \(eve: its folder is missing"
-    ):
-        load(root, *ROWS[:2], "eve,test,9,1,0,0,0")
 
 
 def test_a_missing_root_or_label_file_is_a_user_error(root: Path) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vpar_cache.attributes.duke_table import DUKE
@@ -155,11 +154,3 @@ def test_no_column_can_stand_for_two_groups(schema: Schema) -> None:
     spellings = [{normalise_header(c) for c in group.columns} for group in schema.groups]
     spellings += [{normalise_header(flag)} for flag in schema.quality]
     assert len(set().union(*spellings)) == sum(len(names) for names in spellings)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
-@given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused(tmp_path: Path, noise: bytes) -> None:
-    for start in (b"", f"{HEADER}\na,2,1,1,0,1\n".encode()):
-        with suppress(DataError):
-            read(tmp_path, start + noise)

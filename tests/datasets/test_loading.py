@@ -104,14 +104,15 @@ def test_a_file_beyond_the_limit_is_a_reason(folder: Path, monkeypatch: pytest.M
     assert loaded.reason == "a.png: the file is larger than 10 bytes"
 
 
+@pytest.mark.parametrize("error", [AttributeError, MemoryError])
 def test_an_unexpected_failure_is_an_error_and_not_a_reason_to_leave_a_tracklet_out(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    error: type[Exception], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: object) -> None:
-        raise AttributeError("a bug in a decoder")
+        raise error("a bug in a decoder")
 
     monkeypatch.setattr(loading, "decode_frame", fail)
-    with pytest.raises(DataError, match=r"a\.png: decoding it failed \(AttributeError: a bug in a decoder\)"):
+    with pytest.raises(DataError, match=rf"a\.png: decoding it failed \({error.__name__}: a bug in a decoder\)"):
         load(source(folder, Draw(("a.png",))))
 
 

@@ -151,16 +151,6 @@ def test_missing_frames_leave_the_tracklet_out(root: Path) -> None:
     assert [t.tracklet_id for t in dataset.tracklets] == ["0001C2T0002", "0002C1T0001", "0003C1T0001"]
 
 
-def test_rows_and_tracklets_without_a_partner_are_noted(root: Path) -> None:
-    write_labels(root, [*LABELLED[1:], "0009C1T0001", "0009C1T0002"])
-    dataset = load_mars(root)
-    assert dataset.notes[:2] == (
-        "2 label rows have no tracklet (first: 0009C1T0001, 0009C1T0002): not used",
-        "1 tracklets have no label row (first: 0001C1T0001): not used",
-    )
-    assert dataset.left_out == ()
-
-
 def test_a_split_that_nothing_joins_is_refused(root: Path) -> None:
     write_labels(root, TRAIN)
     with pytest.raises(DataError, match=r"mars: no test tracklets: 2 tracklets have no label row \(first: 0003"):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import io
 import struct
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from vpar_cache.datasets import matfile
 from vpar_cache.datasets.matfile import read_matrices
@@ -106,15 +103,3 @@ def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(matfile, "MAX_BYTES", len(data) - 1)
     with pytest.raises(DataError, match="is over"):
         read(tmp_path, data)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
-@given(st.data(), st.booleans())
-def test_any_damage_is_read_or_refused(tmp_path: Path, draw: st.DataObject, compressed: bool) -> None:
-    data = bytearray(saved({"t": np.arange(40).reshape(10, 4)}, do_compression=compressed))
-    for place, value in draw.draw(
-        st.lists(st.tuples(st.integers(124, len(data) - 1), st.integers(0, 255)), max_size=4)
-    ):
-        data[place] = value
-    with suppress(DataError):
-        read(tmp_path, bytes(data))

@@ -1,4 +1,4 @@
-"""Settings are checked once; what changes features is fingerprinted."""
+"""Settings are checked once. What changes features is fingerprinted: see test_stale.py."""
 
 from __future__ import annotations
 
@@ -9,65 +9,13 @@ from typing import Any
 
 import pytest
 
-from vpar_cache.base.settings import fingerprint
 from vpar_cache.cache.fingerprint import differing_fields
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig, with_preset
 
-FEATURE_SETTINGS: dict[str, Any] = {
-    "frames": 4,
-    "sampling": "random",
-    "views": 2,
-    "keep_frames": True,
-    "resize": "stretch",
-    "normalize": "half",
-}
-ENCODER_SETTINGS: dict[str, Any] = {"backbone": "timm:resnet50", "weights": "random:1", "precision": "fp32"}
-"""Fingerprinted through what the encoder says of itself: its tensors and the precision that auto resolves to."""
-OTHER_SETTINGS: dict[str, Any] = {
-    "dataset": "duke",
-    "root": Path("elsewhere"),
-    "out": Path("other.h5"),
-    "schema": "duke",
-    "devices": ("cuda:0", "cuda:1"),
-    "seed": 5,
-    "prompts": "words",
-    "text": "minilm",
-    "batch_size": 7,
-    "workers": 3,
-    "shard_size": 11,
-    "limit": 20,
-    "max_bad": 4,
-    "recheck": True,
-    "offline": True,
-}
-
 
 def extract(**changes: Any) -> ExtractConfig:
     return ExtractConfig(**{"dataset": "mars", "root": Path("data"), "out": Path("a.h5"), **changes})
-
-
-def test_every_setting_is_classed_by_these_tests() -> None:
-    fields = {field.name for field in dataclasses.fields(ExtractConfig)}
-    assert fields == {*FEATURE_SETTINGS, *ENCODER_SETTINGS, *OTHER_SETTINGS, "labels"}
-
-
-@pytest.mark.parametrize("name", FEATURE_SETTINGS)
-def test_a_setting_that_changes_features_changes_the_visual_settings(name: str) -> None:
-    changed = extract(**{name: FEATURE_SETTINGS[name]}).visual_settings()
-    assert fingerprint(changed) != fingerprint(extract().visual_settings())
-    assert differing_fields(changed, extract().visual_settings()) != []
-
-
-@pytest.mark.parametrize("name", [*OTHER_SETTINGS, *ENCODER_SETTINGS])
-def test_a_setting_that_changes_no_feature_leaves_the_visual_settings(name: str) -> None:
-    changed = extract(**{name: {**OTHER_SETTINGS, **ENCODER_SETTINGS}[name]})
-    assert changed.visual_settings() == extract().visual_settings()
-
-
-@pytest.mark.parametrize("drawn", [{"sampling": "random"}, {"views": 1}])
-def test_the_seed_counts_where_something_is_drawn(drawn: dict[str, Any]) -> None:
-    assert extract(seed=1, **drawn).visual_settings() != extract(seed=2, **drawn).visual_settings()
 
 
 @pytest.mark.parametrize(

@@ -93,18 +93,11 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return devices
 
 
-@pytest.fixture
-def cache(tiny_cache: Path, tmp_path: Path) -> Path:
-    """A copy of the extracted cache, to change, with its hints."""
-    shutil.copytree(tiny_cache.parent, tmp_path / "cache")
-    return tmp_path / "cache" / tiny_cache.name
-
-
-def test_a_finished_rerun_imports_no_library_of_networks(cache: Path, demo_root: Path) -> None:
+def test_a_finished_rerun_imports_no_library_of_networks(extracted: Path, demo_root: Path) -> None:
     """In a process that does not know the architecture, so that it could not build the encoder."""
-    before = bytes_of(cache)
+    before = bytes_of(extracted)
     options = {
-        "dataset": "mars", "root": demo_root, "out": cache, "device": "cpu", "backbone": "vpar-test-tiny",
+        "dataset": "mars", "root": demo_root, "out": extracted, "device": "cpu", "backbone": "vpar-test-tiny",
         "weights": "random:0", "precision": "fp32", "frames": 2, "shard-size": 5,
     }  # fmt: skip
     arguments = ["vpar", "extract", *(f"--{name}={value}" for name, value in options.items())]
@@ -115,46 +108,46 @@ def test_a_finished_rerun_imports_no_library_of_networks(cache: Path, demo_root:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.split("\n")[1]) == (0, "set()"), done.stderr
     assert "shards: 0 computed, 4 kept; fp32; RANDOM WEIGHTS" in done.stderr
-    assert bytes_of(cache) == before
+    assert bytes_of(extracted) == before
 
 
 def test_the_encoder_is_built_once_where_anything_is_missing(
-    cache: Path, extract_config: Make, built: list[str]
+    extracted: Path, extract_config: Make, built: list[str]
 ) -> None:
-    before = bytes_of(cache)
-    assert extract(extract_config(cache)).shards_kept == 4
+    before = bytes_of(extracted)
+    assert extract(extract_config(extracted)).shards_kept == 4
     assert built == []
-    assert extract(extract_config(cache, recheck=True)).shards_kept == 4
+    assert extract(extract_config(extracted, recheck=True)).shards_kept == 4
     assert built == ["cpu"]
-    (fmt.shard_folder(cache) / fmt.shard_name(2)).unlink()
-    assert extract(extract_config(cache)).shards_computed == 1
+    (fmt.shard_folder(extracted) / fmt.shard_name(2)).unlink()
+    assert extract(extract_config(extracted)).shards_computed == 1
     assert built == ["cpu", "cpu"]
-    (fmt.shard_folder(cache) / "hints.json").write_bytes(b"garbage")
-    assert extract(extract_config(cache)).shards_kept == 4
+    (fmt.shard_folder(extracted) / "hints.json").write_bytes(b"garbage")
+    assert extract(extract_config(extracted)).shards_kept == 4
     assert built == ["cpu", "cpu", "cpu"]
-    assert bytes_of(cache) == before
-    assert extract(extract_config(cache, prompts="words")).shards_kept == 4
+    assert bytes_of(extracted) == before
+    assert extract(extract_config(extracted, prompts="words")).shards_kept == 4
     assert len(built) == 4
     with pytest.raises(CacheError, match=r"frames: 2 -> 3"):
-        extract(extract_config(cache, frames=3))
+        extract(extract_config(extracted, frames=3))
 
 
 @pytest.mark.parametrize("left", [0, 3, 4])
 def test_a_wrong_hint_neither_refuses_nor_spoils_a_cache(
-    cache: Path, extract_config: Make, left: int, built: list[str]
+    extracted: Path, extract_config: Make, left: int, built: list[str]
 ) -> None:
-    before = bytes_of(cache)
-    cache.unlink()
-    for path in sorted(fmt.shard_folder(cache).glob("shard-*.h5"))[left:]:
+    before = bytes_of(extracted)
+    extracted.unlink()
+    for path in sorted(fmt.shard_folder(extracted).glob("shard-*.h5"))[left:]:
         path.unlink()
-    hints = Hints(cache)
-    right = recall(hints, encoder_request(extract_config(cache)))
+    hints = Hints(extracted)
+    right = recall(hints, encoder_request(extract_config(extracted)))
     assert right is not None
     wrong = dataclasses.replace(right, visual={**right.visual, "weights_digest": "0" * 64}, dim=10**12)
-    remember(hints, encoder_request(extract_config(cache)), wrong)
+    remember(hints, encoder_request(extract_config(extracted)), wrong)
     hints.save()
-    result = extract(extract_config(cache))
+    result = extract(extract_config(extracted))
     assert (result.shards_computed, result.shards_kept) == (4 - left, left)
     assert built == ["cpu"]
-    assert bytes_of(cache) == before
-    assert recall(Hints(cache), encoder_request(extract_config(cache))) == right
+    assert bytes_of(extracted) == before
+    assert recall(Hints(extracted), encoder_request(extract_config(extracted))) == right

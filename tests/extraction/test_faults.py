@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from tests.support.comparing import bytes_of, leftovers
+from tests.support.encoders import make_encoder
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
@@ -179,27 +180,6 @@ def test_an_unreadable_frame_is_left_out_only_when_allowed_and_comes_back_by_its
 # --- decoders and GPUs ---
 
 
-@pytest.mark.parametrize("error", [MemoryError("no memory"), ZeroDivisionError("bug")])
-def test_a_decoder_that_dies_names_its_image(
-    error: Exception, extract_config: Make, demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decode, done = loading.decode_frame, []
-
-    def failing(*arguments: Any) -> Any:
-        done.append(1)
-        if len(done) == 15:
-            raise error
-        return decode(*arguments)
-
-    config = extract_config(tmp_path / "tiny.h5", workers=1, batch_size=2)
-    with monkeypatch.context() as patch:
-        patch.setattr(loading, "decode_frame", failing)
-        wanted = rf"{demo_root}\S+\.jpg: decoding it failed \({type(error).__name__}: {error}\)"
-        with pytest.raises(DataError, match=wanted):
-            extract(config)
-    assert extract(config).shards_kept >= 1
-
-
 @pytest.mark.parametrize("frames", [2, None])
 def test_a_gpu_that_runs_out_of_memory_costs_no_row_and_no_order(
     frames: int | None, extract_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -251,6 +231,4 @@ def test_a_gpu_too_small_for_the_encoder_is_said(tiny_backbone: str, monkeypatch
 
     monkeypatch.setattr(open_clip.transformer.VisionTransformer, "to", full)
     with pytest.raises(UserError, match="does not fit in the free memory of cpu"):
-        Encoder(
-            tiny_backbone, "random:0", device=torch.device("cpu"), precision="fp32", normalize="own", offline=True
-        )
+        make_encoder(tiny_backbone)

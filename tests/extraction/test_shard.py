@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from tests.support.comparing import least_cosine
 from vpar_cache.backbones.encoder import Encoder
@@ -26,13 +25,6 @@ from vpar_cache.extraction.shard import compute_shard
 
 HEADER = {"visual_config": {}, "visual_fingerprint": "0" * 64, "weights": "random:0", "environment": {}}
 Make = Callable[..., ExtractConfig]
-
-
-@pytest.fixture(scope="module")
-def encoder(tiny_backbone: str) -> Encoder:
-    return Encoder(
-        tiny_backbone, "random:0", device=torch.device("cpu"), precision="fp32", normalize="own", offline=True
-    )
 
 
 def task_of(config: ExtractConfig, root: Path) -> ShardTask:

@@ -132,21 +132,6 @@ def test_the_seed_counts_where_something_is_drawn(
     assert runs[0].visual_fingerprint != runs[1].visual_fingerprint
 
 
-@pytest.fixture
-def extracted(tiny_cache: Path, tmp_path: Path) -> Path:
-    """A copy of the extracted cache, with its hints."""
-    shutil.copytree(tiny_cache.parent, tmp_path / "cache")
-    return tmp_path / "cache" / tiny_cache.name
-
-
-@pytest.fixture
-def no_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*args: object) -> None:
-        pytest.fail("a frame was encoded")
-
-    monkeypatch.setattr(Encoder, "encode_frames", never)
-
-
 @pytest.mark.usefixtures("no_encoding")
 @pytest.mark.parametrize("name", CHANGES_FEATURES)
 def test_a_cache_of_another_such_setting_is_refused_and_the_fields_are_shown(

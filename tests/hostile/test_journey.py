@@ -14,7 +14,7 @@ import h5py
 import pytest
 
 from tests.support.fake_runs import make_run
-from tests.support.hostile_files import NASTY, assert_refused, bounded, call_vpar
+from tests.support.hostile_files import NASTY, Program, assert_refused, bounded, call_vpar
 from tests.support.hostile_shop import HANDLED, HEADER, REFUSED, ROWS, Shop, add_people, make_shop
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
@@ -78,16 +78,6 @@ def test_extract_train_and_report_on_hostile_input_stay_inside_the_given_folders
     with bounded(given, outside=shop.outside):
         assert_refused(call_vpar("report", "cache/runs/theirs", folder=given), "metrics.json")
     assert sorted(path.name for path in shop.outside.iterdir()) == ["1.jpg"]
-
-
-class Program:
-    """Unpickling it makes a folder."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, ...]]:
-        return os.mkdir, (str(self.target),)
 
 
 # --- the watch itself ---

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.support.hostile_files import bounded
-from vpar_cache.backbones.encoder import Encoder
+from tests.support.encoders import make_encoder
+from tests.support.hostile_files import Program, bounded
 from vpar_cache.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -62,16 +60,6 @@ def test_this_test_sees_what_is_unsafe_and_nothing_else(line: str, unsafe: bool)
     assert bool(UNSAFE.search(line)) is unsafe
 
 
-class Program:
-    """Unpickling it makes a folder."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, ...]]:
-        return os.mkdir, (str(self.target),)
-
-
 HUB: dict[str, tuple[str, str, str, str]] = {
     "open_clip": ("models--vpar--tiny", "open_clip_pytorch_model.bin", "tiny", "openai"),
     "timm": ("models--timm--resnet18.a1_in1k", "pytorch_model.bin", "timm:resnet18", "pretrained"),
@@ -103,8 +91,8 @@ def test_a_pickle_or_a_damaged_file_among_the_hubs_weights_is_refused_and_not_ru
         cut = snapshot / file.replace("pytorch_model.bin", "model.safetensors")
         save_file({"x": torch.zeros(100)}, cut)
         cut.write_bytes(cut.read_bytes()[:-100])
-    name, cpu = tiny_backbone if backbone == "tiny" else backbone, torch.device("cpu")
+    name = tiny_backbone if backbone == "tiny" else backbone
     architectures = (path.parent for path in open_clip.factory._MODEL_CONFIG_PATHS)
     with pytest.raises(UserError, match=r"FILE\.safetensors"), bounded(tmp_path, *architectures):
-        Encoder(name, weights, device=cpu, precision="fp32", normalize="own", offline=True)
+        make_encoder(name, weights)
     assert not (tmp_path / "executed").exists()

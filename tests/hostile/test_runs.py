@@ -25,11 +25,6 @@ def spoil(path: Path, key: str, value: Any) -> None:
 RUN_EDITS: dict[str, Callable[[Path], object]] = {
     "no JSON": lambda run: (run / "run.json").write_bytes(b"\xff{"),
     "deep JSON": lambda run: (run / "metrics.json").write_text("[" * 200_000),
-    "nonsense scores": lambda run: spoil(run / "metrics.json", "scores", {"vtf": {"groups": [1]}}),
-    "scores beyond 1": lambda run: (run / "metrics.json").write_text(
-        (run / "metrics.json").read_text().replace("0.", "7.")
-    ),
-    "a schema of nonsense": lambda run: spoil(run / "run.json", "schema", {"groups": [[]], "quality": 1}),
     "a pipe": lambda run: ((run / "run.json").unlink(), os.mkfifo(run / "run.json")),
     "a link out": lambda run: (
         (run / "metrics.json").rename(run.parents[1] / "outside" / "metrics.json"),
@@ -73,11 +68,7 @@ def columns(**changes: Any) -> dict[str, Any]:
 TABLES: dict[str, dict[str, Any]] = {
     "no labels": columns(labels=None, **{NASTY: ["x", "y"]}),
     "one id twice": columns(tracklet_id=[NASTY, NASTY]),
-    "texts for labels": columns(labels=[["0"] * 43] * 2),
-    "too few": columns(probabilities=[[0.5] * 42] * 2),
     "holes": columns(probabilities=[[0.5] * 42 + [None]] * 2),
-    "no probability": columns(probabilities=[[2.0] * 43] * 2),
-    "two classes at once": columns(labels=[[1] * 43] * 2),
 }
 
 

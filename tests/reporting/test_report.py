@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 
 import pytest
 
 from tests.support.fake_runs import SMALL, make_mars_run, make_run, write
-from tests.support.pages import NASTY
 from vpar_cache.attributes.duke_table import DUKE
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.rendering.formats import render
@@ -233,11 +230,3 @@ def test_the_papers_faults_are_told_and_not_repeated(tmp_path):
         assert needed in text
     for wrong in ("+0.60", "+0.53", "16,522"):
         assert wrong not in text
-
-
-def test_hostile_names_pass_through_every_format(tmp_path):
-    make_run(tmp_path, "a", name=f"=1+1{NASTY}")
-    report = make_report([], tmp_path)
-    for form in ("rich", "markdown", "csv"):
-        assert not {"\x1b", "\u202e"} & set(render(report, form))
-    assert {row["system"][0] for row in csv.DictReader(io.StringIO(render(report, "csv")))} == {"'", "p"}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -89,9 +87,3 @@ def test_a_field_that_does_not_fit_is_refused_by_name(tmp_path, file, field, val
     assert str(caught.value).startswith(str(folder / f"{file}.json"))
     assert "train the run again" in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_help_and_training_do_not_import_pydantic():
-    code = "import sys, vpar_cli.main, vpar_cache.training.train; print('pydantic' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import scipy.io
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
@@ -181,7 +184,8 @@ def _mars_parsers(folder: Path) -> list[Parser]:
         parsers.append(
             Parser(f"MARS {Path(name).name}", root / name, (seed,), lambda path, at=root: read_lists(at))
         )
-    mat = parsers[-1].seeds
+    scipy.io.savemat(folder / "a.mat", {"t": np.arange(40).reshape(10, 4)}, do_compression=True)
+    mat = (*parsers[-1].seeds, (folder / "a.mat").read_bytes())
     return [*parsers, Parser(".mat", folder / "a.mat", mat, read_matrices)]
 
 
@@ -229,7 +233,10 @@ def _weight_parsers(folder: Path) -> list[Parser]:
 
 def _image_parsers(folder: Path) -> list[Parser]:
     seeds = [picture(form, (9, 12)) for form in ("JPEG", "PNG", "WEBP", "BMP")]
-    seeds += [picture("PNG", (9, 12), mode) for mode in ("L", "RGBA")]
+    seeds += [picture("PNG", (9, 12), mode) for mode in ("L", "RGBA", "P")]
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"
+    seeds += [picture(form, (9, 12), exif=exif) for form in ("JPEG", "PNG", "WEBP")]
     seeds += [picture("JPEG", (9, 12), "CMYK"), picture("JPEG", (9, 12), progressive=True)]
 
     def decode(path: Path) -> None:

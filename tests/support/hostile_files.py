@@ -12,7 +12,7 @@ import struct
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +45,8 @@ _REFUSED_EVENTS = (
 
 @dataclass(frozen=True)
 class Done:
+    """What the program returned and printed."""
+
     returncode: int
     stdout: str
     stderr: str
@@ -53,7 +55,7 @@ class Done:
 def call_vpar(*arguments: str, folder: Path) -> Done:
     """The program's entry point, in this process, with pipes for a terminal."""
     out, err = io.StringIO(), io.StringIO()
-    before, argv = signal.getsignal(signal.SIGTERM), sys.argv
+    before, argv = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}, sys.argv
     sys.argv = ["vpar", *arguments]
     code: object = 0
     try:
@@ -63,9 +65,20 @@ def call_vpar(*arguments: str, folder: Path) -> Done:
         code = stop.code
     finally:
         sys.argv = argv
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     assert code is None or isinstance(code, int)
     return Done(code or 0, out.getvalue(), err.getvalue())
+
+
+class Program:
+    """Unpickling it makes a folder."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, ...]]:
+        return os.mkdir, (str(self.target),)
 
 
 def assert_refused(done: Done, name: str) -> None:
@@ -169,12 +182,3 @@ def png(width: int, height: int, bits: int = 8, color: int = 2, rows: int = 0) -
     ]
     written = (struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
     return b"\x89PNG\r\n\x1a\n" + b"".join(written)
-
-
-def many_scans(count: int) -> bytes:
-    """A progressive JPEG of few bytes that repeats one scan so often."""
-    data = io.BytesIO()
-    Image.new("RGB", (3000, 3000), (9, 200, 30)).save(data, "JPEG", progressive=True, quality=30)
-    whole = data.getvalue()
-    last, before = whole.rindex(b"\xff\xda"), whole.rindex(b"\xff\xda", 0, whole.rindex(b"\xff\xda"))
-    return whole[:last] + whole[before:last] * count + whole[last:]
