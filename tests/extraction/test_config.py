@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vpar_cache.base.settings import fingerprint
+from vpar_cache.base.hashing import fingerprint
 from vpar_cache.cache.fingerprint import differing_fields
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig, with_preset

