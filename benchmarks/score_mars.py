@@ -19,7 +19,7 @@ TRACKLETS, PEOPLE, MOST_SECONDS = 8_062, 634, 0.3
 
 def main() -> None:
     rng = np.random.default_rng(0)
-    groups = [(group.name, columns) for group, columns in MARS.slices()]
+    groups = MARS.named_slices()
     values = [{group.name: int(rng.integers(group.num_values)) for group in MARS.groups} for _ in range(TRACKLETS)]
     labels = np.stack([MARS.encode(of_tracklet) for of_tracklet in values])  # (N, A)
     probabilities = rng.random(labels.shape, dtype=np.float32)  # (N, A)

@@ -11,11 +11,6 @@ from .console import print_document, say
 from .interrupts import stoppable
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command()(benchmark)
-
-
 def benchmark(
     dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,

@@ -1,4 +1,4 @@
-"""Results to stdout, everything else to stderr; nothing is cut where no terminal would cut it."""
+"""Results go to stdout, everything else to stderr. Only a terminal limits the width of a table."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:  # imported where they are needed: `vpar --help` pays for none
     from vpar_cache.rendering.tables import Document
 
 _NATURAL_WIDTH = 100_000
-"""Where stdout is a file or a pipe: no table is that wide, so that none is folded."""
+"""Of a file or a pipe: wider than every table, so that no line is broken."""
 
 
 def stdout_width() -> int | None:
-    """Columns of the terminal; None when stdout is none, so that everything keeps its natural width."""
+    """Return the columns of the terminal; None for a file or a pipe, where tables keep their natural width."""
     from rich.console import Console
 
     return Console().width if sys.stdout.isatty() else None
@@ -47,7 +47,7 @@ def print_text(text: str) -> None:
 
 
 def say(message: str) -> None:
-    """A line to stderr, above a progress bar if there is one."""
+    """Write a line to stderr, above a progress bar if there is one."""
     from tqdm import tqdm
 
     tqdm.write(printable(message), file=sys.stderr)

@@ -9,11 +9,6 @@ from .console import print_document, print_text, say
 from .interrupts import stoppable
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command()(demo)
-
-
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for all files of the demo.")] = Path("demo"),
     frames: Annotated[int, typer.Option(help="Frames per tracklet.")] = 1,

@@ -11,11 +11,6 @@ from .console import print_text, say
 from .interrupts import stoppable
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command()(extract)
-
-
 def extract(
     dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,

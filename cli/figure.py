@@ -8,11 +8,6 @@ import typer
 from .console import print_text
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command()(figure)
-
-
 def figure(
     run: Annotated[Path, typer.Argument(help="A run folder, or its name.")],
     dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],

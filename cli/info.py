@@ -6,14 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from vpar_cache.errors import UserError, printable
+from vpar_cache.base.checks import check_choice
+from vpar_cache.errors import printable
 
 from .console import print_blocks, print_text
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command()(info)
 
 
 def info(
@@ -26,8 +22,7 @@ def info(
 
     from vpar_cache.cache.info import describe_cache
 
-    if format not in ("rich", "json"):
-        raise UserError(f"--format: got {format!r}; expected rich or json")
+    check_choice("--format", format, ("rich", "json"))
     described = describe_cache(index)
     if format == "json":
         print_text(json.dumps(described, indent=2) + "\n")

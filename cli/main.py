@@ -9,7 +9,16 @@ import typer
 from vpar_cache import __version__
 from vpar_cache.errors import Stopped, VparError, printable
 
-from . import benchmark, demo, extract, figure, info, interrupts, report, score, train, verify
+from . import interrupts
+from .benchmark import benchmark
+from .demo import demo
+from .extract import extract
+from .figure import figure
+from .info import info
+from .report import report
+from .score import score
+from .train import train
+from .verify import verify
 
 FAILED, INTERRUPTED = 2, 130
 
@@ -21,8 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (extract, train, report, score, verify, info, figure, benchmark, demo):
-    module.add_to(app)
+for command in (extract, train, report, score, verify, info, figure, benchmark, demo):
+    app.command()(command)
 
 
 def _print_version(wanted: bool) -> None:

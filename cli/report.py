@@ -8,11 +8,6 @@ import typer
 from .console import print_document, say
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command()(report)
-
-
 def report(
     run: Annotated[
         list[Path] | None, typer.Argument(help="Run folders, or their names. Default: all finished runs.")

@@ -1,4 +1,4 @@
-"""`vpar score`: both protocols on anybody's predictions."""
+"""`vpar score`: score the predictions of any program under both protocols."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,11 +6,6 @@ from typing import Annotated
 import typer
 
 from .console import print_document, say
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command()(score)
 
 
 def score(

@@ -14,11 +14,6 @@ from .console import print_text, say
 from .interrupts import stoppable
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command()(train)
-
-
 def train(
     context: typer.Context,
     features: Annotated[

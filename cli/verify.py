@@ -8,11 +8,6 @@ import typer
 from .console import print_text, say
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command()(verify)
-
-
 def verify(
     index: Annotated[Path, typer.Argument(help="The index of a cache, as in cache/mars.h5.")],
 ) -> None:

@@ -85,7 +85,7 @@ def training_step(
     labels = torch.from_numpy(features.labels[rows])  # (B, A)
     config = TrainConfig(features=index, **settings)
     inputs = model_inputs(config.model, "visual", features, labels)
-    model = build_model(config.model_settings(), inputs).to(device)
+    model = build_model(config, inputs).to(device)
     objective = Objective("bce", inputs.groups, inputs.train_rates, device)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, fused=True)
     dtype = torch.bfloat16 if lower else torch.float32

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from support.program import FRAMES
 from vpar_cache.attributes.mars_table import MARS
-from vpar_cache.base.settings import canonical_json, fingerprint
+from vpar_cache.base.hashing import canonical_json, fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import ShardHeader, read_shard_header
 from vpar_cache.cache.rows import RowArray

@@ -11,7 +11,7 @@ import pytest
 from tests.support.encoders import make_encoder
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import PAPER_TEMPLATE
-from vpar_cache.base.settings import fingerprint
+from vpar_cache.base.hashing import fingerprint
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.errors import CacheError
 from vpar_cache.extraction.config import ExtractConfig

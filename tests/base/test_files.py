@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
-from blake3 import blake3
 
 from vpar_cache.base import files
-from vpar_cache.base.files import PARTIAL_SUFFIX, atomic_path, hash_bytes, hash_file, write_text
+from vpar_cache.base.files import PARTIAL_SUFFIX, atomic_path, write_text
 from vpar_cache.errors import CacheError
 
 
@@ -63,20 +62,6 @@ def test_bytes_are_synced_before_the_rename_and_the_folder_after(
 def test_text_is_utf8(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "Fußgänger 行人")
     assert (tmp_path / "a.txt").read_bytes() == "Fußgänger 行人".encode()
-
-
-@pytest.mark.parametrize("skip", [0, 1, 512, 10_000])
-def test_a_hash_is_blake3_of_the_bytes_after_the_skipped_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skip: int
-) -> None:
-    monkeypatch.setattr(files, "_CHUNK_BYTES", 1000)  # several chunks, the last one short
-    data = os.urandom(8765)
-    path = tmp_path / "data.bin"
-    path.write_bytes(data)
-    seen: list[int] = []
-    assert hash_file(path, skip=skip, progress=seen.append) == blake3(data[skip:]).hexdigest()
-    assert hash_bytes(data) == blake3(data).hexdigest()
-    assert sum(seen) == len(data[skip:])
 
 
 def test_leftovers_of_a_file_are_removed_and_nothing_else(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tests.support.small_caches import (
     put,
     shard_contents,
 )
-from vpar_cache.base.settings import canonical_json
+from vpar_cache.base.hashing import canonical_json
 from vpar_cache.cache.headers import read_shard_header
 from vpar_cache.cache.seal import check_seal
 from vpar_cache.cache.writer import write_shard

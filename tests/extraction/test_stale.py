@@ -27,8 +27,8 @@ from vpar_cache.datasets import decoding
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.errors import CacheError
-from vpar_cache.extraction.build_encoder import build_encoder, identity_of
 from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.encoder_identity import build_encoder, identity_of
 from vpar_cache.extraction.extract import extract
 from vpar_cache.extraction.plan import Plan, make_plan
 

@@ -10,7 +10,8 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, precision
 
 from tests.support.made_up_scores import GROUPS, matrices, random_labels
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.metrics.outputs import CURVE, calibration, confusion, output_scores, threshold_curve
+from vpar_cache.metrics.outputs import calibration, confusion, output_scores, threshold_curve
+from vpar_cache.metrics.scoring import THRESHOLD_GRID
 from vpar_cache.metrics.vtf import VTF
 
 
@@ -72,9 +73,9 @@ def test_the_curve_has_the_vtf_averages_at_each_threshold():
     labels = random_labels(rng, 30)
     probabilities = rng.random(labels.shape, dtype=np.float32)
     curve = threshold_curve(probabilities, labels, GROUPS)
-    assert (CURVE[0], CURVE[-1], len(CURVE)) == (0.05, 0.95, 19)
-    assert 0.45 in CURVE
-    for threshold, row in zip(CURVE, curve, strict=True):
+    assert (THRESHOLD_GRID[0], THRESHOLD_GRID[-1], len(THRESHOLD_GRID)) == (0.05, 0.95, 19)
+    assert 0.45 in THRESHOLD_GRID
+    for threshold, row in zip(THRESHOLD_GRID, curve, strict=True):
         average = VTF.score(probabilities, labels, GROUPS, threshold).average
         assert row.tolist() == [average[metric] for metric in ("precision", "recall", "f1")]
     assert (np.diff(curve[:, 1]) <= 0).all()  # fewer positives never raise the recall

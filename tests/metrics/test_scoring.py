@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from tests.support.made_up_scores import GROUPS, NUM_OUTPUTS, matrices, random_labels
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.errors import UserError
-from vpar_cache.metrics.scoring import PROTOCOLS, best_threshold, score_all, score_block
+from vpar_cache.metrics.scoring import PROTOCOLS, THRESHOLD_GRID, best_threshold, score_all, score_block
 from vpar_cache.metrics.vtf import VTF
 
 
@@ -80,12 +80,9 @@ def test_the_best_threshold_has_the_highest_average_f1_and_is_the_lowest_of_equa
     rng = np.random.default_rng(5)
     labels = random_labels(rng, 80)
     probabilities = np.clip(0.5 * labels + 0.6 * rng.random(labels.shape), 0, 1)
-    candidates = [0.9, 0.35, 0.5, 0.1]
-    f1 = {t: VTF.score(probabilities, labels, GROUPS, t).average["f1"] for t in candidates}
-    assert best_threshold(probabilities, labels, GROUPS, candidates) == max(f1, key=f1.__getitem__)
-    assert best_threshold(labels.astype(float), labels, GROUPS, iter([0.8, 0.2, 0.5])) == 0.2
-    with pytest.raises(UserError, match="0 candidate thresholds"):
-        best_threshold(probabilities, labels, GROUPS, [])
+    f1 = {t: VTF.score(probabilities, labels, GROUPS, t).average["f1"] for t in THRESHOLD_GRID}
+    assert best_threshold(probabilities, labels, GROUPS) == max(f1, key=f1.__getitem__)
+    assert best_threshold(labels.astype(float), labels, GROUPS) == 0.05
 
 
 def real_mars_labels(folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +102,7 @@ def test_the_prior_scores_on_the_real_mars_labels_as_measured(real_data):
     train, test = real_mars_labels(real_data)
     assert (len(train), len(test)) == (8298, 8062)
     prior = np.broadcast_to(train.mean(axis=0), test.shape)
-    scores = score_all(prior, test, [(group.name, columns) for group, columns in MARS.slices()])
+    scores = score_all(prior, test, MARS.named_slices())
     f1 = {name: round(100 * metrics["f1"], 2) for name, metrics in scores["vtf"].groups.items()}
     assert {name: value for name, value in f1.items() if value} == {
         "top length": 97.00,

@@ -66,5 +66,5 @@ def test_csv_and_json_hold_the_same_numbers() -> None:
 
 
 def test_an_unknown_format_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"--format: got 'markdwn'.*'markdown'"):
+    with pytest.raises(UserError, match=r"--format 'markdwn'.*'markdown'"):
         check_format("markdwn")

@@ -12,8 +12,8 @@ from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.errors import CacheError
 from vpar_cache.metrics.intervals import difference_block
 from vpar_cache.reporting.comparison import compare_runs
+from vpar_cache.runs.finished import read_run
 from vpar_cache.runs.predictions import read_test_predictions
-from vpar_cache.runs.scores import read_run
 
 
 def named(folder):

@@ -119,7 +119,7 @@ def test_runs_that_cannot_be_compared_are_in_tables_of_their_own(tmp_path):
 
 
 def test_every_cell_is_the_number_of_the_protocol_that_its_table_names(tmp_path):
-    make_mars_run(tmp_path, "mars-a", selected=0.37)
+    make_mars_run(tmp_path, "mars-a", selected=0.37, people=1)  # no column of intervals
     report = make_report([], tmp_path)
     rules = {
         "at a threshold chosen": "vtf_selected",
@@ -213,7 +213,7 @@ def test_footnotes_speak_only_of_what_is_in_the_tables(tmp_path):
 
     assert starts(make_report([], tmp_path)) == ["vtf", "videopar", "published", "MARS"]
     make_run(tmp_path, "a")
-    assert starts(make_report([], tmp_path)) == ["vtf", "videopar", "prior"]
+    assert starts(make_report([], tmp_path)) == ["vtf", "videopar", "prior", "95 %"]
 
 
 def test_the_cost_of_an_end_to_end_epoch_is_told_only_where_measured(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +15,8 @@ from vpar_cache.errors import CacheError
 from vpar_cache.metrics.outputs import calibration, output_scores
 from vpar_cache.rendering.tables import Chart, Notes, Part, Table
 from vpar_cache.reporting.run_details import run_details
+from vpar_cache.runs.finished import read_run
 from vpar_cache.runs.predictions import read_test_predictions
-from vpar_cache.runs.scores import read_run
 
 SCHEMA = replace(SMALL, quality=("occlusion",))
 
@@ -145,17 +144,6 @@ def test_one_person_is_said_to_have_no_interval(tmp_path):
 def test_intervals_over_few_people_are_called_rough(tmp_path, people, rough):
     _, details = details_of(make_run(tmp_path, "a", n=60, details=True, people=people))
     assert notes(details)[0].endswith("With so few people they are rough.") == rough
-
-
-def test_a_run_without_intervals_or_rates_still_has_the_other_details_and_says_so(folder):
-    metrics = json.loads((folder / "metrics.json").read_text())
-    del metrics["intervals"], metrics["prior_rates"]
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-    _, details = details_of(folder)
-    assert "train it again" in notes(details)[0]
-    assert "no prior_rates" in notes(details)[-1]
-    assert numbers(details, "slices_camera", "f1")
-    assert not numbers(details, "slices_camera", "f1_over_prior")
 
 
 # --- the training curve ---

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.fake_runs import make_run
 from vpar_cache.reporting.seed_means import MEASURES, seed_means
-from vpar_cache.runs.scores import RunScores, read_run
+from vpar_cache.runs.finished import FinishedRun, read_run
 
 CLIP = {
     "model": "vtf",
@@ -19,7 +19,7 @@ CLIP = {
 }
 
 
-def run(root: Path, name: str, seed: int, **fields: object) -> RunScores:
+def run(root: Path, name: str, seed: int, **fields: object) -> FinishedRun:
     settings = {"lr": 0.001, "seed": seed}
     return read_run(make_run(root, name, seed=seed, **{**CLIP, "settings": settings, **fields}))
 

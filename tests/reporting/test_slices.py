@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.support.fake_runs import SMALL, groups_of, make_run
 from vpar_cache.metrics.scoring import score_block
 from vpar_cache.reporting.slices import MIN_TRACKLETS, length_parts, slice_numbers
+from vpar_cache.runs.finished import read_run
 from vpar_cache.runs.predictions import read_test_predictions
-from vpar_cache.runs.scores import read_run
 
 SCHEMA = replace(SMALL, quality=("occlusion", "cut-out"))
 

@@ -14,8 +14,8 @@ import pytest
 
 from tests.support.fake_runs import SMALL, make_run, people_of, predictions
 from vpar_cache.errors import CacheError
+from vpar_cache.runs.finished import read_run
 from vpar_cache.runs.predictions import read_test_predictions, write_predictions
-from vpar_cache.runs.scores import read_run
 
 SCHEMA = replace(SMALL, quality=("occlusion", "cut-out"))
 

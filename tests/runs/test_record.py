@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.fake_runs import make_run, write
 from vpar_cache.errors import CacheError
-from vpar_cache.runs.scores import read_run
+from vpar_cache.runs.finished import read_run
 
 
 def test_metrics_read_back_as_written(tmp_path):

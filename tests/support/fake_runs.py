@@ -25,7 +25,7 @@ SMALL = Schema(
 
 
 def groups_of(schema: Schema) -> list[tuple[str, slice]]:
-    return [(group.name, columns) for group, columns in schema.slices()]
+    return schema.named_slices()
 
 
 def predictions(schema: Schema, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +57,7 @@ def make_run(
 ) -> Path:
     """A finished run; `run` replaces fields of run.json, and None leaves one out.
 
-    `details`: with intervals, the prior's rates, and the test tracklets themselves.
+    `details`: with the test tracklets themselves.
     """
     folder = root / name
     folder.mkdir(parents=True)
@@ -70,11 +70,10 @@ def make_run(
         "num_people": people,
         "scores": score_block(probabilities, labels, groups_of(schema), selected),
         "prior": score_block(constant, labels, groups_of(schema), selected),
+        "intervals": interval_block(probabilities, labels, groups_of(schema), people_of(n, people)),
+        "prior_rates": [prior] * schema.num_outputs,
     }
     if details:
-        person_ids = people_of(n, people)
-        metrics["intervals"] = interval_block(probabilities, labels, groups_of(schema), person_ids)
-        metrics["prior_rates"] = [prior] * schema.num_outputs
         pq.write_table(pa.table(columns_of(schema, probabilities, labels, people)), folder / "predictions.parquet")
     fields: dict[str, Any] = {
         "name": name,

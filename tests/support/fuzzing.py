@@ -36,7 +36,7 @@ from vpar_cache.datasets.folder import load_folder
 from vpar_cache.datasets.mars import read_lists
 from vpar_cache.datasets.matfile import read_matrices
 from vpar_cache.reporting.score import score
-from vpar_cache.runs.scores import read_run
+from vpar_cache.runs.finished import read_run
 from vpar_cache.training.checkpoints import Checkpoint, CheckpointFile
 
 TOKENS = (

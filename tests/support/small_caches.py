@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Group, Output, Schema
-from vpar_cache.base.settings import canonical_json, fingerprint
+from vpar_cache.base.hashing import canonical_json, fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import read_shard_header
 from vpar_cache.cache.seal import read_seal, write_seal

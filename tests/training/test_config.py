@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vpar_cache.base.settings import fingerprint
+from vpar_cache.base.hashing import fingerprint
 from vpar_cache.errors import UserError
 from vpar_cache.training.config import TrainConfig
 

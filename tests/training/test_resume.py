@@ -87,14 +87,14 @@ def test_a_run_stopped_twice_within_epochs_equals_an_undisturbed_one_bit_for_bit
 SLOW = """
 import time
 import vpar_cache.training.checkpoints as checkpoints
-import vpar_cache.training.trainer as trainer
+import vpar_cache.training.loop as loop
 from vpar_cli.main import run
 checkpoints.SECONDS_BETWEEN = 0
-train_epoch = trainer.Trainer._train_epoch
+train_epoch = loop.Trainer._train_epoch
 def slow(*arguments):
     time.sleep(0.5)
     return train_epoch(*arguments)
-trainer.Trainer._train_epoch = slow
+loop.Trainer._train_epoch = slow
 run()
 """
 

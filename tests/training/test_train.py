@@ -21,9 +21,9 @@ from vpar_cache.extraction.extract import extract
 from vpar_cache.metrics.scoring import score_block
 from vpar_cache.runs.load import load_run
 from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.loop import Trainer
 from vpar_cache.training.splits import choose_rows
 from vpar_cache.training.train import TrainResult, train
-from vpar_cache.training.trainer import Trainer
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_metrics_are_those_of_the_written_predictions(run: Any, tiny_cache: Path
     result = run()
     rows = [r for r in pq.read_table(result.folder / "predictions.parquet").to_pylist() if r["split"] == "test"]
     schema = open_features(tiny_cache).schema
-    groups = [(group.name, columns) for group, columns in schema.slices()]
+    groups = schema.named_slices()
     probabilities = np.array([row["probabilities"] for row in rows], np.float32)
     labels = np.array([row["labels"] for row in rows])
     threshold = read(result, "run.json")["selected_threshold"]

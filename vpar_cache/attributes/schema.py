@@ -107,6 +107,10 @@ class Schema:
             yield group, slice(start, stop)
             start = stop
 
+    def named_slices(self) -> list[tuple[str, slice]]:
+        """Return each group's name with its columns: the `groups` of vpar_cache.metrics."""
+        return [(group.name, columns) for group, columns in self.slices()]
+
     def encode(self, values: Mapping[str, int]) -> NDArray[np.uint8]:
         """Return (A,) of 0 and 1 from label values by group name. Raises DataError for a value out of range."""
         vector: list[int] = []

@@ -104,7 +104,7 @@ def hub(weights: str, name: str, offline: bool, on_hub: bool) -> Iterator[None]:
     """Let a library ask the model hub inside the block, unless `offline`.
 
     `on_hub`: False for weights that the library would download from elsewhere, which no setting of the hub stops.
-    Raises UserError when the weights cannot be had.
+    Raises UserError when the weights cannot be loaded.
     """
     unreachable = UserError(
         f"--weights: {weights!r} of {name} is not on this machine and the model hub "

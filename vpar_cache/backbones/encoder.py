@@ -15,10 +15,10 @@ from torch import Tensor
 from vpar_cache.backbones.base import Backbone, TextEncoder
 from vpar_cache.backbones.names import NORMALIZATIONS, TIMM, resolve_text, split_backbone
 from vpar_cache.backbones.open_clip_vit import load_open_clip
-from vpar_cache.backbones.sentences import SentenceText
+from vpar_cache.backbones.sentence_encoder import SentenceText
 from vpar_cache.backbones.timm_model import load_timm
+from vpar_cache.base.checks import check_choice
 from vpar_cache.base.devices import resolve_precision
-from vpar_cache.base.settings import check_choice
 from vpar_cache.errors import DataError, UserError
 
 CPU_BATCH_FRAMES, GPU_BATCH_FRAMES = 8, 512
@@ -44,7 +44,7 @@ class Encoder:
     """A frozen network on one device, in eval mode, and its text encoder.
 
     `backbone` is open_clip:NAME or timm:NAME; the other arguments are as in ExtractConfig. Raises UserError for an
-    unknown name, and when the weights do not fit or cannot be had.
+    unknown name, and when the weights do not fit or cannot be loaded.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vpar_cache.base.settings import check_choice
+from vpar_cache.base.checks import check_choice
 from vpar_cache.errors import UserError
 
 OPEN_CLIP, TIMM = "open_clip", "timm"

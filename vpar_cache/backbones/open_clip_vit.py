@@ -1,4 +1,4 @@
-"""CLIP of open_clip: all projected tokens of its ViT, and its text encoder. Alone imports open_clip."""
+"""CLIP of open_clip: all projected tokens of its ViT, and its text encoder. The only file that imports it."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def load_open_clip(architecture: str, weights: str | None, offline: bool) -> tup
 
     `weights`: a hub tag of open_clip (openai, laion2b_s34b_b88k, ...), a local .safetensors or .pt file, or
     random:SEED; None: openai. Raises UserError for an unknown architecture or tag, for an architecture with
-    another activation than the weights were trained with, and when the weights cannot be had.
+    another activation than the weights were trained with, and when the weights cannot be loaded.
     """
     weights = weights or DEFAULT_WEIGHTS
     if architecture not in open_clip.list_models():

@@ -91,7 +91,7 @@ def load_timm(name: str, weights: str | None, offline: bool) -> TimmModel:
     `name`: an architecture, with or without the tag of its weights (resnet50.a1_in1k). `weights`: None or
     `pretrained` (that tag, or the default one), a tag, a local .safetensors or .pt file, or random:SEED. The tag
     also decides how pixels are normalised. Raises UserError for an unknown architecture or tag, for a network
-    without tokens or feature map, and when the weights cannot be had.
+    without tokens or feature map, and when the weights cannot be loaded.
     """
     architecture, tag = _checked_name(name)
     weights = weights or DEFAULT_WEIGHTS

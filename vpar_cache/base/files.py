@@ -1,4 +1,4 @@
-"""Atomic writes, reads within limits, hashes of files."""
+"""Atomic writes, and reads within limits."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from blake3 import blake3
 
 from vpar_cache.errors import CacheError, VparError
 
 PARTIAL_SUFFIX = ".partial"
 """Of a file that is being written. One that no process writes any more is a leftover and may be removed."""
-
-_CHUNK_BYTES = 8 << 20
 
 
 @contextmanager
@@ -139,24 +135,3 @@ def read_plain(path: Path, limit: int) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         return file.read(limit + 1)
-
-
-def hash_bytes(data: bytes) -> str:
-    """Return blake3 of `data`, 64 hex digits."""
-    return blake3(data).hexdigest()
-
-
-def hash_file(path: Path, skip: int = 0, progress: Callable[[int], object] | None = None) -> str:
-    """Return blake3 of a file's bytes after the first `skip`, computed with all cores. `progress` gets bytes read.
-
-    Reads in chunks: a mapped file that another process makes shorter would kill this one.
-    """
-    hasher = blake3(max_threads=blake3.AUTO)
-    buffer = memoryview(bytearray(_CHUNK_BYTES))
-    with path.open("rb", buffering=0) as file:
-        file.seek(skip)
-        while count := file.readinto(buffer):
-            hasher.update(buffer[:count])
-            if progress is not None:
-                progress(count)
-    return hasher.hexdigest()

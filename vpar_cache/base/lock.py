@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vpar_cache.base.callbacks import Say, log
 from vpar_cache.base.files import plain_failures
-from vpar_cache.errors import CacheError
+from vpar_cache.errors import CacheError, printable
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
@@ -86,4 +86,4 @@ def _myself() -> str:
 def _holder(descriptor: int) -> str:
     """Return what the holder wrote, as one line; it may not have written yet."""
     text = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
-    return "".join(c if c.isprintable() else "?" for c in text) or "another process"
+    return printable(text) or "another process"

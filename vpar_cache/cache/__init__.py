@@ -1,1 +1,1 @@
-"""In: rows of features. Out: sealed HDF5 shards and an index; and back. Alone imports h5py."""
+"""In: rows of features. Out: sealed HDF5 shards and an index; and back. Only this package imports h5py."""

@@ -1,7 +1,7 @@
 """The seal of a file: the blake3 of all bytes after the 512-byte user block, written in that block.
 
 It is checked on raw bytes before HDF5 opens the file, so damage is never parsed. It detects accidents, not
-attackers: anybody can seal a file.
+attackers: anyone can seal a file.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from vpar_cache.base.files import hash_file
+from vpar_cache.base.hashing import hash_file
 from vpar_cache.cache.format import FORMAT_VERSION, USER_BLOCK_BYTES, other_version
 from vpar_cache.errors import CacheError
 

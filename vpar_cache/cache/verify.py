@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vpar_cache.base.files import hash_file
+from vpar_cache.base.hashing import hash_file
 from vpar_cache.cache.format import USER_BLOCK_BYTES
 from vpar_cache.cache.index import ShardInfo, read_index
 from vpar_cache.cache.seal import seal_block

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.files import atomic_path
-from vpar_cache.base.settings import canonical_json
+from vpar_cache.base.hashing import canonical_json
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import ShardHeader
 from vpar_cache.cache.seal import write_seal

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from blake3 import blake3
 
-from vpar_cache.base.settings import canonical_json
+from vpar_cache.base.hashing import canonical_json
 from vpar_cache.datasets.tracklet import Tracklet
 
 MAX_SHIFT = 10

@@ -12,7 +12,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache.base.files import hash_bytes, read_plain
+from vpar_cache.base.files import read_plain
+from vpar_cache.base.hashing import hash_bytes
 from vpar_cache.datasets.decoding import decode_frame
 from vpar_cache.datasets.frame_choice import Source, digest_source
 from vpar_cache.errors import DataError

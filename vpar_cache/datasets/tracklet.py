@@ -70,21 +70,6 @@ def first_few(names: Sequence[object]) -> str:
     return f"first: {', '.join(str(name) for name in names[:5])}"
 
 
-def identity_overlap_notes(tracklets: list[Tracklet]) -> list[str]:
-    """Return a note when a person is in both train and test: scores would measure memory."""
-    people = {split: {t.person_id for t in tracklets if t.split == split} for split in SPLITS}
-    both = sorted(people["train"] & people["test"])
-    if not both:
-        return []
-    return [f"{len(both)} people are in both train and test ({first_few(both)}): test scores will be too high"]
-
-
-def duplicate_ids(tracklets: list[Tracklet]) -> list[str]:
-    """Return the tracklet ids that occur more than once, sorted."""
-    counts = Counter(tracklet.tracklet_id for tracklet in tracklets)
-    return sorted(tracklet_id for tracklet_id, count in counts.items() if count > 1)
-
-
 def build_dataset(
     name: str,
     schema: Schema,
@@ -92,9 +77,12 @@ def build_dataset(
     left_out: Iterable[LeftOut] = (),
     notes: Iterable[str] = (),
 ) -> Dataset:
-    """Return the dataset in the fixed order. Raises DataError for a repeated tracklet id or an empty split."""
-    twice = duplicate_ids(tracklets)
-    if twice:
+    """Return the dataset in the fixed order, with a note where a person is in both splits.
+
+    Raises DataError for a repeated tracklet id or an empty split.
+    """
+    counts = Counter(tracklet.tracklet_id for tracklet in tracklets)
+    if twice := sorted(tracklet_id for tracklet_id, count in counts.items() if count > 1):
         raise DataError(f"{name}: {len(twice)} tracklet ids occur twice ({first_few(twice)}); ids must be unique")
     left_out, notes = sorted(left_out, key=_place), tuple(notes)
     for split in SPLITS:
@@ -102,7 +90,10 @@ def build_dataset(
             lost = [f"{item.tracklet_id}: {item.reason}" for item in left_out if item.split == split]
             why = f"{len(lost)} were left out ({lost[0]})" if lost else "; ".join(notes) or "none is listed"
             raise DataError(f"{name}: no {split} tracklets: {why}; train and test both need labelled tracklets")
-    notes += tuple(identity_overlap_notes(tracklets))
+    people = {split: {t.person_id for t in tracklets if t.split == split} for split in SPLITS}
+    if both := sorted(people["train"] & people["test"]):
+        note = f"{len(both)} people are in both train and test ({first_few(both)}): test scores will be too high"
+        notes = (*notes, note)
     return Dataset(name, schema, tuple(sorted(tracklets, key=_place)), tuple(left_out), notes)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vpar_cache.backbones.names import NORMALIZATIONS, TEXTS, resolve_text, split_backbone
-from vpar_cache.base.settings import check_at_least, check_choice
+from vpar_cache.base.checks import check_at_least, check_choice
 from vpar_cache.errors import UserError
 
 DATASETS = ("mars", "duke", "folder", "demo")
@@ -93,7 +93,7 @@ class ExtractConfig:
     def __post_init__(self) -> None:
         for name in ("out", "root", "labels"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, Path(getattr(self, name)))  # a str is welcome, too
+                object.__setattr__(self, name, Path(getattr(self, name)))  # a str is accepted as well
         if self.dataset is not None:
             check_choice("--dataset", self.dataset, DATASETS)
             object.__setattr__(self, "root", self.root or Path("data") / self.dataset)
@@ -131,7 +131,7 @@ class ExtractConfig:
                 "frames. Use --frames N"
             )
         if self.dataset != "folder" and self.labels is not None:
-            raise UserError(f"--labels: got {str(self.labels)!r}; expected none but with --dataset folder")
+            raise UserError(f"--labels: got {str(self.labels)!r}; only --dataset folder reads it. Leave it out")
 
     def visual_settings(self) -> dict[str, Any]:
         """Return the settings that change visual features. Paths, batch size, workers and devices do not."""

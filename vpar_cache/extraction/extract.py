@@ -22,8 +22,8 @@ import numpy as np
 from tqdm import tqdm
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
-from vpar_cache.base.csv_cells import csv_cell
 from vpar_cache.base.devices import check_device_name, resolve_device
+from vpar_cache.base.escaping import csv_cell
 from vpar_cache.base.files import plain_failures, remove_leftovers, write_text
 from vpar_cache.base.lock import sole_writer
 from vpar_cache.cache import format as fmt
@@ -33,9 +33,15 @@ from vpar_cache.cache.writer import IndexContents, write_index
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.tracklet import SPLITS, Dataset, LeftOut
 from vpar_cache.errors import DataError, UserError
-from vpar_cache.extraction.build_encoder import build_encoder, identity_of
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.encoder_request import EncoderIdentity, encoder_request, recall, remember
+from vpar_cache.extraction.encoder_identity import (
+    EncoderIdentity,
+    build_encoder,
+    encoder_request,
+    identity_of,
+    recall,
+    remember,
+)
 from vpar_cache.extraction.executors.local import LocalExecutor
 from vpar_cache.extraction.plan import Plan, make_plan
 from vpar_cache.extraction.published_shards import SHOWN_LEFT_OUT, PublishedShards

@@ -12,13 +12,13 @@ from typing import Any
 
 from blake3 import blake3
 
-from vpar_cache.base.settings import fingerprint
+from vpar_cache.base.hashing import fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.datasets.decoding import preprocessing_identity
 from vpar_cache.datasets.frame_choice import Source, draw_source
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.encoder_request import EncoderIdentity
+from vpar_cache.extraction.encoder_identity import EncoderIdentity
 
 SHARD_BYTES = 52 << 20
 """About the size of a shard: 256 tracklets of 197 x 512 float16 tokens."""

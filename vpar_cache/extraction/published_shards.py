@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from vpar_cache.base.callbacks import Say, Stop, check_stop
 from vpar_cache.base.files import PARTIAL_SUFFIX
-from vpar_cache.base.settings import fingerprint
+from vpar_cache.base.hashing import fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.fingerprint import other_settings
 from vpar_cache.cache.headers import ShardHeader, read_shard_header

@@ -45,7 +45,7 @@ class _Gathered:
         return np.stack([frame if jitter is None else apply_jitter(frame, jitter) for frame in frames])
 
     def add_to_sums(self, encoder: Encoder) -> None:
-        """Encode the frames at hand into the sums, and forget them."""
+        """Encode the decoded frames, add them to the sums, and drop them."""
         sums = [encoder.sum_tokens(self.drawn(draw)) for draw in self.source.draws]
         self.sums = [a + b for a, b in zip(self.sums, sums, strict=True)] if self.sums else sums
         self.count += len(self.frames)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from vpar_cache.attributes.prompts import build_negative_prompts, build_prompts
 from vpar_cache.attributes.schema import Schema
-from vpar_cache.base.settings import fingerprint
+from vpar_cache.base.hashing import fingerprint
 from vpar_cache.cache.index import read_index
 from vpar_cache.errors import CacheError, UserError
-from vpar_cache.extraction.encoder_request import EncoderIdentity
+from vpar_cache.extraction.encoder_identity import EncoderIdentity
 
 if TYPE_CHECKING:
     from vpar_cache.backbones.encoder import Encoder

@@ -18,7 +18,7 @@ Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 
 Groups = Sequence[tuple[str, slice]]
-"""Group names with their columns, in order and without gaps: [(g.name, s) for g, s in schema.slices()]."""
+"""Group names with their columns, in order and without gaps, as Schema.named_slices returns them."""
 
 
 def check_inputs(

@@ -10,10 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from vpar_cache.metrics.inputs import Bools, Floats, Groups, check_inputs, check_threshold
 from vpar_cache.metrics.protocol import ratio
+from vpar_cache.metrics.scoring import THRESHOLD_GRID
 from vpar_cache.metrics.vtf import VTF, output_metrics
 
-CURVE = tuple(step / 20 for step in range(1, 20))
-"""0.05 .. 0.95."""
 NUM_BINS = 10
 
 
@@ -61,8 +60,8 @@ def calibration(probabilities: Floats, labels: Bools, num_bins: int = NUM_BINS) 
 
 
 def threshold_curve(probabilities: ArrayLike, labels: ArrayLike, groups: Groups) -> NDArray[np.float64]:
-    """Return average vtf precision, recall and F1 at each threshold of CURVE: (thresholds, 3)."""
-    averages = (VTF.score(probabilities, labels, groups, threshold).average for threshold in CURVE)
+    """Return average vtf precision, recall and F1 at each threshold of THRESHOLD_GRID: (thresholds, 3)."""
+    averages = (VTF.score(probabilities, labels, groups, threshold).average for threshold in THRESHOLD_GRID)
     return np.array([[average[metric] for metric in ("precision", "recall", "f1")] for average in averages])
 
 

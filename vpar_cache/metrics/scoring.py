@@ -5,13 +5,11 @@ Their F1 are different quantities: no two protocols may share a column of a tabl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vpar_cache.errors import UserError
 from vpar_cache.metrics.inputs import Groups
 from vpar_cache.metrics.protocol import ProtocolScores
 from vpar_cache.metrics.videopar import VIDEOPAR
@@ -20,6 +18,9 @@ from vpar_cache.metrics.vtf import VTF
 PROTOCOLS = {protocol.name: protocol for protocol in (VTF, VIDEOPAR)}
 
 THRESHOLDS = {name: protocol.threshold for name, protocol in PROTOCOLS.items()}
+
+THRESHOLD_GRID = tuple(step / 20 for step in range(1, 20))
+"""0.05, 0.10, ..., 0.95: what a threshold is selected from, and what the details of a run show."""
 
 SELECTED = "vtf_selected"
 """The name of `vtf` at a threshold that was chosen on validation people."""
@@ -46,15 +47,10 @@ def score_block(
     return {name: one.to_dict() for name, one in scores.items()}
 
 
-def best_threshold(
-    probabilities: ArrayLike, labels: ArrayLike, groups: Groups, candidates: Iterable[float]
-) -> float:
-    """Return the candidate with the highest average vtf F1; of equals, the lowest. Use validation people only.
+def best_threshold(probabilities: ArrayLike, labels: ArrayLike, groups: Groups) -> float:
+    """Return the threshold of the grid with the highest average vtf F1; of equals, the lowest.
 
-    Raises UserError for no candidate or one outside 0 to 1, DataError as Protocol.score.
+    Use validation people only. Raises as Protocol.score.
     """
-    thresholds = sorted(candidates)
-    if not thresholds:
-        raise UserError("0 candidate thresholds: there must be at least one; give a grid from 0 to 1")
-    f1 = [VTF.score(probabilities, labels, groups, threshold).average["f1"] for threshold in thresholds]
-    return float(thresholds[int(np.argmax(f1))])
+    f1 = [VTF.score(probabilities, labels, groups, threshold).average["f1"] for threshold in THRESHOLD_GRID]
+    return THRESHOLD_GRID[int(np.argmax(f1))]

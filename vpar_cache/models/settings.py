@@ -13,7 +13,7 @@ class ModelSettings:
     """What decides the shape of a model."""
 
     model: str = "vtf"
-    """One of systems.SYSTEMS."""
+    """One of systems.SYSTEMS (vtf is the paper's), or custom for a model of the caller."""
     dim: int = 512
     """Width of the model."""
     layers: int = 1
@@ -21,4 +21,4 @@ class ModelSettings:
     heads: int = 8
     """vtf, vtb: attention heads per block."""
     logit_norm: bool = False
-    """vtf, vtb: BatchNorm over the logits."""
+    """vtf, vtb: BatchNorm over the logits, as in the authors' code."""

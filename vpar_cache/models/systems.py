@@ -49,7 +49,7 @@ SYSTEMS = {
 }
 MODELS = tuple(SYSTEMS)
 CUSTOM = "custom"
-"""The model's name in a run whose model the caller brought."""
+"""The model's name in a run of the caller's own model."""
 
 
 def system_title(model: str, backbone: str) -> str:

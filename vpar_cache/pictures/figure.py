@@ -23,9 +23,9 @@ from vpar_cache.errors import CacheError, UserError, nearest
 from vpar_cache.metrics.vtf import VTF_THRESHOLD
 from vpar_cache.models.fusion import FusionTransformer
 from vpar_cache.pictures.drawing import AttentionMap, Case, draw_attention, draw_cases
+from vpar_cache.runs.finished import FinishedRun, find_runs, read_run
 from vpar_cache.runs.load import load_run
 from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
-from vpar_cache.runs.scores import RunScores, find_runs, read_run
 
 NUM_PICTURED = 4
 """The number of tracklets, if none is named."""
@@ -122,7 +122,7 @@ def shown_frames(tracklet: Tracklet) -> list[NDArray[np.uint8]]:
 
 def _attention(
     config: FigureConfig,
-    run: RunScores,
+    run: FinishedRun,
     features: Features,
     tracklets: Sequence[Tracklet],
     predictions: RunPredictions,

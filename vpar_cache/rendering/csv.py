@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from vpar_cache.base.csv_cells import csv_cell
+from vpar_cache.base.escaping import csv_cell
 from vpar_cache.rendering.tables import COLUMNS, Document, Number, rounded
 
 

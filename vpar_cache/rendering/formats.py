@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vpar_cache.errors import UserError, nearest
+from vpar_cache.base.checks import check_choice
 from vpar_cache.rendering.tables import Document
 
 FORMATS = ("rich", "markdown", "csv", "json")
@@ -10,8 +10,7 @@ FORMATS = ("rich", "markdown", "csv", "json")
 
 def check_format(name: str) -> None:
     """Raise UserError for a format that is not one of FORMATS."""
-    if name not in FORMATS:
-        raise UserError(f"--format: got {name!r}; expected one of the formats. {nearest(name, FORMATS)}")
+    check_choice("--format", name, FORMATS)
 
 
 def render(document: Document, format: str, width: int | None = None) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-from vpar_cache.errors import printable
+from vpar_cache.base.escaping import escape_markdown
 from vpar_cache.rendering.tables import Document, Notes, Table
 
 
@@ -16,14 +14,10 @@ def markdown_text(document: Document) -> str:
 
 def _block(block: Table | Notes) -> str:
     if isinstance(block, Notes):
-        return "".join(f"- {_escaped(line)}\n" for line in block.lines)
+        return "".join(f"- {escape_markdown(line)}\n" for line in block.lines)
     alignment = [":--" if i < block.num_labels else "--:" for i in range(len(block.header))]
-    lines = [[_escaped(cell) for cell in row] for row in (block.header, *block.rows)]
+    lines = [[escape_markdown(cell) for cell in row] for row in (block.header, *block.rows)]
     lines.insert(1, alignment)
-    caption = f"{_escaped(block.caption)}\n\n" if block.caption else ""
+    caption = f"{escape_markdown(block.caption)}\n\n" if block.caption else ""
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"### {_escaped(block.title)}\n\n{caption}{table}"
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|~&$#])", r"\\\1", printable(text))
+    return f"### {escape_markdown(block.title)}\n\n{caption}{table}"

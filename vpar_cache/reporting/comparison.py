@@ -12,15 +12,15 @@ from vpar_cache.metrics.intervals import difference_block
 from vpar_cache.metrics.scoring import THRESHOLDS
 from vpar_cache.rendering.tables import POINTS, Column, Notes, Number, Part, metric_table
 from vpar_cache.reporting.numbers import run_label
+from vpar_cache.runs.finished import FinishedRun
 from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
-from vpar_cache.runs.scores import RunScores
 
 _FIX = "compare runs on the same cache and split"
 _AVERAGES = {"average precision": "precision", "average recall": "recall", "average accuracy": "accuracy",
              "average F1": "f1"}  # fmt: skip
 
 
-def compare_runs(first: tuple[RunScores, str], second: tuple[RunScores, str]) -> Part:
+def compare_runs(first: tuple[FinishedRun, str], second: tuple[FinishedRun, str]) -> Part:
     """Return the second's scores less the first's. Each is a run and what the report calls it.
 
     Paired: the same people are drawn for both. Raises CacheError for runs of other tracklets, labels or
@@ -34,7 +34,7 @@ def compare_runs(first: tuple[RunScores, str], second: tuple[RunScores, str]) ->
         )
     a, b = read_test_predictions(one), read_test_predictions(two)
     order = _same_tracklets(one, a, two, b)
-    groups = [(group.name, columns) for group, columns in one.schema.slices()]
+    groups = one.schema.named_slices()
     block = difference_block(a.probabilities, b.probabilities[order], a.labels, groups, a.person_ids)
     weights = one.weights if one.weights == two.weights else f"{two.weights}, {one.weights}"
     about = {"dataset": one.dataset, "split": one.split, "system": f"{two_name} less {one_name}",
@@ -54,7 +54,7 @@ def compare_runs(first: tuple[RunScores, str], second: tuple[RunScores, str]) ->
     return Part(title, numbers, (table, Notes((_note(block),))))
 
 
-def _same_tracklets(one: RunScores, a: RunPredictions, two: RunScores, b: RunPredictions) -> Any:
+def _same_tracklets(one: FinishedRun, a: RunPredictions, two: FinishedRun, b: RunPredictions) -> Any:
     """Return the rows of `b` in the order of `a` (N,)."""
     row_of = {name: row for row, name in enumerate(b.tracklet_ids)}
     missing = [name for name in a.tracklet_ids if name not in row_of]
@@ -94,6 +94,6 @@ def _note(block: dict[str, Any]) -> str:
         return "comparison: one person only, so there is nobody to resample and no interval."
     return (
         f"comparison: {block['method']}, {block['resamples']} resamples of {block['people']} people, the same for "
-        "both runs. An interval that holds 0 leaves open which run is better; of many intervals, one in twenty "
-        "leaves 0 out by chance. They say nothing of other training seeds."
+        "both runs. An interval that contains 0 does not show which run is better; of many intervals, "
+        "about one in twenty excludes 0 by chance. Other training seeds are not included."
     )

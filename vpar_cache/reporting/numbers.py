@@ -8,13 +8,13 @@ from typing import Any
 from vpar_cache.metrics.intervals import Intervals
 from vpar_cache.metrics.protocol import ProtocolScores
 from vpar_cache.rendering.tables import Number
-from vpar_cache.runs.scores import RunScores
+from vpar_cache.runs.finished import FinishedRun
 
 AVERAGES, GROUPS = "averages", "groups"
 """The tables of every system: its averages over groups, and its scores of each group."""
 
 
-def about_run(run: RunScores, name: str) -> dict[str, Any]:
+def about_run(run: FinishedRun, name: str) -> dict[str, Any]:
     """Return what all numbers of a run share; `name` is what the report calls it."""
     kind = ", ".join(filter(None, (run.title, run.protocol)))
     return {"dataset": run.dataset, "split": run.split, "system": name, "source": "run", "kind": kind,
@@ -41,7 +41,7 @@ def score_numbers(
                 )  # fmt: skip
 
 
-def run_label(run: RunScores, name: str) -> str:
+def run_label(run: FinishedRun, name: str) -> str:
     """Return a run's name with what must be known beside each of its numbers."""
     marks = ["random weights"] if run.random_weights else []
     return with_marks(name, [*filter(None, (run.title, run.protocol)), *marks])

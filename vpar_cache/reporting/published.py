@@ -6,24 +6,24 @@ import csv
 from functools import cache
 from importlib import resources
 
-from vpar_cache.metrics.protocol import ProtocolScores
 from vpar_cache.metrics.scoring import THRESHOLDS
+from vpar_cache.rendering.tables import Number
+from vpar_cache.reporting.numbers import AVERAGES, GROUPS
 
 _METRICS = {"Precision": "precision", "Recall": "recall", "F1": "f1"}  # published.csv to ours
 
 
 @cache
-def published_scores() -> dict[str, list[tuple[str, ProtocolScores]]]:
-    """Return method and scores of each row, by dataset (MARS, DUKE), in the paper's order."""
-    values: dict[tuple[str, str, str], dict[str, dict[str, float]]] = {}
+def published_numbers() -> dict[str, list[Number]]:
+    """Return the paper's numbers by dataset (MARS, DUKE), in its order of methods: averages, then groups."""
+    numbers: dict[str, list[Number]] = {}
     text = (resources.files("vpar_cache.reporting") / "published.csv").read_text("utf-8")
     for row in csv.DictReader(text.splitlines()):
-        groups = values.setdefault((row["dataset"], row["method"], row["protocol"]), {})
-        groups.setdefault(row["group"], {})[_METRICS[row["metric"]]] = float(row["value"]) / 100
-    rows: dict[str, list[tuple[str, ProtocolScores]]] = {}
-    for (dataset, method, protocol), groups in values.items():
-        average = groups.pop("average")
-        rows.setdefault(dataset, []).append(
-            (method, ProtocolScores(protocol, THRESHOLDS[protocol], groups, average))
-        )
-    return rows
+        number = Number(
+            table=AVERAGES if row["group"] == "average" else GROUPS, dataset=row["dataset"].lower(),
+            system=row["method"], source="published", protocol=row["protocol"],
+            threshold=THRESHOLDS[row["protocol"]], group=row["group"], metric=_METRICS[row["metric"]],
+            value=float(row["value"]),
+        )  # fmt: skip
+        numbers.setdefault(row["dataset"], []).append(number)
+    return numbers

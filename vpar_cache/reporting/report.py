@@ -13,14 +13,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vpar_cache.errors import CacheError, UserError
 from vpar_cache.metrics.protocol import ProtocolScores
 from vpar_cache.metrics.scoring import SELECTED, THRESHOLDS
 from vpar_cache.rendering.tables import PROTOCOL_NOTES, Notes, Number, Part
-from vpar_cache.reporting.details import Named, all_details, report_details
+from vpar_cache.reporting.comparison import compare_runs
 from vpar_cache.reporting.numbers import about_run, score_numbers
 from vpar_cache.reporting.paper_tables import paper_tables
-from vpar_cache.reporting.published import published_scores
-from vpar_cache.runs.scores import RunScores, find_runs, read_run
+from vpar_cache.reporting.published import published_numbers
+from vpar_cache.reporting.run_details import run_details
+from vpar_cache.runs.finished import FinishedRun, find_runs, read_run
 
 _PUBLISHED_NOTE = (
     "published: copied from the paper, not re-run here; 3DCNN, CNN-RNN and VideoPAR are videopar, the others "
@@ -38,6 +40,9 @@ _INTERVAL_NOTE = (
     "95 %: percentile bootstrap over the test people with all their tracklets; other training seeds are not in it."
 )
 _RANDOM_CAVEAT = "random weights: the encoder was not trained, so these numbers say nothing about the method."
+
+Named = tuple[FinishedRun, str]
+"""A run and what the report calls it."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Report:
 
     def with_all_details(self) -> Report:
         """Return what a page shows: it has room for everything. What is left out is in the notes."""
-        details, left_out = all_details(self.runs, self.details)
+        details, left_out = _all_details(self.runs, self.details)
         return replace(self, details=details, notes=(*self.notes, *left_out), with_details=True)
 
 
@@ -113,14 +118,17 @@ def report(
             "'vpar extract --dataset mars --root DIR' and 'vpar train --features cache/mars.h5', or with "
             "'vpar demo'"
         )
-    sections = tuple(_sections(runs) if runs else _published_sections())
+    if runs:
+        sections = tuple(_sections(runs))
+    else:
+        sections = tuple(Section(dataset, tuple(rows)) for dataset, rows in published_numbers().items())
     named = tuple(zip(runs, _unique_names(runs), strict=True))
-    more = report_details(named, details, compare)
+    more = _asked_details(named, details, compare)
     footnotes = tuple(_footnotes(sections, runs))
     return Report(sections, footnotes, tuple(notes), more, named, details)
 
 
-def _footnotes(sections: Sequence[Section], runs: Sequence[RunScores]) -> Iterator[str]:
+def _footnotes(sections: Sequence[Section], runs: Sequence[FinishedRun]) -> Iterator[str]:
     """Yield what a reader of these very tables must know."""
     sources = {number.source for section in sections for number in section.numbers}
     yield from PROTOCOL_NOTES
@@ -136,32 +144,16 @@ def _footnotes(sections: Sequence[Section], runs: Sequence[RunScores]) -> Iterat
         yield _RANDOM_CAVEAT
 
 
-def _published(dataset: str) -> list[Number]:
-    """Return the paper's rows of a dataset (MARS, DUKE), in its order."""
-    return [
-        number
-        for method, scores in published_scores().get(dataset, [])
-        for number in score_numbers(
-            {scores.protocol: scores}, dataset=dataset.lower(), system=method, source="published"
-        )
-    ]
-
-
-def _published_sections() -> Iterator[Section]:
-    for dataset in published_scores():
-        yield Section(dataset, tuple(_published(dataset)))
-
-
-def _sections(runs: Sequence[RunScores]) -> Iterator[Section]:
+def _sections(runs: Sequence[FinishedRun]) -> Iterator[Section]:
     """Yield runs that may be compared, together; in the order of their first run."""
-    together: dict[tuple[str, Any], list[RunScores]] = {}
+    together: dict[tuple[str, Any], list[FinishedRun]] = {}
     for run in runs:
         together.setdefault((run.place, run.outputs), []).append(run)
     for (place, _), members in together.items():
         first = members[0]
-        numbers = _published(first.dataset.upper()) if first.is_on_paper_split else []
+        numbers = list(published_numbers()[first.dataset.upper()]) if first.is_on_paper_split else []
         remarks = [f"{run.name}: {run.cost}" for run in members if run.cost]
-        if not numbers and first.dataset.upper() in published_scores():
+        if not numbers and first.dataset.upper() in published_numbers():
             remarks.append(
                 f"{place} is not the paper's test split and attributes, so no published row stands beside it"
             )
@@ -172,13 +164,13 @@ def _sections(runs: Sequence[RunScores]) -> Iterator[Section]:
         yield Section(place, tuple(numbers), tuple(remarks))
 
 
-def _unique_names(runs: Sequence[RunScores]) -> list[str]:
+def _unique_names(runs: Sequence[FinishedRun]) -> list[str]:
     """Return the runs' names; runs of one name from several roots also show their folder."""
     names = [run.name for run in runs]
     return [f"{run.name} in {run.folder}" if names.count(run.name) > 1 else run.name for run in runs]
 
 
-def _priors(runs: Sequence[RunScores], names: Sequence[str]) -> list[Number]:
+def _priors(runs: Sequence[FinishedRun], names: Sequence[str]) -> list[Number]:
     """Return the distinct priors: runs that held out other people for validation may have other priors."""
     numbers: list[Number] = []
     for protocols in (tuple(THRESHOLDS), (SELECTED,)):
@@ -200,3 +192,39 @@ def _priors(runs: Sequence[RunScores], names: Sequence[str]) -> list[Number]:
             }
             numbers += score_numbers(scores[figures], system=name, source="prior", **about)
     return numbers
+
+
+def _asked_details(runs: Sequence[Named], details: bool, compare: bool) -> tuple[Part, ...]:
+    """Return the details of each run, and the differences of each later run to the first.
+
+    Raises UserError for a comparison of one run, CacheError for predictions that do not fit.
+    """
+    if compare and len(runs) < 2:
+        named = runs[0][1] if runs else "none"
+        raise UserError(f"--compare: got {named}; expected at least two runs. Name the runs to compare")
+    found = [run_details(*run) for run in runs] if details else []
+    return (*found, *(compare_runs(runs[0], run) for run in runs[1:] if compare))
+
+
+def _all_details(runs: Sequence[Named], known: Sequence[Part]) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+    """Return the details of each run and its difference to the first run that it can be compared with.
+
+    The second tuple says what is left out since predictions are missing or do not fit: nobody asked for any of
+    it by name. Details in `known` are not made again.
+    """
+    made = {(part.numbers[0].source, part.numbers[0].system): part for part in known}
+    found, left_out = [], []
+    together: dict[Any, list[Named]] = {}
+    for run, name in runs:
+        try:
+            found.append(made.get(("run", name)) or run_details(run, name))
+            together.setdefault((run.place, run.outputs), []).append((run, name))
+        except CacheError as error:
+            left_out.append(f"no details of {name}: {error}")
+    for first, *others in together.values():
+        for other in others:
+            try:
+                found.append(compare_runs(first, other))
+            except CacheError as error:
+                left_out.append(f"no comparison of {other[1]} with {first[1]}: {error}")
+    return tuple(found), tuple(left_out)

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vpar_cache.metrics.inputs import Groups
-from vpar_cache.metrics.outputs import CURVE, calibration, confusion, output_scores, threshold_curve
-from vpar_cache.metrics.scoring import SELECTED, THRESHOLDS
+from vpar_cache.metrics.outputs import calibration, confusion, output_scores, threshold_curve
+from vpar_cache.metrics.scoring import SELECTED, THRESHOLD_GRID, THRESHOLDS
 from vpar_cache.rendering.tables import COUNT, Block, Chart, Column, Notes, Number, Part, metric_table
 from vpar_cache.reporting.numbers import about_run, run_label, score_numbers
 from vpar_cache.reporting.slices import KINDS, MIN_TRACKLETS, slice_numbers
 from vpar_cache.reporting.training_history import history_blocks, history_numbers
+from vpar_cache.runs.finished import FinishedRun
 from vpar_cache.runs.predictions import read_test_predictions
-from vpar_cache.runs.scores import RunScores
 
 _VTF = f"vtf, probability > {THRESHOLDS['vtf']:g}"
 _VIDEOPAR = "videopar, the most probable class"
@@ -27,7 +27,7 @@ _OUTPUT_NOTE = (
 )
 _CALIBRATION_NOTE = (
     "calibration: of the tracklets that were given a probability p, a share of p should have the output. ECE is "
-    "the mean gap between the two over ten bins, weighted by count. No protocol and no threshold enters it. "
+    "the mean gap between the two over ten bins, weighted by count. It depends on no protocol and no threshold. "
     "A bin counts labels, not tracklets."
 )
 _PRIOR_NOTE = (
@@ -35,16 +35,12 @@ _PRIOR_NOTE = (
     "Parts differ in what their people wear, so compare the differences, not the scores. Under videopar a "
     "class that a part lacks scores 0 for everybody, which lowers both."
 )
-_NO_PRIOR_NOTE = (
-    "parts: metrics.json has no prior_rates, so the prior of the train split cannot stand beside "
-    "them, and they must not be compared with each other; train the run again."
-)
 
 _Found = tuple[Sequence[Number], Sequence[Block]]
 """Numbers that are new in the long table, and the blocks that show them."""
 
 
-def run_details(run: RunScores, name: str) -> Part:
+def run_details(run: FinishedRun, name: str) -> Part:
     """Return the details of a run that the report calls `name`.
 
     Raises CacheError for predictions or a training history that do not fit the run.
@@ -57,12 +53,12 @@ def run_details(run: RunScores, name: str) -> Part:
 
 
 class _Details:
-    def __init__(self, run: RunScores, name: str) -> None:
+    def __init__(self, run: FinishedRun, name: str) -> None:
         self.run, self.about = run, about_run(run, name)
         self.title = run_label(run, name)
         self.predictions = read_test_predictions(run)
         self.probabilities, self.labels = self.predictions.probabilities, self.predictions.labels  # (N, A) each
-        self.groups: Groups = [(group.name, columns) for group, columns in run.schema.slices()]
+        self.groups: Groups = run.schema.named_slices()
 
     def numbers(
         self, table: str, group: str, item: str, values: Mapping[str, float], protocol: str = "", **fields: Any
@@ -146,14 +142,14 @@ class _Details:
     def threshold_curve(self) -> _Found:
         curve = 100 * threshold_curve(self.probabilities, self.labels, self.groups)  # (thresholds, 3)
         numbers = []
-        for threshold, row in zip(CURVE, curve.tolist(), strict=True):
+        for threshold, row in zip(THRESHOLD_GRID, curve.tolist(), strict=True):
             values = dict(zip(_TRIPLE, row, strict=True))
             item = f"{threshold:g}"
             numbers += self.numbers("threshold_curve", "average", item, values, "vtf", threshold=threshold)
         title = f"{self.title}: averages over groups at each threshold, in percent; vtf, probability > threshold"
         columns = [Column(heading, metric, "vtf") for metric, heading in _TRIPLE.items()]
         lines = tuple(
-            (heading, tuple(zip(CURVE, line, strict=True)))
+            (heading, tuple(zip(THRESHOLD_GRID, line, strict=True)))
             for heading, line in zip(_TRIPLE.values(), curve.T.tolist(), strict=True)
         )
         chart = Chart(title, "threshold", "average, %", lines)
@@ -196,7 +192,7 @@ class _Details:
         if SELECTED in self.run.scores:
             chosen = self.run.scores[SELECTED].threshold
             yield f"thresholds: {chosen:g} was chosen on validation people; the highest of this table was not."
-        yield _NO_PRIOR_NOTE if self.run.prior_rates is None else _PRIOR_NOTE
+        yield _PRIOR_NOTE
         sizes = {n.item: n.value for n in numbers if n.metric == "tracklets" and n.table.startswith("slices")}
         if small := [name for name, size in sizes.items() if size < MIN_TRACKLETS]:
             yield f"no score for parts of fewer than {MIN_TRACKLETS} tracklets: {', '.join(small)}."
@@ -205,10 +201,9 @@ class _Details:
         intervals = self.run.intervals
         if self.run.num_people == 1:
             return "intervals: one person only, so there is nobody to resample and no interval."
-        if intervals is None:
-            return "intervals: this run has none, since an older version trained it; train it again to get them."
         return (
             f"intervals: {intervals.method}, {intervals.resamples} resamples of {intervals.people} people with "
-            "all their tracklets. They speak of the choice of test people; another training seed is not in them."
+            "all their tracklets. They show how much a score depends on the choice of test people; other training "
+            "seeds are not included."
             + (" With so few people they are rough." if intervals.people < _FEW_PEOPLE else "")
         )

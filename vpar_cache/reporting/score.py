@@ -1,4 +1,4 @@
-"""Both protocols on anybody's predictions: a parquet file in, scores out.
+"""Scores of the predictions of any program, under both protocols: a parquet file in, scores out.
 
 Columns: `tracklet_id` (string), `probabilities` (list of numbers in 0 to 1), `labels` (list of 0 and 1), both
 lists in the schema's output order; optionally `split` (string).
@@ -86,7 +86,7 @@ def score(path: str | os.PathLike[str], schema: Schema) -> ScoreResult:
         probabilities, labels = (
             matrix(table, column, names, schema.num_outputs, rule) for column in ("probabilities", "labels")
         )
-        groups = [(group.name, columns) for group, columns in schema.slices()]
+        groups = schema.named_slices()
         check_inputs(probabilities, labels, groups, one_class=True, names=names)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error

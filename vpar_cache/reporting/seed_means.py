@@ -13,7 +13,7 @@ from typing import Any
 
 from vpar_cache.rendering.tables import Number
 from vpar_cache.reporting.numbers import AVERAGES
-from vpar_cache.runs.scores import RunScores
+from vpar_cache.runs.finished import FinishedRun
 
 MEASURES = (
     ("vtf P", "vtf", "precision"), ("vtf R", "vtf", "recall"), ("vtf F1", "vtf", "f1"),
@@ -67,15 +67,15 @@ class SeedMean:
                 yield Number(protocol=protocol, metric=metric + suffix, value=100 * value, **about)
 
 
-def seed_means(runs: Iterable[RunScores]) -> list[SeedMean]:
+def seed_means(runs: Iterable[FinishedRun]) -> list[SeedMean]:
     """Return the means of runs of one recipe, dataset and split, in the order of their first run."""
-    recipes: dict[tuple[str, ...], list[RunScores]] = {}
+    recipes: dict[tuple[str, ...], list[FinishedRun]] = {}
     for run in runs:
         recipes.setdefault((run.place, run.title or run.name, run.protocol, run.recipe), []).append(run)
     return [_mean(members) for members in recipes.values()]
 
 
-def _mean(runs: Sequence[RunScores]) -> SeedMean:
+def _mean(runs: Sequence[FinishedRun]) -> SeedMean:
     columns = [[run.scores[protocol].average[metric] for run in runs] for _, protocol, metric in MEASURES]
     return SeedMean(
         title=runs[0].title or runs[0].name,

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from vpar_cache.metrics.inputs import Bools, Floats
 from vpar_cache.metrics.scoring import PROTOCOLS
 from vpar_cache.rendering.tables import COUNT, POINTS, Number
+from vpar_cache.runs.finished import FinishedRun
 from vpar_cache.runs.predictions import RunPredictions, prior_probabilities
-from vpar_cache.runs.scores import RunScores
 
 MIN_TRACKLETS = 10
 """A part with fewer has no score: one tracklet would move it by ten points."""
@@ -27,7 +27,7 @@ KINDS = {
 }
 
 
-def slice_numbers(run: RunScores, predictions: RunPredictions, **about: Any) -> list[Number]:
+def slice_numbers(run: FinishedRun, predictions: RunPredictions, **about: Any) -> list[Number]:
     """Return the averages over groups of each part, those of one kind in table `slices_KIND`.
 
     Each table starts with all tracklets. `about` are the fields of Number that all share.
@@ -45,7 +45,7 @@ def slice_numbers(run: RunScores, predictions: RunPredictions, **about: Any) -> 
     return numbers
 
 
-def _parts(kind: str, run: RunScores, predictions: RunPredictions) -> Iterator[tuple[str, Bools]]:
+def _parts(kind: str, run: FinishedRun, predictions: RunPredictions) -> Iterator[tuple[str, Bools]]:
     """Yield name and rows (N,) of each part."""
     if kind == "quality":
         for flag, rows in zip(run.schema.quality, predictions.quality.T, strict=True):
@@ -71,14 +71,14 @@ def length_parts(num_frames: NDArray[np.int64]) -> Iterator[tuple[str, Bools]]:
         yield f"{low} frames" if low == high else f"{low} to {high} frames", rows
 
 
-def _score(run: RunScores, predictions: RunPredictions, rows: Bools) -> Iterator[dict[str, Any]]:
+def _score(run: FinishedRun, predictions: RunPredictions, rows: Bools) -> Iterator[dict[str, Any]]:
     """Yield the fields of each number of the tracklets `rows` (N,); the number of tracklets is first."""
     size = int(rows.sum())
     yield {"metric": "tracklets", "value": size, "unit": COUNT}
     yield {"metric": "people", "value": len(np.unique(predictions.person_ids[rows])), "unit": COUNT}
     if size < MIN_TRACKLETS:
         return
-    groups = [(group.name, columns) for group, columns in run.schema.slices()]
+    groups = run.schema.named_slices()
     labels = predictions.labels[rows]  # (n, A)
 
     def average(probabilities: Floats, protocol: str) -> dict[str, float]:  # (N, A)
@@ -90,7 +90,6 @@ def _score(run: RunScores, predictions: RunPredictions, rows: Bools) -> Iterator
         for metric in ("f1", "mA"):
             if metric in found:
                 yield {"metric": metric, "value": 100 * found[metric], **fixed}
-        if run.prior_rates is not None:
-            prior = average(prior_probabilities(predictions, run.prior_rates), protocol)
-            difference = 100 * (found["f1"] - prior["f1"])
-            yield {"metric": "f1_over_prior", "value": difference, "unit": POINTS, **fixed}
+        prior = average(prior_probabilities(predictions, run.prior_rates), protocol)
+        difference = 100 * (found["f1"] - prior["f1"])
+        yield {"metric": "f1_over_prior", "value": difference, "unit": POINTS, **fixed}

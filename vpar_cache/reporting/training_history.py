@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from vpar_cache.base.files import read_plain
 from vpar_cache.errors import CacheError
 from vpar_cache.rendering.tables import PLAIN, Block, Chart, Column, Number, metric_table
-from vpar_cache.runs.scores import RunScores
+from vpar_cache.runs.finished import FinishedRun
 
 _COLUMNS = (
     Column("train loss", "train_loss"),
@@ -21,7 +21,7 @@ _COLUMNS = (
 _MAX_BYTES, _MAX_EPOCHS = 16_000_000, 100_000
 
 
-def history_numbers(run: RunScores, **about: Any) -> list[Number]:
+def history_numbers(run: FinishedRun, **about: Any) -> list[Number]:
     """Return losses and validation F1 of each epoch; none for a run without training.
 
     Raises CacheError for a history.parquet that cannot be read.

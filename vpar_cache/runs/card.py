@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vpar_cache.errors import printable
+from vpar_cache.base.escaping import escape_markdown
 from vpar_cache.models.systems import system_title
 
 _CARD = """\
@@ -115,5 +115,4 @@ def _list(values: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    """Escape Markdown and HTML: names come from untrusted files."""
-    return "".join(f"\\{c}" if c in "\\`*_[]<>|~&$#" else c for c in printable(str(value)))
+    return escape_markdown(str(value))

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vpar_cache.base.files import fsync_file, fsync_folder, partial_path, plain_failures, remove_leftovers
-from vpar_cache.base.settings import canonical_json
+from vpar_cache.base.hashing import canonical_json
 from vpar_cache.errors import CacheError
 from vpar_cache.models.inputs import ModelInputs
 
@@ -56,7 +56,7 @@ def refuse_finished(folder: Path, overwrite: bool) -> None:
 def new_run_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `folder`, renamed to it when the block succeeds and removed otherwise.
 
-    What killed processes left of the same run is removed, too.
+    Leftovers of killed processes of the same run are removed as well.
     """
     partial = partial_path(folder)
     with plain_failures(folder):
@@ -95,6 +95,11 @@ def write_model(path: Path, state: Mapping[str, Tensor], inputs: ModelInputs, me
         path,
         {MODEL_METADATA: canonical_json({**metadata, "inputs": record})},
     )
+
+
+def tensors_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names start with `prefix`, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def write_history(path: Path, epochs: Sequence[Mapping[str, Any]]) -> None:

@@ -23,7 +23,7 @@ from vpar_cache.models.inputs import ModelInputs
 from vpar_cache.models.objective import Objective
 from vpar_cache.models.settings import ModelSettings
 from vpar_cache.models.systems import CUSTOM
-from vpar_cache.runs.folder import INPUT_PREFIX, MODEL_METADATA, MODEL_PREFIX
+from vpar_cache.runs.folder import INPUT_PREFIX, MODEL_METADATA, MODEL_PREFIX, tensors_under
 
 _FIX = "train the run again"
 _BATCH = 64
@@ -84,7 +84,7 @@ def load_run(folder: str | os.PathLike[str], model: ModelBuilder | None = None) 
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         schema = Schema.from_dict(metadata["schema"])
         settings = {**metadata["settings"], "loss": str(metadata["settings"]["loss"])}
-        inputs = _inputs(metadata["inputs"], _part(tensors, INPUT_PREFIX), schema)
+        inputs = _inputs(metadata["inputs"], tensors_under(INPUT_PREFIX, tensors), schema)
         is_own = settings["model"] == CUSTOM
         module = None if is_own else _build(settings, inputs)
         reads, threshold = str(metadata["reads"]), float(metadata["threshold"])
@@ -100,27 +100,19 @@ def load_run(folder: str | os.PathLike[str], model: ModelBuilder | None = None) 
         assert model is not None
         module = build_own_model(model, inputs)
     with _as_cache_error(path):
-        module.load_state_dict(_part(tensors, MODEL_PREFIX))
+        module.load_state_dict(tensors_under(MODEL_PREFIX, tensors))
     module = module.eval().requires_grad_(False)
     return LoadedRun(module, inputs, schema, settings, reads, threshold, random_weights)
 
 
 @contextmanager
 def _as_cache_error(path: Path) -> Iterator[None]:
-    """Raise CacheError, one line that names the file, for whatever a damaged file leads to."""
+    """Raise CacheError, one line that names the file, for every error that a damaged file causes."""
     try:
         yield
     except OSError as error:
         raise CacheError(f"{path}: {error.strerror or error}; {_FIX}") from error
-    except (
-        SafetensorError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        RuntimeError,
-    ) as error:
+    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise CacheError(f"{path} is not the model of a run ({str(error)[:200]}); {_FIX}") from error
     except VparError as error:
         raise CacheError(f"{path}: {error}; {_FIX}") from error
@@ -146,7 +138,3 @@ def _inputs(record: dict[str, Any], tensors: dict[str, Tensor], schema: Schema) 
         prefix_tokens=int(record["prefix_tokens"]),
         logit_scale=None if scale is None else float(scale),
     )
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

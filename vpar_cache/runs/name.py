@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from vpar_cache.base.settings import fingerprint
+from vpar_cache.base.hashing import fingerprint
 from vpar_cache.errors import UserError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

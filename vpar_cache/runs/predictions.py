@@ -20,7 +20,7 @@ from vpar_cache.metrics.scoring import PROTOCOLS
 from vpar_cache.runs.parquet_columns import matrix, read_columns, tracklet_ids
 
 if TYPE_CHECKING:
-    from vpar_cache.runs.scores import RunScores
+    from vpar_cache.runs.finished import FinishedRun
 
 _SCHEMA = pa.schema(
     {
@@ -81,7 +81,7 @@ def _lists(values: NDArray[Any]) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1)))
 
 
-def read_test_predictions(run: RunScores) -> RunPredictions:
+def read_test_predictions(run: FinishedRun) -> RunPredictions:
     """Return the test rows of `run`.
 
     Raises CacheError for a missing or damaged file, and for predictions without the scores in metrics.json.
@@ -101,7 +101,7 @@ def read_test_predictions(run: RunScores) -> RunPredictions:
     return predictions
 
 
-def _parse(data: bytes, run: RunScores) -> RunPredictions:
+def _parse(data: bytes, run: FinishedRun) -> RunPredictions:
     table = read_columns(pa.BufferReader(data), _SCHEMA.names, (), _FIX)
     try:
         table = table.select(_SCHEMA.names).cast(_SCHEMA)
@@ -117,7 +117,7 @@ def _parse(data: bytes, run: RunScores) -> RunPredictions:
     probabilities = matrix(table, "probabilities", names, schema.num_outputs, rule, np.float32)
     labels = matrix(table, "labels", names, schema.num_outputs, rule)
     quality = matrix(table, "quality", names, len(schema.quality), rule)  # (N, Q)
-    groups = [(group.name, columns) for group, columns in schema.slices()]
+    groups = schema.named_slices()
     _, truth = check_inputs(probabilities, labels, groups, one_class=True, names=names)
     invalid = ~np.isin(quality, (0, 1)).all(axis=1)  # (N,)
     if invalid.any():
@@ -127,7 +127,7 @@ def _parse(data: bytes, run: RunScores) -> RunPredictions:
     return RunPredictions(names, splits, person_ids, camera_ids, num_frames, quality == 1, probabilities, truth)
 
 
-def _check_scores(predictions: RunPredictions, run: RunScores) -> None:
+def _check_scores(predictions: RunPredictions, run: FinishedRun) -> None:
     """Refuse a file of another run: its details would contradict the scores in the tables."""
     counted = len(predictions.tracklet_ids), len(np.unique(predictions.person_ids))
     if counted != (run.num_tracklets, run.num_people):
@@ -135,11 +135,12 @@ def _check_scores(predictions: RunPredictions, run: RunScores) -> None:
             f"{counted[0]} test tracklets of {counted[1]} people, but metrics.json says {run.num_tracklets} of "
             f"{run.num_people}: the files are of different runs; {_FIX}"
         )
-    sources = [("run", predictions.probabilities, run.scores)]
-    if run.prior_rates is not None:
-        sources.append(("prior", prior_probabilities(predictions, run.prior_rates), run.prior))
-    groups = [(group.name, columns) for group, columns in run.schema.slices()]
-    for source, probabilities, stored in sources:
+    groups = run.schema.named_slices()
+    prior = prior_probabilities(predictions, run.prior_rates)  # (N, A)
+    for source, probabilities, stored in (
+        ("run", predictions.probabilities, run.scores),
+        ("prior", prior, run.prior),
+    ):
         for name, protocol in PROTOCOLS.items():
             found = protocol.score(probabilities, predictions.labels, groups).average["f1"]
             expected = stored[name].average["f1"]

@@ -1,7 +1,7 @@
 """run.json and metrics.json of a run folder: their fields, and reading them.
 
-A run folder may come from a stranger, so nothing in it is trusted: another protocol, threshold or group than the
-name says would put numbers side by side that cannot be compared.
+A run folder is untrusted: with another protocol, threshold or group than the name says, numbers that cannot be
+compared would stand side by side.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ class MetricsRecord:
     """By protocol: all of PROTOCOLS, and vtf_selected if a threshold was selected."""
     prior: dict[str, StoredScores]
     """Scores of the train rates of each output on the same tracklets."""
-    intervals: Annotated[StoredIntervals, BeforeValidator(_by_kind)] | None = None
-    prior_rates: tuple[Fraction, ...] | None = None
+    intervals: Annotated[StoredIntervals, BeforeValidator(_by_kind)]
+    prior_rates: tuple[Fraction, ...]
     """Each output's frequency among all train labels: what the prior predicts."""
 
 
@@ -139,7 +139,7 @@ def read_record(path: Path, kind: type[Record]) -> Record:
 
 def check_fit(path: Path, metrics: MetricsRecord, schema: Schema) -> None:
     """Raise CacheError unless the metrics in `path` have all protocols, and the groups and outputs of `schema`."""
-    groups = [(group.name, columns) for group, columns in schema.slices()]
+    groups = schema.named_slices()
     one = np.zeros((1, schema.num_outputs))
     one[0, [columns.start for _, columns in groups]] = 1  # a made-up tracklet: its scores have all names
     shapes = {name: protocol.score(one, one, groups) for name, protocol in PROTOCOLS.items()}
@@ -158,12 +158,12 @@ def check_fit(path: Path, metrics: MetricsRecord, schema: Schema) -> None:
             for where, found in (("average", block.average), *block.groups.items()):
                 _check_names(path, f"{field}.{name}.{where}", found, shape.average)
     intervals = metrics.intervals
-    if intervals is not None and intervals.people > 1:
+    if intervals.people > 1:
         _check_names(path, "intervals", intervals.average, PROTOCOLS)
         for name, protocol in PROTOCOLS.items():
             _check_names(path, f"intervals.{name}.average", intervals.average[name], protocol.interval_metrics)
             _check_names(path, f"intervals.{name}.groups", intervals.groups[name], shapes[name].groups)
-    if metrics.prior_rates is not None and len(metrics.prior_rates) != schema.num_outputs:
+    if len(metrics.prior_rates) != schema.num_outputs:
         rule = f"expected {schema.num_outputs} numbers, one for each output of the schema"
         raise _invalid(path, "prior_rates", metrics.prior_rates, rule)
 

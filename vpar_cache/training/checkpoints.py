@@ -20,8 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vpar_cache.base.files import atomic_path, remove_leftovers
-from vpar_cache.base.settings import canonical_json
+from vpar_cache.base.hashing import canonical_json
 from vpar_cache.errors import CacheError
+from vpar_cache.runs.folder import tensors_under
 
 SECONDS_BETWEEN = 10.0
 """Between two writes: so much finished work may be lost."""
@@ -78,9 +79,9 @@ class CheckpointFile:
                 )
             return Checkpoint(
                 epoch=int(record["epoch"]),
-                model=_part(tensors, "model."),
-                optimizer=_part(tensors, "optimizer."),
-                best=_part(tensors, "best."),
+                model=tensors_under("model.", tensors),
+                optimizer=tensors_under("optimizer.", tensors),
+                best=tensors_under("best.", tensors),
                 best_epoch=int(record["best_epoch"]),
                 best_f1=float(record["best_f1"]),
                 history=list(record["history"]),
@@ -126,10 +127,6 @@ def _digest(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
         hasher.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         hasher.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return hasher.hexdigest()
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vpar_cache.base.settings import check_at_least, check_choice
+from vpar_cache.base.checks import check_at_least, check_choice
 from vpar_cache.errors import UserError
 from vpar_cache.models.settings import LOSSES as MODEL_LOSSES
 from vpar_cache.models.settings import ModelSettings
@@ -32,8 +32,11 @@ REFERENCE: dict[str, Any] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Settings of stage 2. Defaults are the paper's where it gives them: Adam, 1e-3, 1e-4, 20 epochs."""
+class TrainConfig(ModelSettings):
+    """Settings of stage 2, those of the model among them (`ModelSettings`).
+
+    Defaults are the paper's where it gives them: Adam, 1e-3, 1e-4, 20 epochs.
+    """
 
     features: str | os.PathLike[str]
     """The index of a feature cache."""
@@ -45,8 +48,6 @@ class TrainConfig:
     """Replace a finished run of that name."""
     resume: bool = False
     """Continue from the last checkpoint of an interrupted run with these settings."""
-    model: str = "vtf"
-    """One of systems.SYSTEMS (vtf is the paper's), or custom for a model that is given to `train`."""
     epochs: int = 20
     batch_size: int = 16
     """Tracklets per step."""
@@ -56,16 +57,8 @@ class TrainConfig:
     """Adam's coupled (L2) weight decay."""
     schedule: str = "constant"
     """constant, or warmup-cosine: up from 0.01 lr over 5 epochs, then a cosine down towards 0.002 lr."""
-    dim: int = 512
-    """Width of the model."""
-    layers: int = 1
-    """vtf, vtb: fusion blocks."""
-    heads: int = 8
-    """vtf, vtb: attention heads per block."""
     loss: str = "auto"
     """bce, weighted or ce, see models/objective.py; auto: the model's own (systems.SYSTEMS)."""
-    logit_norm: bool = False
-    """vtf, vtb: BatchNorm over the logits, as in the authors' code."""
     block_init: str | None = None
     """vtf, vtb: copy the last block of an ImageNet ViT-B/16: imagenet (from the model hub), a file, or
     random:SEED."""
@@ -159,12 +152,6 @@ class TrainConfig:
         fixed = REFERENCE if protocol == "reference" else {}
         chosen = {name: value for name, value in given.items() if value is not None}
         return cls(protocol=protocol, **{**fixed, **chosen})
-
-    def model_settings(self) -> ModelSettings:
-        """Return what decides the shape of the model."""
-        return ModelSettings(
-            model=self.model, dim=self.dim, layers=self.layers, heads=self.heads, logit_norm=self.logit_norm
-        )
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that decide the result: all but where it reads, writes and computes."""

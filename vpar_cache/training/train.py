@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from vpar_cache import __version__
 from vpar_cache.base.callbacks import Say, Stop, log, never
+from vpar_cache.base.checks import check_choice
 from vpar_cache.base.devices import resolve_device, resolve_precision
-from vpar_cache.base.settings import check_choice
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.cache.hints import load_encode_seconds
 from vpar_cache.cache.index import read_index
@@ -39,8 +39,8 @@ from vpar_cache.runs.name import default_run_name, run_fingerprint
 from vpar_cache.runs.predictions import RunPredictions, write_predictions
 from vpar_cache.training.checkpoints import CheckpointFile
 from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.loop import OwnModel, Trainer
 from vpar_cache.training.splits import Rows, choose_rows
-from vpar_cache.training.trainer import OwnModel, Trainer
 
 _EXTRACTION = ("frames", "sampling", "seed", "views", "resize", "normalize", "precision")
 """The settings of the cache that run.json repeats."""
@@ -158,7 +158,7 @@ def _score(
     features: Features, rows: Rows, probabilities: NDArray[np.float32], threshold: float | None
 ) -> dict[str, Any]:
     """Return metrics.json: scores of the test rows, for the model and for the prior of all train labels."""
-    groups = [(group.name, columns) for group, columns in features.schema.slices()]
+    groups = features.schema.named_slices()
     labels = features.labels[rows.test]  # (n_test, A)
     rates = features.labels[features.rows_of("train")].mean(axis=0, dtype=np.float64)  # (A,)
     constant = np.tile(rates, (len(rows.test), 1))  # (n_test, A)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
-from vpar_cache.base.settings import check_at_least, check_choice
+from vpar_cache.base.checks import check_at_least, check_choice
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
@@ -20,7 +20,7 @@ from vpar_cache.rendering.tables import MISSING, PROTOCOL_NOTES, Notes, Number, 
 from vpar_cache.reporting.numbers import AVERAGES
 from vpar_cache.reporting.report import report
 from vpar_cache.reporting.seed_means import MEASURES, SeedMean, seed_means
-from vpar_cache.runs.scores import read_run
+from vpar_cache.runs.finished import read_run
 from vpar_cache.training.checkpoints import checkpoint_path
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import planned_folder, train

@@ -13,7 +13,7 @@ from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.cache.index import read_index
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.models.systems import CUSTOM
-from vpar_cache.runs.scores import RunScores, find_runs, read_run
+from vpar_cache.runs.finished import FinishedRun, find_runs, read_run
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import TrainResult, train
 
@@ -74,7 +74,7 @@ def repeat_run(
     return Repetition(result, tuple(_differences(old, new, "")))
 
 
-def _config(run: RunScores, **places: Any) -> TrainConfig:
+def _config(run: FinishedRun, **places: Any) -> TrainConfig:
     """Return the settings of the run, with other places."""
     if run.model == CUSTOM:
         raise UserError(

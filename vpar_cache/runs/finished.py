@@ -20,7 +20,7 @@ Outputs = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunScores(RunRecord, MetricsRecord):
+class FinishedRun(RunRecord, MetricsRecord):
     """One finished run: whose numbers they are, on what they were measured, and the prior of that split."""
 
     folder: Path
@@ -94,12 +94,12 @@ def find_runs(folders: Sequence[Path], runs_root: Path) -> list[Path]:
     return list(found.values())
 
 
-def read_run(folder: Path) -> RunScores:
+def read_run(folder: Path) -> FinishedRun:
     """Return what a finished run folder holds. Raises CacheError that names the file, the field and the rule."""
     record = read_record(folder / "run.json", RunRecord)
     metrics = read_record(folder / "metrics.json", MetricsRecord)
     check_fit(folder / "metrics.json", metrics, record.schema)
-    run = RunScores(folder=folder, **vars(record), **vars(metrics))
+    run = FinishedRun(folder=folder, **vars(record), **vars(metrics))
     says_random = run.weights.startswith("random")
     if run.random_weights == says_random:
         return run

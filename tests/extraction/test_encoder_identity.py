@@ -17,10 +17,10 @@ from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.hints import Hints
 from vpar_cache.errors import CacheError
-from vpar_cache.extraction import encoder_request as module
+from vpar_cache.extraction import encoder_identity as module
 from vpar_cache.extraction import extract as extraction
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.encoder_request import EncoderIdentity, encoder_request, recall, remember
+from vpar_cache.extraction.encoder_identity import EncoderIdentity, encoder_request, recall, remember
 from vpar_cache.extraction.extract import extract
 
 Make = Callable[..., ExtractConfig]

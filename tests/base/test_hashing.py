@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpar_cache.base.settings import canonical_json, check_at_least, check_choice, fingerprint
-from vpar_cache.errors import UserError
+from vpar_cache.base import hashing
+from vpar_cache.base.hashing import canonical_json, fingerprint, hash_bytes, hash_file
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -38,9 +41,13 @@ def test_nan_has_no_canonical_json() -> None:
         canonical_json({"a": math.nan})
 
 
-def test_a_wrong_value_is_named_with_its_option() -> None:
-    with pytest.raises(UserError, match=r"--resize.*'crop'.*pad, stretch"):
-        check_choice("--resize", "crop", ("pad", "stretch"))
-    for value in (-1, math.nan, math.inf):
-        with pytest.raises(UserError, match=rf"--frames.*{value}"):
-            check_at_least("--frames", value, 1)
+@pytest.mark.parametrize("skip", [0, 1, 512, 10_000])
+def test_a_hash_is_blake3_of_the_bytes_after_the_skipped_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skip: int
+) -> None:
+    monkeypatch.setattr(hashing, "_CHUNK_BYTES", 1000)  # several chunks, the last one short
+    data = os.urandom(8765)
+    path = tmp_path / "data.bin"
+    path.write_bytes(data)
+    assert hash_file(path, skip=skip) == blake3(data[skip:]).hexdigest()
+    assert hash_bytes(data) == blake3(data).hexdigest()

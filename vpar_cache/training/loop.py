@@ -34,13 +34,11 @@ from vpar_cache.training.schedule import lr_factor
 from vpar_cache.training.splits import Rows
 
 EVALUATION_BATCH = 64
-THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
-"""The thresholds that the strict protocol selects from: 0.05 to 0.95."""
 
 
 @dataclass(frozen=True)
 class OwnModel:
-    """A model that the caller brings."""
+    """The caller's own model."""
 
     build: ModelBuilder
     reads: str
@@ -69,7 +67,7 @@ class Trainer:
         self._in_bf16 = config.precision == "bf16"
         self._in_graph = self._device.type == "cuda" and own is None  # the caller's model may not allow it
         self._order = np.random.Generator(np.random.PCG64(config.seed))
-        self._groups = [(group.name, columns) for group, columns in features.schema.slices()]
+        self._groups = features.schema.named_slices()
         self.reads = own.reads if own else SYSTEMS[config.model].reads
         train_labels = torch.from_numpy(features.labels[rows.train])  # (n, A)
         self.inputs = model_inputs(config.model, self.reads, features, train_labels)
@@ -234,7 +232,7 @@ class Trainer:
         rows = self._rows.validation
         if not len(rows):
             return None
-        return best_threshold(self.predict(rows), self._features.labels[rows], self._groups, THRESHOLDS)
+        return best_threshold(self.predict(rows), self._features.labels[rows], self._groups)
 
 
 def _new_model(config: TrainConfig, inputs: ModelInputs, own: OwnModel | None) -> nn.Module:
@@ -246,7 +244,7 @@ def _new_model(config: TrainConfig, inputs: ModelInputs, own: OwnModel | None) -
         block = last_block_state(config.block_init, config.offline)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return build_own_model(own.build, inputs) if own else build_model(config.model_settings(), inputs, block)
+        return build_own_model(own.build, inputs) if own else build_model(config, inputs, block)
 
 
 def _num_views(config: TrainConfig, reads: str, features: Features) -> int:
