@@ -5,7 +5,7 @@
 - forward: frames/s of the bare encoder in its best batch size, as a share of the device's rate of matrix
   products, both in the precision that `--precision auto` resolves to;
 - JPEG to shard: frames/s of `vpar extract` on crops of MARS's size in its layout, as a share of that forward;
-- epochs: `vpar train --protocol paper` on a cache of MARS's size: seconds per epoch, and of the whole run with
+- epochs: `vpar train --recipe paper` on a cache of MARS's size: seconds per epoch, and of the whole run with
   evaluation;
 - a step: milliseconds of a training step, and how many of them the host needs to start its operations;
 - memory: the most that torch held on the GPU in each part, and the largest resident set of the process.

@@ -22,7 +22,7 @@ def benchmark(
     ] = None,
     frames: Annotated[int, typer.Option(help="Frames per tracklet; 1 makes an image benchmark.")] = 6,
     views: Annotated[int, typer.Option(help="Augmented draws to store for each train tracklet.")] = 0,
-    protocol: Annotated[str, typer.Option(help="strict or paper.")] = "strict",
+    recipe: Annotated[str, typer.Option(help="strict or paper.")] = "strict",
     epochs: Annotated[int, typer.Option(help="Passes over the train tracklets.")] = 20,
     lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
     limit: Annotated[int | None, typer.Option(help="Use only this many tracklets, spread evenly.")] = None,
@@ -32,8 +32,8 @@ def benchmark(
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
 ) -> None:
     """Extract, train every system with several seeds, print means and deviations. Run it again to continue."""
-    if protocol == "reference":
-        raise UserError("--protocol reference is the authors' training of vtf alone; use strict or paper")
+    if recipe == "reference":
+        raise UserError("--recipe reference is the authors' training of vtf alone; use strict or paper")
     from vpar_cache.rendering.formats import check_format
     from vpar_cache.workflows.benchmark import BACKBONES, ROWS, BenchmarkConfig, run_benchmark
 
@@ -53,7 +53,7 @@ def benchmark(
             "devices": (device,),
             "offline": offline,
         },
-        train={"protocol": protocol, "epochs": epochs, "lr": lr, "device": device, "offline": offline},
+        train={"recipe": recipe, "epochs": epochs, "lr": lr, "device": device, "offline": offline},
         backbones=BACKBONES,
     )
     with stoppable() as stop:

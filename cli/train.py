@@ -23,7 +23,7 @@ def train(
         Path | None, typer.Option(help="Train this run again, and report whether the metrics are identical.")
     ] = None,
     model: Annotated[str, typer.Option(help=f"{', '.join(MODELS)}. vtf is the paper's.")] = "vtf",
-    protocol: Annotated[
+    recipe: Annotated[
         str,
         typer.Option(
             help="strict (held-out train people select epoch and threshold), paper (all train people, last epoch, "
@@ -78,8 +78,8 @@ def train(
         raise UserError("--features is missing; give the index of a cache, as in --features cache/mars.h5")
     from vpar_cache.training.config import TrainConfig
 
-    config = TrainConfig.of_protocol(
-        protocol,
+    config = TrainConfig.of_recipe(
+        recipe,
         features=features,
         runs=runs,
         name=name,

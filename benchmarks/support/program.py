@@ -56,7 +56,7 @@ def remove_cache(index: Path) -> None:
 
 def train(index: Path, runs: Path, **settings: Any) -> Path:
     """Run stage 2 on all train people; return the run folder."""
-    config = TrainConfig(features=index, runs=runs, **{"protocol": "paper", "device": "cpu", **settings})
+    config = TrainConfig(features=index, runs=runs, **{"recipe": "paper", "device": "cpu", **settings})
     return train_run(config).folder
 
 

@@ -43,7 +43,7 @@ def test_help_names_every_choice_whole(vpar: Call, command: str, choices: tuple[
         (["extract"], ["--dataset", "vpar extract --help"]),
         (["extract", "--dataset", "mars", "--gpu", "0", "--device", "cpu"], ["--gpu 0", "--device cpu"]),
         (["benchmark", "--dataset", "demo", "--models", "vft"], ["--models", "'vft'", "'vtf'"]),
-        (["benchmark", "--dataset", "demo", "--protocol", "reference"], ["reference", "strict or paper"]),
+        (["benchmark", "--dataset", "demo", "--recipe", "reference"], ["reference", "strict or paper"]),
         (["figure", "absent", "--dataset", "mars", "--out", "a.png"], ["absent"]),
     ],
 )

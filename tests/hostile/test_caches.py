@@ -21,7 +21,7 @@ from vpar_cache.extraction.extract import extract
 
 Edit = Callable[[h5py.File], object]
 
-TRAIN = ("--dim", "8", "--heads", "1", "--epochs", "1", "--device", "cpu", "--protocol", "paper")
+TRAIN = ("--dim", "8", "--heads", "1", "--epochs", "1", "--device", "cpu", "--recipe", "paper")
 
 
 @pytest.fixture(scope="module")

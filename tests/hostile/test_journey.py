@@ -19,7 +19,7 @@ from tests.support.hostile_shop import HANDLED, HEADER, REFUSED, ROWS, Shop, add
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
 
-TRAIN = ("--dim", "8", "--heads", "1", "--epochs", "2", "--device", "cpu", "--protocol", "paper", "--name", "one")
+TRAIN = ("--dim", "8", "--heads", "1", "--epochs", "2", "--device", "cpu", "--recipe", "paper", "--name", "one")
 
 
 @pytest.fixture

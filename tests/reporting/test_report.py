@@ -164,7 +164,7 @@ def test_runs_with_one_prior_share_its_row_and_others_name_whose_it_is(tmp_path)
 
 
 def test_what_all_runs_share_is_in_the_caption_and_the_rest_beside_each_name(tmp_path):
-    clip = {"model": "vtf", "backbone": "open_clip:ViT-B-16-quickgelu", "protocol": "strict"}
+    clip = {"model": "vtf", "backbone": "open_clip:ViT-B-16-quickgelu", "recipe": "strict"}
     make_run(tmp_path, "a", **clip)
     make_run(tmp_path, "b", seed=1, **{**clip, "model": "linear"})
     vtf = table(make_report([], tmp_path), "Table 1", "under vtf")

@@ -28,7 +28,7 @@ def details_of(folder):
 
 @pytest.fixture
 def folder(tmp_path):
-    return make_run(tmp_path, "a", schema=SCHEMA, n=60, selected=0.3, details=True, protocol="strict")
+    return make_run(tmp_path, "a", schema=SCHEMA, n=60, selected=0.3, details=True, recipe="strict")
 
 
 @pytest.fixture

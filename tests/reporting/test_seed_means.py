@@ -14,7 +14,7 @@ from vpar_cache.runs.finished import FinishedRun, read_run
 CLIP = {
     "model": "vtf",
     "backbone": "open_clip:ViT-B-16-quickgelu",
-    "protocol": "strict",
+    "recipe": "strict",
     "visual_fingerprint": "f",
 }
 
@@ -43,7 +43,7 @@ def test_mean_and_sample_deviation_are_numpy_s(tmp_path: Path) -> None:
         {"settings": {"lr": 0.01, "seed": 1}},
         {"model": "linear"},
         {"backbone": "timm:resnet50"},
-        {"protocol": "paper"},
+        {"recipe": "paper"},
         {"visual_fingerprint": "g"},
         {"n": 30},
     ],
@@ -59,6 +59,6 @@ def test_runs_that_differ_in_more_than_their_seed_are_not_averaged(
 def test_random_weights_are_said_in_the_row_and_zero_shot_on_them_has_no_meaning(tmp_path: Path) -> None:
     fields = {"weights": "random:0", "random_weights": True}
     (plain,) = seed_means([run(tmp_path, "a", 0, **fields)])
-    (zero,) = seed_means([run(tmp_path, "b", 0, **fields, model="zero-shot", protocol="paper")])
+    (zero,) = seed_means([run(tmp_path, "b", 0, **fields, model="zero-shot", recipe="paper")])
     assert plain.label == "CLIP-VTF (strict, random weights)"
     assert zero.label == ("zero-shot on open_clip:ViT-B-16-quickgelu (paper, random weights: without meaning)")

@@ -15,7 +15,7 @@ from vpar_cache.training.train import train
 
 @pytest.fixture(scope="module")
 def run(tiny_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    settings: dict[str, Any] = {"dim": 32, "heads": 2, "epochs": 1, "device": "cpu", "protocol": "paper"}
+    settings: dict[str, Any] = {"dim": 32, "heads": 2, "epochs": 1, "device": "cpu", "recipe": "paper"}
     root = tmp_path_factory.mktemp("runs")
     return train(TrainConfig(features=tiny_cache, runs=root, name="a", **settings)).folder
 
@@ -30,7 +30,7 @@ def test_the_card_is_in_the_run_folder_with_scores_intervals_prior_and_limits(ru
     f1, prior = (metrics[key]["vtf"]["average"]["f1"] for key in ("scores", "prior"))
     low, high = metrics["intervals"]["vtf"]["average"]["f1"]
     assert f"| vtf | F1 | {100 * f1:.2f} | {100 * low:.2f} to {100 * high:.2f} | {100 * prior:.2f} |" in card
-    headings = ("Data", "Protocol", "Metrics", "Limits", "Intended use", "Unacceptable use")
+    headings = ("Data", "Recipe", "Metrics", "Limits", "Intended use", "Unacceptable use")
     assert [line[3:] for line in card.splitlines() if line.startswith("## ")] == list(headings)
     assert "Random weights" in card
 

@@ -21,11 +21,11 @@ def train(**changes: Any) -> TrainConfig:
     ("changes", "message"),
     [
         ({"model": "vtx"}, "--model.*vtx.*vtf"),
-        ({"protocol": "loose"}, "--protocol.*loose.*strict"),
+        ({"recipe": "loose"}, "--recipe.*loose.*strict"),
         ({"model": "linear", "logit_norm": True}, "--logit-norm.*linear"),
         ({"block_init": "imagenet"}, "--block-init.*512"),
-        ({"protocol": "reference"}, "--loss.*bce.*weighted.*reference"),
-        ({"protocol": "reference", "model": "videopar"}, "reference.*vtf"),
+        ({"recipe": "reference"}, "--loss.*bce.*weighted.*reference"),
+        ({"recipe": "reference", "model": "videopar"}, "reference.*vtf"),
         ({"epochs": 0}, "--epochs.*0"),
         ({"lr": math.inf}, "--lr.*inf"),
         ({"val_fraction": 1.0}, r"--val-fraction.*1\.0"),
@@ -46,15 +46,15 @@ def test_a_run_is_known_by_its_settings_and_not_by_where_it_reads_writes_or_comp
         assert fingerprint(train(**{name: value}).settings()) != fingerprint(train().settings())
 
 
-def test_of_protocol_fills_in_what_the_protocol_sets_and_nothing_else() -> None:
+def test_of_recipe_fills_in_what_the_recipe_sets_and_nothing_else() -> None:
     features = Path("x.h5")
-    plain = TrainConfig.of_protocol("strict", features=features, dim=None, loss=None)
+    plain = TrainConfig.of_recipe("strict", features=features, dim=None, loss=None)
     assert plain == TrainConfig(features=features)
-    reference = TrainConfig.of_protocol("reference", features=features, epochs=7, dim=None, block_init="random:0")
+    reference = TrainConfig.of_recipe("reference", features=features, epochs=7, dim=None, block_init="random:0")
     assert (reference.loss, reference.schedule, reference.dim) == ("weighted", "warmup-cosine", 768)
     assert (reference.heads, reference.logit_norm, reference.epochs) == (12, True, 7)
     with pytest.raises(UserError, match=r"--dim.*512.*768.*reference"):
-        TrainConfig.of_protocol("reference", features=features, dim=512, heads=8)
+        TrainConfig.of_recipe("reference", features=features, dim=512, heads=8)
 
 
 def test_auto_loss_is_the_model_s_own_and_settings_say_which() -> None:

@@ -58,14 +58,14 @@ def assert_same(one: TrainResult, other: TrainResult) -> None:
         assert records[0][field] == records[1][field]
 
 
-MORE: tuple[dict[str, Any], ...] = ({"model": "vtf"}, {"model": "videopar"}, {"protocol": "paper"}, {"views": 0})
+MORE: tuple[dict[str, Any], ...] = ({"model": "vtf"}, {"model": "videopar"}, {"recipe": "paper"}, {"views": 0})
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"layers": 2, "loss": "weighted", "schedule": "warmup-cosine", "logit_norm": True, "seed": 3},
-        {"model": "3dcnn", "protocol": "paper"},
+        {"model": "3dcnn", "recipe": "paper"},
         *(pytest.param(changes, marks=pytest.mark.slow) for changes in MORE),
     ],
     ids=str,

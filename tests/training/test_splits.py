@@ -55,13 +55,13 @@ def test_the_same_seed_holds_out_the_same_people_and_another_seed_others() -> No
 def test_with_fewer_than_five_people_strict_becomes_paper_and_says_so() -> None:
     said: list[str] = []
     rows = choose_rows(features([1, 1, 2, 3, 4]), config(), said.append)
-    assert rows.protocol == "paper"
+    assert rows.recipe == "paper"
     assert not len(rows.validation)
     assert "4 train people" in said[0]
 
 
-def test_the_paper_protocol_holds_nobody_out() -> None:
-    rows = choose_rows(features(list(range(9))), config(protocol="paper"))
+def test_the_paper_recipe_holds_nobody_out() -> None:
+    rows = choose_rows(features(list(range(9))), config(recipe="paper"))
     assert len(rows.train) == 9
     assert not len(rows.validation)
 

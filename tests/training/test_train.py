@@ -119,7 +119,7 @@ def test_the_prior_as_a_model_scores_as_the_prior_beside_any_model(run: Any) -> 
 
 
 def test_a_single_row_left_over_is_no_batch_of_its_own_under_logit_norm(run: Any) -> None:
-    run(logit_norm=True, batch_size=11, protocol="paper")  # 12 train rows
+    run(logit_norm=True, batch_size=11, recipe="paper")  # 12 train rows
 
 
 def test_random_weights_are_marked_in_the_run_and_in_the_model(run: Any) -> None:
@@ -169,7 +169,7 @@ def viewed_cache(tmp_path_factory: pytest.TempPathFactory, extract_config: Calla
 
 def test_an_epoch_draws_the_plain_features_or_a_view_of_the_same_tracklet(viewed_cache: Path) -> None:
     features = open_features(viewed_cache)
-    rows = choose_rows(features, TrainConfig(features=viewed_cache, protocol="paper"))
+    rows = choose_rows(features, TrainConfig(features=viewed_cache, recipe="paper"))
     trainer = Trainer(TrainConfig(features=viewed_cache, device="cpu", dim=32, heads=2), features, rows)
     with h5py.File(viewed_cache) as file:
         plain, views = file["visual"][()], file["augmented"][()]
@@ -194,7 +194,7 @@ def test_without_views_a_cache_that_stores_them_trains_as_one_that_does_not(run:
 
 def test_training_in_bf16_gives_the_gradients_of_fp32_but_for_rounding(tiny_cache: Path) -> None:
     features = open_features(tiny_cache)
-    rows = choose_rows(features, TrainConfig(features=tiny_cache, protocol="paper"))
+    rows = choose_rows(features, TrainConfig(features=tiny_cache, recipe="paper"))
     gradients = {}
     for precision in ("fp32", "bf16"):
         config = TrainConfig(features=tiny_cache, device="cpu", dim=64, heads=2, precision=precision)
@@ -223,7 +223,7 @@ def test_the_fused_adam_trains_as_the_plain_one(
     def weights(module: torch.nn.Module) -> torch.Tensor:
         return torch.cat([p.detach().flatten() for p in module.parameters()])
 
-    settings = {"precision": "fp32", "protocol": "paper", "epochs": 3}
+    settings = {"precision": "fp32", "recipe": "paper", "epochs": 3}
     fused = weights(load_run(run(name="fused", **settings).folder).model)
     config = TrainConfig(features=tiny_cache, dim=32, heads=2, device="cpu", **settings)
     start = weights(Trainer(config, features, choose_rows(features, config)).model)

@@ -21,7 +21,7 @@ def config(out: Path, root: Path, backbone: str, **changes: Any) -> BenchmarkCon
         "out": out,
         "seeds": 1,
         "extract": {"weights": "random:0", "frames": 2, "devices": ("cpu",), "offline": True},
-        "train": {"epochs": 1, "dim": 32, "heads": 2, "device": "cpu", "protocol": "paper"},
+        "train": {"epochs": 1, "dim": 32, "heads": 2, "device": "cpu", "recipe": "paper"},
         "backbones": {"clip": backbone, "vit": "timm:vit_tiny_patch16_224", "resnet50": "timm:resnet18"},
     }
     return BenchmarkConfig(**{**settings, **changes})

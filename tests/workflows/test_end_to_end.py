@@ -28,7 +28,7 @@ def test_a_model_learns_from_cached_features_and_the_report_shows_it_beside_the_
     index = extract(extract_config(tmp_path / "demo.h5", root=root, shard_size=None)).index
     runs = tmp_path / "runs"
     result = train(
-        TrainConfig(features=index, runs=runs, dim=64, heads=4, epochs=30, lr=2e-3, protocol="paper", device="cpu")
+        TrainConfig(features=index, runs=runs, dim=64, heads=4, epochs=30, lr=2e-3, recipe="paper", device="cpu")
     )
     scores, prior = result.metrics["scores"], result.metrics["prior"]
     for protocol in ("vtf", "videopar"):

@@ -37,7 +37,7 @@ class Number:
     source: str
     """published, prior, run, mean, comparison or predictions."""
     kind: str = ""
-    """Of a run: its model and its training protocol."""
+    """Of a run: its model and its recipe."""
     weights: str = ""
     protocol: str = ""
     """Empty for a number that no protocol defines, such as a calibration error."""

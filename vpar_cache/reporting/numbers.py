@@ -16,7 +16,7 @@ AVERAGES, GROUPS = "averages", "groups"
 
 def about_run(run: FinishedRun, name: str) -> dict[str, Any]:
     """Return what all numbers of a run share; `name` is what the report calls it."""
-    kind = ", ".join(filter(None, (run.title, run.protocol)))
+    kind = ", ".join(filter(None, (run.title, run.recipe)))
     return {"dataset": run.dataset, "split": run.split, "system": name, "source": "run", "kind": kind,
             "weights": run.weights}  # fmt: skip
 
@@ -44,7 +44,7 @@ def score_numbers(
 def run_label(run: FinishedRun, name: str) -> str:
     """Return a run's name with what must be known beside each of its numbers."""
     marks = ["random weights"] if run.random_weights else []
-    return with_marks(name, [*filter(None, (run.title, run.protocol)), *marks])
+    return with_marks(name, [*filter(None, (run.title, run.recipe)), *marks])
 
 
 def with_marks(name: str, marks: Sequence[str]) -> str:

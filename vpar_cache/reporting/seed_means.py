@@ -24,10 +24,10 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class SeedMean:
-    """Averages of the runs of one recipe."""
+    """Averages of runs that differ by their seed alone."""
 
     title: str
-    protocol: str
+    recipe: str
     random_weights: bool
     runs: tuple[str, ...]
     """Their names."""
@@ -40,7 +40,7 @@ class SeedMean:
     def label(self) -> str:
         """Return the system with what must be known beside its numbers."""
         random = "random weights" + (": without meaning" if self.title.startswith("zero-shot") else "")
-        details = [self.protocol, *([random] if self.random_weights else [])]
+        details = [self.recipe, *([random] if self.random_weights else [])]
         return f"{self.title} ({', '.join(details)})"
 
     def cells(self) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ class SeedMean:
             "dataset": dataset,
             "system": self.title,
             "source": f"mean of {len(self.runs)} seeds",
-            "kind": self.protocol,
+            "kind": self.recipe,
             "weights": "random" if self.random_weights else "",
             "group": "average",
         }
@@ -68,18 +68,18 @@ class SeedMean:
 
 
 def seed_means(runs: Iterable[FinishedRun]) -> list[SeedMean]:
-    """Return the means of runs of one recipe, dataset and split, in the order of their first run."""
-    recipes: dict[tuple[str, ...], list[FinishedRun]] = {}
+    """Return the means of runs that differ by their seed alone, in the order of their first run."""
+    alike: dict[tuple[str, ...], list[FinishedRun]] = {}
     for run in runs:
-        recipes.setdefault((run.place, run.title or run.name, run.protocol, run.recipe), []).append(run)
-    return [_mean(members) for members in recipes.values()]
+        alike.setdefault((run.place, run.title or run.name, run.recipe, run.all_but_seed), []).append(run)
+    return [_mean(members) for members in alike.values()]
 
 
 def _mean(runs: Sequence[FinishedRun]) -> SeedMean:
     columns = [[run.scores[protocol].average[metric] for run in runs] for _, protocol, metric in MEASURES]
     return SeedMean(
         title=runs[0].title or runs[0].name,
-        protocol=runs[0].protocol,
+        recipe=runs[0].recipe,
         random_weights=any(run.random_weights for run in runs),
         runs=tuple(run.name for run in runs),
         means=tuple(mean(values) for values in columns),

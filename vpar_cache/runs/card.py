@@ -22,9 +22,9 @@ _CARD = """\
 test. {num_groups} attribute groups.
 Extraction: {extraction}.
 
-## Protocol
+## Recipe
 
-{protocol} The test split chose nothing.
+{recipe} The test split chose nothing.
 
 Training: {settings}.
 
@@ -54,7 +54,7 @@ _WARNING = """\
 say nothing about the method.
 
 """
-_PROTOCOLS = {
+_RECIPES = {
     "strict": "strict: people held out of the train split chose epoch {epoch} and threshold {threshold}.",
     "reference": "reference: the choices of the authors' code (loss weights, BatchNorm over logits, width 768, "
     "warm-up and cosine); all train people, last epoch, threshold 0.45.",
@@ -79,7 +79,7 @@ def model_card(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         num_people=metrics["num_people"],
         num_groups=len(record["schema"]["groups"]),
         extraction=_list({key: value for key, value in record["extraction"].items() if value is not None}),
-        protocol=_PROTOCOLS[record["protocol"]].format(
+        recipe=_RECIPES[record["recipe"]].format(
             epoch=record["selected_epoch"], threshold=record["selected_threshold"]
         ),
         settings=_list(record["settings"]),

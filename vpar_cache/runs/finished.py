@@ -55,8 +55,8 @@ class FinishedRun(RunRecord, MetricsRecord):
         return f"{dataset} ({self.num_tracklets} {self.split} tracklets of {self.num_people} people)"
 
     @property
-    def recipe(self) -> str:
-        """JSON of everything that decides the run except its seed: runs of one recipe may be averaged."""
+    def all_but_seed(self) -> str:
+        """JSON of everything that decides the run except its seed: runs that agree in it may be averaged."""
         kept = {key: value for key, value in self.settings.items() if key != "seed"}
         sources = {key: getattr(self, key) for key in ("dataset", "visual_fingerprint", "text_fingerprint")}
         return json.dumps({**kept, **sources}, sort_keys=True)

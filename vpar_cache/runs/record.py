@@ -89,7 +89,7 @@ class RunRecord:
     model: str = ""
     """The value of --model."""
     backbone: str = ""
-    protocol: str = ""
+    recipe: str = ""
     """strict, paper or reference: how epoch and threshold were chosen."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """All settings of the training."""

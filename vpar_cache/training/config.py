@@ -1,4 +1,4 @@
-"""Settings of stage 2, validated and immutable, and the settings that a protocol fixes."""
+"""Settings of stage 2, validated and immutable, and the settings that a recipe fixes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vpar_cache.models.settings import ModelSettings
 from vpar_cache.models.systems import CUSTOM, MODELS, SYSTEMS
 from vpar_cache.runs.name import check_run_name
 
-PROTOCOLS = ("strict", "paper", "reference")
+RECIPES = ("strict", "paper", "reference")
 LOSSES = ("auto", *MODEL_LOSSES)
 SCHEDULES = ("constant", "warmup-cosine")
 TRAIN_PRECISIONS = ("auto", "fp32", "bf16")
@@ -28,7 +28,7 @@ REFERENCE: dict[str, Any] = {
     "logit_norm": True,
     "precision": "fp32",
 }
-"""What --protocol reference fixes: the choices of the authors' code that the paper does not mention."""
+"""What --recipe reference fixes: the choices of the authors' code that the paper does not mention."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class TrainConfig(ModelSettings):
     random:SEED."""
     views: int | None = None
     """How many of the stored views to use: each epoch draws one, or the plain features. None: all."""
-    protocol: str = "strict"
+    recipe: str = "strict"
     """strict: train people who are held out select epoch and threshold; paper: all train people, last epoch,
     threshold 0.45; reference: paper, with the settings of REFERENCE."""
     val_fraction: float = 0.1
@@ -84,7 +84,7 @@ class TrainConfig(ModelSettings):
         object.__setattr__(self, "runs", Path(self.runs))
         if self.model != CUSTOM:
             check_choice("--model", self.model, MODELS)
-        check_choice("--protocol", self.protocol, PROTOCOLS)
+        check_choice("--recipe", self.recipe, RECIPES)
         check_choice("--loss", self.loss, LOSSES)
         check_choice("--schedule", self.schedule, SCHEDULES)
         check_choice("--precision", self.precision, TRAIN_PRECISIONS)
@@ -132,26 +132,26 @@ class TrainConfig(ModelSettings):
             )
 
     def _check_reference(self) -> None:
-        if self.protocol != "reference":
+        if self.recipe != "reference":
             return
         if self.model == CUSTOM or not SYSTEMS[self.model].has_fusion:
             raise UserError(
-                f"--protocol reference is the authors' training of vtf, not of {self.model}; use --protocol paper"
+                f"--recipe reference is the authors' training of vtf, not of {self.model}; use --recipe paper"
             )
         for name, value in REFERENCE.items():
             if getattr(self, name) != value:
                 option = "--" + name.replace("_", "-")
                 raise UserError(
-                    f"{option}: got {getattr(self, name)}; expected {value} with --protocol reference. Leave it "
-                    "out, or use --protocol paper"
+                    f"{option}: got {getattr(self, name)}; expected {value} with --recipe reference. Leave it "
+                    "out, or use --recipe paper"
                 )
 
     @classmethod
-    def of_protocol(cls, protocol: str, **given: Any) -> TrainConfig:
-        """Return settings: what is given and not None, then REFERENCE with that protocol, then the defaults."""
-        fixed = REFERENCE if protocol == "reference" else {}
+    def of_recipe(cls, recipe: str, **given: Any) -> TrainConfig:
+        """Return settings: what is given and not None, then REFERENCE with that recipe, then the defaults."""
+        fixed = REFERENCE if recipe == "reference" else {}
         chosen = {name: value for name, value in given.items() if value is not None}
-        return cls(protocol=protocol, **{**fixed, **chosen})
+        return cls(recipe=recipe, **{**fixed, **chosen})
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that decide the result: all but where it reads, writes and computes."""

@@ -26,8 +26,8 @@ class Rows:
     validation: NDArray[np.int64]
     """Rows of train people who are not in `train`; empty where nobody is held out."""
     test: NDArray[np.int64]
-    protocol: str
-    """The protocol that was followed: strict falls back to paper when there are too few people."""
+    recipe: str
+    """The recipe that was followed: strict falls back to paper when there are too few people."""
 
 
 def choose_rows(features: Features, config: TrainConfig, say: Say = log) -> Rows:
@@ -41,15 +41,15 @@ def choose_rows(features: Features, config: TrainConfig, say: Say = log) -> Rows
         if not len(rows):
             raise DataError(f"{features.path} has no {name} tracklet; extract it again from data with both splits")
     nobody = np.empty(0, dtype=np.int64)
-    if config.protocol != "strict":
-        return Rows(train, nobody, test, config.protocol)
+    if config.recipe != "strict":
+        return Rows(train, nobody, test, config.recipe)
     if config.model in SYSTEMS and not SYSTEMS[config.model].is_trained:
         return Rows(train, nobody, test, "paper")
     people = np.unique(features.person_ids[train])
     if len(people) < MIN_PEOPLE:
         say(
             f"{len(people)} train people are too few to hold some out (at least {MIN_PEOPLE}): continuing with "
-            "--protocol paper, the last epoch and threshold 0.45"
+            "--recipe paper, the last epoch and threshold 0.45"
         )
         return Rows(train, nobody, test, "paper")
     count = min(max(1, math.floor(config.val_fraction * len(people) + 0.5)), len(people) - 1)

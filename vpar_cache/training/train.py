@@ -54,7 +54,7 @@ class TrainResult:
     dataset: str
     model: str
     random_weights: bool
-    protocol: str
+    recipe: str
     metrics: Mapping[str, Any]
     seconds: float
 
@@ -108,7 +108,7 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
     rows = choose_rows(features, config, say)
     if features.random_weights:
         say(f"{config.features} holds features of random weights ({features.weights}): scores have no meaning")
-    if config.protocol == "reference" and features.visual_config.get("normalize") != "half":
+    if config.recipe == "reference" and features.visual_config.get("normalize") != "half":
         say(
             f"{config.features} was normalised with the backbone's own mean and deviation, the authors' code uses "
             "0.5; `vpar extract --preset reference` extracts features as theirs"
@@ -127,7 +127,7 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
     record = {
         "name": folder.name,
         "command": command,
-        "protocol": rows.protocol,
+        "recipe": rows.recipe,
         "selected_epoch": epoch,
         "selected_threshold": threshold,
         "num_train": len(rows.train),
@@ -150,7 +150,7 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
         (partial / "card.md").write_text(model_card(record, metrics), "utf-8")
     checkpoints.remove()
     return TrainResult(
-        folder, features.dataset, config.model, features.random_weights, rows.protocol, metrics, seconds
+        folder, features.dataset, config.model, features.random_weights, rows.recipe, metrics, seconds
     )
 
 

@@ -137,8 +137,8 @@ def run_benchmark(config: BenchmarkConfig, *, say: Say = log, stop: Stop = never
 
 def _train(config: BenchmarkConfig, features: Path, model: str, seed: int, say: Say, stop: Stop) -> Path:
     """Return the run's folder. A finished run is kept, an interrupted one is resumed."""
-    given = {"protocol": "strict", **config.train, "model": model, "seed": seed}
-    settings = TrainConfig.of_protocol(**given, features=features, runs=config.runs)
+    given = {"recipe": "strict", **config.train, "model": model, "seed": seed}
+    settings = TrainConfig.of_recipe(**given, features=features, runs=config.runs)
     folder = planned_folder(settings)
     if (folder / "metrics.json").is_file():
         return folder
