@@ -1,12 +1,15 @@
 """The arrays that all scores are computed from, and the check that they fit together.
 
 Everywhere in this package N is the number of tracklets, A of outputs and G of groups.
+
+`known` (N, A) says which labels are known; None: all. What is unknown has no part in any number: its label and its
+probability are never looked at. A group of several outputs is known or unknown as a whole.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,11 +30,12 @@ def check_inputs(
     groups: Groups,
     one_class: bool = False,
     names: Sequence[str] | None = None,
-) -> tuple[Floats, Bools]:
-    """Return (N, A) probabilities as floats and (N, A) labels as booleans.
+    known: ArrayLike | None = None,
+) -> tuple[Floats, Bools, Bools]:
+    """Return probabilities as floats, labels and known as booleans, (N, A) each; an unknown label is False.
 
-    `one_class` requires exactly one 1 in every group of several outputs. `names` are the N tracklet ids, for the
-    message. Raises DataError that names the first invalid value.
+    `one_class` requires exactly one 1 in every known group of several outputs. `names` are the N tracklet ids, for
+    the message. Raises DataError that names the first invalid value.
     """
     p, y = np.asarray(probabilities), np.asarray(labels)
     if p.ndim != 2 or p.shape != y.shape:
@@ -63,28 +67,35 @@ def check_inputs(
             f"{where(row, column)}: probability {p[row, column]} must lie in 0 to 1; apply a sigmoid to logits, "
             f"and fix NaN where they arise"
         )
+    is_known = np.ones(p.shape, bool) if known is None else np.asarray(known)  # (N, A)
+    if is_known.shape != p.shape or is_known.dtype != bool:
+        raise DataError(f"known: got {is_known.dtype} of shape {is_known.shape}; expected bool of shape {p.shape}")
     truth: Bools = y == 1
-    fits = truth | (y == 0)  # (N, A)
+    fits = truth | (y == 0) | ~is_known  # (N, A)
     if not fits.all():
         row, column = np.argwhere(~fits)[0]
         raise DataError(f"{where(row, column)}: label {y[row, column]} must be 0 or 1; binarise the labels")
-    if one_class:
-        _check_one_class(truth, groups, where)
-    return p, truth
+    truth &= is_known
+    for _, columns in groups:
+        partly = is_known[:, columns].any(axis=1) & ~is_known[:, columns].all(axis=1)  # (N,)
+        if partly.any():
+            raise DataError(
+                f"{where(int(partly.argmax()), columns.start)}: some labels of the group are known, others are "
+                f"not; give all of them or none"
+            )
+        count = truth[:, columns].sum(axis=1)  # (N,)
+        wrong = np.flatnonzero((count != 1) & is_known[:, columns.start])
+        if one_class and columns.stop - columns.start > 1 and len(wrong):
+            raise DataError(
+                f"{where(int(wrong[0]), columns.start)}: {count[wrong[0]]} labels of the group are 1, but a "
+                f"tracklet has exactly one class of it; fix the labels"
+            )
+    if not is_known.any():
+        raise DataError(f"none of the labels of {len(p)} tracklets is known: there is nothing to score")
+    return p, truth, is_known
 
 
 def check_threshold(threshold: float) -> None:
     """Raise UserError for a threshold outside 0 to 1."""
     if not (math.isfinite(threshold) and 0 <= threshold <= 1):
         raise UserError(f"threshold {threshold} must lie in 0 to 1; the paper's is 0.45")
-
-
-def _check_one_class(truth: Bools, groups: Groups, where: Callable[[int, int], str]) -> None:
-    for _, columns in groups:
-        count = truth[:, columns].sum(axis=1)  # (N,)
-        wrong = np.flatnonzero(count != 1)
-        if columns.stop - columns.start > 1 and len(wrong):
-            raise DataError(
-                f"{where(int(wrong[0]), columns.start)}: {count[wrong[0]]} labels of the group are 1, but a "
-                f"tracklet has exactly one class of it; fix the labels"
-            )

@@ -5,17 +5,17 @@ Their F1 are different quantities: no two protocols may share a column of a tabl
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from vpar_cache.metrics.inputs import Groups
+from vpar_cache.metrics.instance import INSTANCE
+from vpar_cache.metrics.pooled import POOLED
 from vpar_cache.metrics.protocol import ProtocolScores
 from vpar_cache.metrics.videopar import VIDEOPAR
 from vpar_cache.metrics.vtf import VTF
 
-PROTOCOLS = {protocol.name: protocol for protocol in (VTF, VIDEOPAR)}
+PROTOCOLS = {protocol.name: protocol for protocol in (VTF, VIDEOPAR, POOLED, INSTANCE)}
 
 THRESHOLDS = {name: protocol.threshold for name, protocol in PROTOCOLS.items()}
 
@@ -27,30 +27,34 @@ SELECTED = "vtf_selected"
 
 
 def score_all(
-    probabilities: ArrayLike, labels: ArrayLike, groups: Groups, selected_threshold: float | None = None
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    groups: Groups,
+    selected_threshold: float | None = None,
+    *,
+    known: ArrayLike | None = None,
 ) -> dict[str, ProtocolScores]:
     """Return the scores of every protocol at its own threshold, and vtf_selected if a threshold was selected.
 
     Raises as Protocol.score.
     """
-    scores = {name: protocol.score(probabilities, labels, groups) for name, protocol in PROTOCOLS.items()}
+    scores = {
+        name: protocol.score(probabilities, labels, groups, known=known) for name, protocol in PROTOCOLS.items()
+    }
     if selected_threshold is not None:
-        scores[SELECTED] = VTF.score(probabilities, labels, groups, selected_threshold)
+        scores[SELECTED] = VTF.score(probabilities, labels, groups, selected_threshold, known=known)
     return scores
 
 
-def score_block(
-    probabilities: ArrayLike, labels: ArrayLike, groups: Groups, selected_threshold: float | None
-) -> dict[str, Any]:
-    """Return what score_all returns as plain JSON."""
-    scores = score_all(probabilities, labels, groups, selected_threshold)
-    return {name: one.to_dict() for name, one in scores.items()}
-
-
-def best_threshold(probabilities: ArrayLike, labels: ArrayLike, groups: Groups) -> float:
+def best_threshold(
+    probabilities: ArrayLike, labels: ArrayLike, groups: Groups, *, known: ArrayLike | None = None
+) -> float:
     """Return the threshold of the grid with the highest average vtf F1; of equals, the lowest.
 
     Use validation people only. Raises as Protocol.score.
     """
-    f1 = [VTF.score(probabilities, labels, groups, threshold).average["f1"] for threshold in THRESHOLD_GRID]
+    f1 = [
+        VTF.score(probabilities, labels, groups, threshold, known=known).average["f1"]
+        for threshold in THRESHOLD_GRID
+    ]
     return THRESHOLD_GRID[int(np.argmax(f1))]

@@ -17,22 +17,39 @@ from vpar_cache.metrics.protocol import Metrics, Protocol, Terms, ratio
 VIDEOPAR_THRESHOLD = 0.5
 
 
-def _terms(probabilities: Floats, labels: Bools, groups: Groups, threshold: float) -> Terms:
-    """C is the number of classes of all groups."""
+def _answers(probabilities: Floats, groups: Groups, threshold: float) -> Bools:
+    """Return the class of each group as 1 of K: (N, C), where C is the number of classes of all groups."""
     above = probabilities > probabilities.dtype.type(threshold)  # (N, A)
-    predicted, actual = [], []
+    classes = []
     for _, columns in groups:
         if columns.stop - columns.start == 1:
-            predicted += [~above[:, columns], above[:, columns]]
-            actual += [~labels[:, columns], labels[:, columns]]
+            classes += [~above[:, columns], above[:, columns]]  # (N, 1) each
         else:
             most_probable = probabilities[:, columns].argmax(axis=1, keepdims=True)  # (N, 1)
-            predicted.append(most_probable == np.arange(columns.stop - columns.start))  # (N, K)
-            actual.append(labels[:, columns])
-    classes = {"predicted": np.concatenate(predicted, axis=1), "actual": np.concatenate(actual, axis=1)}  # (N, C)
-    classes["hits"] = classes["predicted"] & classes["actual"]
-    tracklets = np.ones((len(labels), len(groups)))  # (N, G)
-    return {**{name: values.astype(np.float64) for name, values in classes.items()}, "tracklets": tracklets}
+            classes.append(most_probable == np.arange(columns.stop - columns.start))  # (N, K)
+    return np.concatenate(classes, axis=1)
+
+
+def _actual(labels: Bools, known: Bools, groups: Groups) -> Bools:
+    """Return the true classes (N, C); none where the group is unknown."""
+    classes = []
+    for _, columns in groups:
+        if columns.stop - columns.start == 1:
+            classes.append(known[:, columns] & ~labels[:, columns])  # (N, 1)
+        classes.append(labels[:, columns])  # (N, K)
+    return np.concatenate(classes, axis=1)
+
+
+def _label_terms(labels: Bools, known: Bools, groups: Groups) -> Terms:
+    starts = [columns.start for _, columns in groups]
+    return {"actual": _actual(labels, known, groups), "tracklets": known[:, starts]}  # (N, C), (N, G)
+
+
+def _answer_terms(answers: Bools, labels: Bools, known: Bools, groups: Groups) -> Terms:
+    sizes = [max(columns.stop - columns.start, 2) for _, columns in groups]
+    starts = [columns.start for _, columns in groups]
+    counts = answers & np.repeat(known[:, starts], sizes, axis=1)  # (N, C)
+    return {"predicted": counts, "hits": counts & _actual(labels, known, groups)}  # (N, C) each
 
 
 def _scores(sums: Terms, groups: Groups) -> Mapping[str, Metrics]:
@@ -48,4 +65,6 @@ def _scores(sums: Terms, groups: Groups) -> Mapping[str, Metrics]:
     return scores
 
 
-VIDEOPAR = Protocol("videopar", VIDEOPAR_THRESHOLD, _terms, _scores, True, ("f1", "accuracy"))
+VIDEOPAR = Protocol(
+    "videopar", VIDEOPAR_THRESHOLD, _answers, _label_terms, _answer_terms, _scores, True, ("f1", "accuracy")
+)
