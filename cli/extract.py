@@ -114,9 +114,10 @@ def extract(
 
     with stoppable() as stop:
         result = write_cache(config, say=say, stop=stop)
+    validation = f", {result.num_validation} validation" if result.num_validation else ""
     say(
-        f"{result.num_train} train and {result.num_test} test tracklets in {result.seconds:.1f} s; shards: "
-        f"{result.shards_computed} computed, {result.shards_kept} kept; {result.precision}"
+        f"{result.num_train} train{validation} and {result.num_test} test tracklets in {result.seconds:.1f} s; "
+        f"shards: {result.shards_computed} computed, {result.shards_kept} kept; {result.precision}"
         + (f"; left out: {len(result.skipped)}, see skipped.csv" if result.skipped else "")
         + ("; RANDOM WEIGHTS: these features have no meaning" if result.random_weights else "")
     )

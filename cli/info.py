@@ -34,6 +34,10 @@ def info(
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    if value == {}:
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):

@@ -70,6 +70,8 @@ def write_cache(
             labels=np.stack(
                 [MARS.encode(dict(zip(names, map(int, row), strict=True))) for row in values]
             ),  # (N, A)
+            people_known=True,
+            known=np.ones((tracklets, MARS.num_outputs), np.bool_),
             quality=np.zeros((tracklets, len(MARS.quality)), np.uint8),
             text_embeddings=random.standard_normal((MARS.num_outputs, DIM)).astype(np.float32),
             negative_embeddings=np.zeros((MARS.num_outputs, DIM), np.float32),

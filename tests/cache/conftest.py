@@ -16,6 +16,12 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> SmallCache:
     return write_small_cache(tmp_path_factory.mktemp("small") / "mars.h5")
 
 
+@pytest.fixture(scope="session")
+def partly(tmp_path_factory: pytest.TempPathFactory) -> SmallCache:
+    """With unknown labels and a validation tracklet. Read only."""
+    return write_small_cache(tmp_path_factory.mktemp("partly") / "mars.h5", unknown=True)
+
+
 @pytest.fixture
 def cache(kept: SmallCache, tmp_path: Path) -> SmallCache:
     """A copy to change."""

@@ -187,7 +187,10 @@ def test_a_fingerprint_is_64_hex_digits(make: Make) -> None:
     [
         ({}, "attribute 'format' is missing"),
         ({"format": "other", "format_version": 1}, "its format is 'other'; expected vpar-features"),
-        ({"format": "vpar-features", "format_version": 2}, "got cache format 2; expected format 1"),
+        (
+            {"format": "vpar-features", "format_version": 1},
+            "got cache format 1; expected format 2",
+        ),
     ],
 )
 def test_a_file_of_another_format_or_version_is_refused(

@@ -25,7 +25,7 @@ def sealed(tmp_path: Path) -> Path:
 
 
 def test_the_seal_is_one_line_over_all_bytes_after_the_user_block(sealed: Path) -> None:
-    line = f"vpar-seal 1 blake3:{blake3(BODY).hexdigest()}\n".encode()
+    line = f"vpar-seal 2 blake3:{blake3(BODY).hexdigest()}\n".encode()
     assert sealed.read_bytes() == line + bytes(USER_BLOCK_BYTES - len(line)) + BODY
     assert read_seal(sealed) == check_seal(sealed) == blake3(BODY).hexdigest()
 
@@ -57,8 +57,8 @@ def test_an_appended_byte_is_found(sealed: Path) -> None:
 
 
 def test_another_version_in_the_seal_is_named(sealed: Path) -> None:
-    sealed.write_bytes(sealed.read_bytes().replace(b"vpar-seal 1 ", b"vpar-seal 2 ", 1))
-    with pytest.raises(CacheError, match="got cache format 2; expected format 1"):
+    sealed.write_bytes(sealed.read_bytes().replace(b"vpar-seal 2 ", b"vpar-seal 1 ", 1))
+    with pytest.raises(CacheError, match=r"got cache format 1; expected format 2\. Extract the cache again"):
         check_seal(sealed)
 
 

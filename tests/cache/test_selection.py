@@ -25,18 +25,19 @@ def features(kept: SmallCache) -> Features:
 
 def test_a_cache_is_shown_in_a_few_lines(features: Features, kept: SmallCache) -> None:
     shown = repr(features)
-    assert len(shown.splitlines()) == 4
+    assert len(shown.splitlines()) == 5
     for part in (
         "klein",
         str(kept.index),
         "10 tracklets (5 train, 5 test)",
         "4 outputs in 2 groups",
+        "0 labels unknown, 0 people in train and in test",
         "visual (10, 5, 8)",
         "random:0 (RANDOM WEIGHTS",
         features.visual_fingerprint[:12],
     ):
         assert part in shown
-    assert repr(features.split("test")) == "Selection(5 tracklets of klein: 0 train, 5 test, RANDOM WEIGHTS)"
+    assert repr(features.split("test")) == "Selection(5 tracklets of klein: 5 test, RANDOM WEIGHTS)"
 
 
 @pytest.mark.parametrize("row", [0, -1, np.int64(4), "0001C1T0001"])
@@ -102,8 +103,26 @@ def test_a_tracklet_that_is_not_there_is_an_error(features: Features, rows: Any,
 
 
 def test_another_split_is_an_error(features: Features) -> None:
-    with pytest.raises(UserError, match="split: got 'val'; expected train or test"):
+    with pytest.raises(UserError, match="split: got 'val'; expected one of train, validation, test"):
         features.split("val")
+
+
+def test_unknown_labels_and_validation_tracklets_come_with_every_form(partly: SmallCache) -> None:
+    features, known = open_features(partly.index), partly.contents.known
+    assert "10 tracklets (5 train, 1 validation, 4 test)" in repr(features)
+    assert "3 labels unknown" in repr(features)
+    assert features.split("validation").tracklet_ids == features.tracklet_ids[5:6]
+    np.testing.assert_array_equal(features.known, known)
+    np.testing.assert_array_equal(features[[2, 0]].known, known[[2, 0]])
+    np.testing.assert_array_equal(features.split("train").to_numpy()["known"], known[:5])
+    assert features[1].known.tolist() == [True, False, False, False]
+
+
+def test_an_unknown_label_is_nan_in_torch_so_that_no_loss_takes_it_for_a_no(partly: SmallCache) -> None:
+    dataset = open_features(partly.index).as_torch()
+    labels = torch.stack([labels for _, labels in dataset])  # type: ignore[attr-defined]  # (N, A)
+    np.testing.assert_array_equal(labels.isnan().numpy(), ~partly.contents.known)
+    np.testing.assert_array_equal(labels.nan_to_num(0).numpy(), partly.contents.labels)
 
 
 def test_nothing_is_read_before_features_are_asked_for(

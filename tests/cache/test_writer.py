@@ -85,11 +85,13 @@ def test_attributes_say_what_the_file_is(kept: SmallCache) -> None:
         attributes = dict(file.attrs)
     assert attributes == {
         "format": "vpar-features",
-        "format_version": 1,
+        "format_version": 2,
         "visual_fingerprint": kept.contents.visual_fingerprint,
         "text_fingerprint": kept.contents.text_fingerprint,
         "weights": "random:0",
         "dataset": "klein",
+        "people_known": 1,
+        "shared_people": 0,
     }
 
 

@@ -75,9 +75,17 @@ def shard_contents(number: int, rows: tuple[int, int], views: bool = True, frame
 
 
 def write_small_cache(
-    index: Path, rows: Sequence[tuple[int, int]] = SHARD_ROWS, views: bool = True, frames: bool = True
+    index: Path,
+    rows: Sequence[tuple[int, int]] = SHARD_ROWS,
+    views: bool = True,
+    frames: bool = True,
+    unknown: bool = False,
 ) -> SmallCache:
-    """Shards and index with every array, of made-up values."""
+    """Shards and index with every array, of made-up values.
+
+    `unknown`: the hat of row 0 and the poses of rows 1 and 2 are unknown, and the first test tracklet becomes one
+    for validation.
+    """
     shards = [shard_contents(number, counts, views, frames) for number, counts in enumerate(rows)]
     entries = []
     for number, shard in enumerate(shards):
@@ -89,6 +97,11 @@ def write_small_cache(
     labels = np.zeros((n, SCHEMA.num_outputs), np.uint8)
     labels[:, 0] = random.integers(0, 2, n)
     labels[np.arange(n), 1 + random.integers(0, 3, n)] = 1
+    known = np.ones(labels.shape, np.bool_)
+    if unknown:
+        splits[splits.index("test")] = "validation"
+        known[0, 0] = known[1, 1:] = known[2, 1:] = False
+        labels *= known
     text_config: dict[str, Any] = {
         "encoder": "tiny",
         "logit_scale": 100.0,
@@ -104,7 +117,9 @@ def write_small_cache(
         person_ids=list(range(-1, n - 1)),
         camera_ids=[1 + i % 6 for i in range(n)],
         num_frames=[2 + 100 * i for i in range(n)],
+        people_known=True,
         labels=labels,
+        known=known,
         quality=random.integers(0, 2, (n, 2), dtype=np.uint8),
         text_embeddings=random.standard_normal((SCHEMA.num_outputs, TEXT_DIM)).astype(np.float32),
         negative_embeddings=negative,

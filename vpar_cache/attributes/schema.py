@@ -126,6 +126,13 @@ class Schema:
                 vector.append(value)
         return np.array(vector, dtype=np.uint8)  # (A,)
 
+    def are_groups_whole(self, known: NDArray[np.bool_]) -> bool:
+        """Return whether each row of (n, A) has every group known or unknown as a whole."""
+        starts = [columns.start for _, columns in self.slices()]
+        every = np.logical_and.reduceat(known, starts, axis=1)  # (n, groups)
+        some = np.logical_or.reduceat(known, starts, axis=1)  # (n, groups)
+        return bool((every == some).all())
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and strings, for canonical JSON."""
         return {

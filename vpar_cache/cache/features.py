@@ -75,7 +75,7 @@ class Features(Index):
         return self._all.select(rows)
 
     def split(self, name: str) -> Selection:
-        """Return the tracklets of `train` or `test`."""
+        """Return the tracklets of `train`, `validation` or `test`."""
         return self._all.split(name)
 
     def to_numpy(self) -> dict[str, NDArray[Any]]:

@@ -7,14 +7,16 @@ starts with a 512-byte HDF5 user block that holds its seal, see `seal.py`. cache
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vpar_cache.errors import CacheError
 
 FORMAT = "vpar-features"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 USER_BLOCK_BYTES = 512
 ALIGNMENT_BYTES = 512
 """Arrays start at a multiple of this; HDF5 allows no more than the size of the user block."""
@@ -27,6 +29,9 @@ AUGMENTED = "augmented"
 FRAME_TOKENS = "frame_tokens"
 BIG_ARRAYS = (VISUAL, FRAME_EMBEDDINGS, AUGMENTED, FRAME_TOKENS)
 """The float16 arrays that are stored in shards and that the index shows as virtual datasets."""
+
+SPLITS = ("train", "validation", "test")
+"""In the order of the rows of an extracted cache."""
 
 SHARD_ROW = np.dtype(
     [("file", "S64"), ("rows", "<i8"), ("bytes", "<i8"), ("blake3", "S64"), ("source_digest", "S64")]
@@ -46,6 +51,16 @@ def shard_folder(index: Path) -> Path:
 def shard_name(number: int) -> str:
     """Return the file name of a shard."""
     return f"shard-{number:05d}.h5"
+
+
+def count_shared_people(
+    person_ids: NDArray[np.int32], splits: Sequence[str] | NDArray[np.str_], people_known: bool
+) -> int:
+    """Return how many people are in train and in test; 0 where person ids are invented, since nobody can tell."""
+    if not people_known:
+        return 0
+    names = np.asarray(splits)  # (N,)
+    return len(np.intersect1d(person_ids[names == "train"], person_ids[names == "test"]))
 
 
 def other_version(path: Path, version: int) -> CacheError:

@@ -55,15 +55,21 @@ class Index:
     """Of the big float16 arrays, by name; `visual` is always there."""
     tracklet_ids: tuple[str, ...]
     splits: NDArray[np.str_]
-    """(N,) train or test"""
+    """(N,) train, validation or test"""
     person_ids: NDArray[np.int32]
     """(N,)"""
+    people_known: bool
+    """Whether person ids name people; False: they were invented, one for each tracklet."""
+    shared_people: int
+    """How many people are in train and in test; 0 where people are not known."""
     camera_ids: NDArray[np.int32]
     """(N,)"""
     num_frames: NDArray[np.int32]
     """(N,)"""
     labels: NDArray[np.uint8]
-    """(N, A)"""
+    """(N, A); 0 where unknown"""
+    known: NDArray[np.bool_]
+    """(N, A): which labels are known; of a choice all outputs or none."""
     quality: NDArray[np.uint8]
     """(N, Q)"""
     text: NDArray[np.float32]
@@ -86,17 +92,35 @@ class Index:
     def __len__(self) -> int:
         return len(self.tracklet_ids)
 
+    def count_splits(self) -> dict[str, int]:
+        """Return the number of tracklets of each split that has any."""
+        return count_splits(self.splits)
+
+    def count_unknown(self) -> dict[str, int]:
+        """Return, by group, of how many tracklets the label is unknown; only groups where it is of any."""
+        counts = (~self.known).sum(axis=0)  # (A,)
+        starts = ((group.name, columns.start) for group, columns in self.schema.slices())
+        return {name: int(counts[start]) for name, start in starts if counts[start]}
+
     def __repr__(self) -> str:
-        splits = ", ".join(f"{int(np.count_nonzero(self.splits == s))} {s}" for s in ("train", "test"))
+        splits = ", ".join(f"{count} {split}" for split, count in self.count_splits().items())
+        people = f"{self.shared_people} people in train and in test" if self.people_known else "people not known"
         arrays = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
         mark = " (RANDOM WEIGHTS: no score has a meaning)" if self.random_weights else ""
         return (
             f"{type(self).__name__}({self.dataset}, {str(self.path)!r})\n"
             f"  {len(self)} tracklets ({splits}), {self.schema.num_outputs} outputs in "
             f"{len(self.schema.groups)} groups\n"
+            f"  {sum(self.count_unknown().values())} labels unknown, {people}\n"
             f"  float16 arrays: {arrays}\n"
             f"  weights {self.weights}{mark}, fingerprint {self.visual_fingerprint[:12]}"
         )
+
+
+def count_splits(splits: NDArray[np.str_]) -> dict[str, int]:
+    """Return the number of tracklets of each split that has any, from (n,) split names."""
+    counts = {split: int(np.count_nonzero(splits == split)) for split in fmt.SPLITS}
+    return {split: count for split, count in counts.items() if count}
 
 
 def read_index(path: str | os.PathLike[str]) -> Index:
@@ -127,6 +151,9 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
         raise file.error("there is no /visual of three dimensions")
     visual_config = file.json("meta/visual_config", dict)
     grid, prefix_tokens = _read_layout(file, visual_config, shapes[fmt.VISUAL][1])
+    person_ids = file.array("person_id", "<i4", (n,))
+    people_known = file.attribute("people_known", int)
+    labels, known = file.array("labels", "u1", (n, a)), file.array("known", "u1", (n, a))
     embeddings = file.array("text/embeddings", "<f4", (a, None))  # (A, Dt)
     index = Index(
         path=path,
@@ -143,10 +170,13 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
         shapes=shapes,
         tracklet_ids=tuple(ids),
         splits=splits,
-        person_ids=file.array("person_id", "<i4", (n,)),
+        person_ids=person_ids,
+        people_known=people_known == 1,
+        shared_people=file.attribute("shared_people", int),
         camera_ids=file.array("camera_id", "<i4", (n,)),
         num_frames=file.array("num_frames", "<i4", (n,)),
-        labels=file.array("labels", "u1", (n, a)),
+        labels=labels,
+        known=known == 1,
         quality=file.array("quality", "u1", (n, len(schema.quality))),
         text=embeddings,
         text_negative=file.array("text/negative", "<f4", embeddings.shape),
@@ -155,10 +185,15 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
         grid=grid,
         prefix_tokens=prefix_tokens,
     )
+    shared_people = fmt.count_shared_people(person_ids, splits, index.people_known)
     for name, fits, rule in (
         ("tracklet_id", len(set(ids)) == n > 0, "unique, one or more"),
-        ("split", np.isin(splits, ("train", "test")).all(), "train or test"),
-        ("labels", (index.labels <= 1).all(), "0 or 1"),
+        ("split", np.isin(splits, fmt.SPLITS).all(), "train, validation or test"),
+        ("people_known", people_known in (0, 1), "0 or 1"),
+        ("shared_people", index.shared_people == shared_people, f"{shared_people}, as person_id and split say"),
+        ("known", (known <= 1).all(), "0 or 1"),
+        ("known", schema.are_groups_whole(index.known), "the same for all outputs of a group"),
+        ("labels", (labels <= known).all(), "0 or 1, and 0 where unknown"),
         ("quality", (index.quality <= 1).all(), "0 or 1"),
         ("text/embeddings", np.isfinite(index.text).all(), "finite"),
         ("text/negative", np.isfinite(index.text_negative).all(), "finite"),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import numpy as np
-
 from vpar_cache.cache.index import read_index
 
 
@@ -14,13 +12,17 @@ def describe_cache(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return plain values by name, in the order of interest. No shard is opened; `verify_cache` reads them."""
     index = read_index(path)
     visual = index.visual_config
-    people = {s: np.unique(index.person_ids[index.splits == s]) for s in ("train", "test")}
+    tracklets = index.count_splits()
+    people = {split: len(set(index.person_ids[index.splits == split].tolist())) for split in tracklets}
     return {
         "dataset": index.dataset,
-        "tracklets": {s: int(np.count_nonzero(index.splits == s)) for s in ("train", "test")},
-        "people": {s: len(ids) for s, ids in people.items()},
+        "tracklets": tracklets,
+        "person_ids": "real" if index.people_known else "invented, one for each tracklet",
+        "people": people if index.people_known else None,
+        "people_in_train_and_test": index.shared_people if index.people_known else None,
         "outputs": index.schema.num_outputs,
         "groups": len(index.schema.groups),
+        "unknown_labels": index.count_unknown(),
         "arrays": {name: list(shape) for name, shape in index.shapes.items()},
         "backbone": visual.get("backbone"),
         "grid": list(index.grid),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from vpar_cache.cache.format import SPLITS
+from vpar_cache.cache.index import count_splits
 from vpar_cache.cache.rows import Rows, row_numbers
 from vpar_cache.errors import UserError, nearest
 
@@ -30,7 +32,9 @@ class FeatureRow:
     person_id: int
     camera_id: int
     labels: NDArray[np.uint8]
-    """(A,)"""
+    """(A,); 0 where unknown"""
+    known: NDArray[np.bool_]
+    """(A,): which labels are known."""
     visual: NDArray[np.float16] = field(repr=False)
     """(tokens, D)"""
 
@@ -47,9 +51,9 @@ class Selection:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        splits = ", ".join(f"{int(np.count_nonzero(self.splits == s))} {s}" for s in ("train", "test"))
-        mark = ", RANDOM WEIGHTS" if self.features.random_weights else ""
-        return f"Selection({len(self)} tracklets of {self.features.dataset}: {splits}{mark})"
+        parts = [f"{count} {split}" for split, count in count_splits(self.splits).items()]
+        parts += ["RANDOM WEIGHTS"] if self.features.random_weights else []
+        return f"Selection({len(self)} tracklets of {self.features.dataset}: {', '.join(parts)})"
 
     @overload
     def __getitem__(self, rows: int | str) -> FeatureRow: ...  # type: ignore[overload-overlap]  # str is a list of str
@@ -67,9 +71,9 @@ class Selection:
         return Selection(self.features, self.rows[self._numbers(rows)])
 
     def split(self, name: str) -> Selection:
-        """Return those of these tracklets that belong to `train` or `test`."""
-        if name not in ("train", "test"):
-            raise UserError(f"split: got {name!r}; expected train or test")
+        """Return those of these tracklets that belong to `train`, `validation` or `test`."""
+        if name not in SPLITS:
+            raise UserError(f"split: got {name!r}; expected one of {', '.join(SPLITS)}")
         return self.select(self.splits == name)
 
     @property
@@ -93,8 +97,13 @@ class Selection:
 
     @property
     def labels(self) -> NDArray[np.uint8]:
-        """(n, A)"""
+        """(n, A); 0 where unknown"""
         return self.features.labels[self.rows]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """(n, A): which labels are known."""
+        return self.features.known[self.rows]
 
     @property
     def visual(self) -> NDArray[np.float16]:
@@ -102,10 +111,11 @@ class Selection:
         return self.features.visual.gather(self.rows)
 
     def to_numpy(self) -> dict[str, NDArray[Any]]:
-        """Read and return `visual`, `labels` and what identifies each tracklet, each of n rows, by name."""
+        """Read and return `visual`, `labels`, `known` and what identifies tracklets, each of n rows, by name."""
         return {
             "visual": self.visual,
             "labels": self.labels,
+            "known": self.known,
             "tracklet_ids": np.array(self.tracklet_ids, dtype=np.str_),
             "splits": self.splits,
             "person_ids": self.person_ids,
@@ -113,7 +123,10 @@ class Selection:
         }
 
     def as_torch(self, *, half: bool = False) -> TokenDataset:
-        """Return a torch Dataset of (tokens, labels): (tokens, D) and (A,), float32; `half`: float16 tokens."""
+        """Return a torch Dataset of (tokens, labels): (tokens, D) and (A,), float32; `half`: float16 tokens.
+
+        An unknown label is NaN: a loss that does not leave it out is NaN too, not silently wrong.
+        """
         from vpar_cache.cache.torch_dataset import TokenDataset  # torch takes seconds to import
 
         return TokenDataset(self, half)
@@ -126,6 +139,7 @@ class Selection:
             person_id=int(features.person_ids[row]),
             camera_id=int(features.camera_ids[row]),
             labels=features.labels[row],
+            known=features.known[row],
             visual=features.visual.gather([row])[0],
         )
 

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 
 class TokenDataset(Dataset[tuple[Tensor, Tensor]]):
-    """(tokens, labels) of each chosen tracklet, read from its shard when it is asked for."""
+    """(tokens, labels) of each chosen tracklet, read from its shard when asked for; an unknown label is NaN."""
 
     def __init__(self, selection: Selection, half: bool) -> None:
         self._selection = selection
         self._dtype = torch.float16 if half else torch.float32
-        self._labels = torch.from_numpy(selection.labels).float()  # (n, A)
+        labels = torch.from_numpy(selection.labels).float()  # (n, A)
+        self._labels = labels.masked_fill(torch.from_numpy(~selection.known), torch.nan)  # (n, A)
 
     def __len__(self) -> int:
         return len(self._selection)

@@ -54,8 +54,12 @@ class IndexContents:
     person_ids: Sequence[int]
     camera_ids: Sequence[int]
     num_frames: Sequence[int]
+    people_known: bool
+    """Whether person ids name people; False: they were invented, one for each tracklet."""
     labels: NDArray[np.uint8]
-    """(N, A)"""
+    """(N, A); 0 where unknown"""
+    known: NDArray[np.bool_]
+    """(N, A): which labels are known; of a choice all outputs or none."""
     quality: NDArray[np.uint8]
     """(N, Q)"""
     text_embeddings: NDArray[np.float32]
@@ -96,14 +100,18 @@ def write_index(path: Path, contents: IndexContents) -> None:
         _write_header(file, contents.visual_fingerprint, contents.weights)
         file.attrs["text_fingerprint"] = contents.text_fingerprint
         file.attrs["dataset"] = contents.dataset
+        people = np.asarray(contents.person_ids, dtype="<i4")  # (N,)
+        file.attrs["people_known"] = int(contents.people_known)
+        file.attrs["shared_people"] = fmt.count_shared_people(people, contents.splits, contents.people_known)
         for group in ("text", "meta"):
             file.create_group(group)  # one that HDF5 makes on its own would hold the time
         for name in contents.shards[0].shapes:
             _write_virtual(file, name, fmt.shard_folder(path).name, contents.shards)
         file["labels"] = contents.labels.astype(np.uint8)  # (N, A)
+        file["known"] = contents.known.astype(np.uint8)  # (N, A)
         file["quality"] = contents.quality.astype(np.uint8)  # (N, Q)
         for name, values in (
-            ("person_id", contents.person_ids),
+            ("person_id", people),
             ("camera_id", contents.camera_ids),
             ("num_frames", contents.num_frames),
         ):

@@ -49,6 +49,7 @@ def load_folder(root: Path, labels: Path, schema: Schema) -> Dataset:
     require(labels, "file", "give the label file as --labels, or put it into the root as labels.csv", UserError)
     file = read_labels(labels, schema, _COLUMNS)
     people, person_notes = _person_ids(file.rows)
+    people_known = "person_id" in file.rows[0].keys
     real_root = Path(os.path.realpath(root))
     lines: dict[Path, int] = {}
     tracklets: list[Tracklet] = []
@@ -68,7 +69,7 @@ def load_folder(root: Path, labels: Path, schema: Schema) -> Dataset:
         tracklets.append(
             Tracklet(tracklet_id, split, person_id, camera_id, folder, frames, row.labels, row.quality)
         )
-    return build_dataset("folder", schema, tracklets, left_out, (*file.notes, *person_notes))
+    return build_dataset("folder", schema, tracklets, left_out, (*file.notes, *person_notes), people_known)
 
 
 def sorted_frames(names: Iterable[str]) -> tuple[str, ...]:

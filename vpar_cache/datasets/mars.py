@@ -24,7 +24,7 @@ from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.datasets.join import Track, join_labels, read_track_labels
 from vpar_cache.datasets.matfile import read_matrices
 from vpar_cache.datasets.tracklet import (
-    SPLITS,
+    NEEDED_SPLITS,
     Dataset,
     LeftOut,
     Split,
@@ -58,7 +58,7 @@ def load_mars(root: Path) -> Dataset:
     for a split without tracklets.
     """
     require(root, "folder", "give the MARS folder as --root", UserError)
-    for split in SPLITS:
+    for split in NEEDED_SPLITS:
         require(root / f"bbox_{split}", "folder", _GET_IMAGES)
     labelled, notes = read_lists(root)
     present, left_out = _with_all_frames(labelled)
@@ -69,7 +69,7 @@ def read_lists(root: Path) -> tuple[list[Tracklet], list[str]]:
     """Return labelled tracklets and notes from name lists, track tables and labels; needs no image."""
     labels_path = root / "mars_attributes.csv"
     require(labels_path, "file", _GET_LABELS)
-    tracks = [track for split in SPLITS for track in _read_tracks(root, split)]
+    tracks = [track for split in NEEDED_SPLITS for track in _read_tracks(root, split)]
     labels = read_track_labels(labels_path, MARS)
     tracklets, notes = join_labels((track for track in tracks if track.key[0] > _DISTRACTOR), labels)
     people = Counter(track.key[0] for track in tracks)

@@ -6,7 +6,9 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
+from reprlib import repr as short_repr
 from typing import Literal
 
 import numpy as np
@@ -15,8 +17,12 @@ from numpy.typing import NDArray
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.errors import DataError, VparError
 
-Split = Literal["train", "test"]
-SPLITS: tuple[Split, ...] = ("train", "test")
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+"""In the order of a dataset."""
+_ORDER: dict[str, int] = {split: place for place, split in enumerate(SPLITS)}
+NEEDED_SPLITS: tuple[Split, ...] = ("train", "test")
+"""Every dataset has these; validation tracklets may be there too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +39,15 @@ class Tracklet:
     frames: tuple[str, ...]
     """Plain file names inside `folder`, in time order; never empty."""
     labels: NDArray[np.uint8]
-    """(A,) of 0 and 1, in schema order."""
+    """(A,) of 0 and 1, in schema order; 0 where unknown."""
     quality: NDArray[np.uint8]
     """(Q,) of 0 and 1, the schema's quality flags."""
+    known: NDArray[np.bool_] | None = None
+    """(A,) which labels are known; of a choice all outputs or none. None: all are."""
+
+    def known_labels(self) -> NDArray[np.bool_]:
+        """Return (A,), which labels are known."""
+        return np.ones(len(self.labels), np.bool_) if self.known is None else self.known
 
 
 @dataclass(frozen=True)
@@ -49,14 +61,16 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Tracklets in a fixed order: train before test, each by tracklet_id."""
+    """Tracklets in a fixed order: train, validation, test, each by tracklet_id. See `build_dataset`."""
 
     name: str
     schema: Schema
     tracklets: tuple[Tracklet, ...]
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
-    """What the user should know: unmatched label rows, unlabelled tracklets, identity overlap."""
+    """What the user should know: unmatched label rows, unlabelled tracklets, unknown labels, identity overlap."""
+    people_known: bool = True
+    """Whether person ids name people; False: they were invented, one for each tracklet."""
 
     def count(self, split: Split) -> int:
         return sum(tracklet.split == split for tracklet in self.tracklets)
@@ -73,33 +87,79 @@ def first_few(names: Sequence[object]) -> str:
 def build_dataset(
     name: str,
     schema: Schema,
-    tracklets: list[Tracklet],
+    tracklets: Sequence[Tracklet],
     left_out: Iterable[LeftOut] = (),
     notes: Iterable[str] = (),
+    people_known: bool = True,
 ) -> Dataset:
-    """Return the dataset in the fixed order, with a note where a person is in both splits.
+    """Return the dataset in the fixed order, with notes on unknown labels and on people in two splits.
 
-    Raises DataError for a repeated tracklet id or an empty split.
+    Raises DataError for a repeated tracklet id, invalid labels, or no train or test tracklet.
     """
     counts = Counter(tracklet.tracklet_id for tracklet in tracklets)
     if twice := sorted(tracklet_id for tracklet_id, count in counts.items() if count > 1):
         raise DataError(f"{name}: {len(twice)} tracklet ids occur twice ({first_few(twice)}); ids must be unique")
-    left_out, notes = sorted(left_out, key=_place), tuple(notes)
-    for split in SPLITS:
-        if not any(tracklet.split == split for tracklet in tracklets):
+    for tracklet in tracklets:
+        _check_labels(tracklet, schema, f"{name}: tracklet {tracklet.tracklet_id!r}")
+    left_out, notes = sorted(left_out, key=_place), list(notes)
+    # A tracklet without any known label can neither train nor be scored, as one without a row in the label file.
+    unlabelled = sorted(t.tracklet_id for t in tracklets if not t.known_labels().any())
+    if unlabelled:
+        notes.append(f"{len(unlabelled)} tracklets have no known label ({first_few(unlabelled)}): not used")
+    usable = sorted((t for t in tracklets if t.known_labels().any()), key=_place)
+    for split in NEEDED_SPLITS:
+        if not any(tracklet.split == split for tracklet in usable):
             lost = [f"{item.tracklet_id}: {item.reason}" for item in left_out if item.split == split]
             why = f"{len(lost)} were left out ({lost[0]})" if lost else "; ".join(notes) or "none is listed"
             raise DataError(f"{name}: no {split} tracklets: {why}; train and test both need labelled tracklets")
+    notes += _unknown_labels(usable, schema)
+    if people_known:
+        notes += _people_in_two_splits(usable)
+    return Dataset(name, schema, tuple(usable), tuple(left_out), tuple(notes), people_known)
+
+
+def _check_labels(tracklet: Tracklet, schema: Schema, where: str) -> None:
+    """Raise DataError unless split, labels, known and quality are what `Tracklet` says."""
+    if tracklet.split not in SPLITS:
+        raise DataError(f"{where}: split: got {tracklet.split!r}; expected one of {', '.join(SPLITS)}")
+    known, outputs = tracklet.known_labels(), schema.num_outputs
+    for field, values, count in (
+        ("labels", tracklet.labels, outputs),
+        ("known", known, outputs),
+        ("quality", tracklet.quality, len(schema.quality)),
+    ):
+        if values.shape != (count,) or not set(values.tolist()) <= {0, 1}:
+            got = short_repr(values.tolist())
+            raise DataError(f"{where}: {field}: got {got}; expected {count} values of 0 or 1")
+    if known.dtype != np.bool_:
+        raise DataError(f"{where}: known: got {known.dtype}; expected bool")
+    if (tracklet.labels > known).any():
+        raise DataError(f"{where}: labels: got 1 where `known` is False; expected 0 where a label is unknown")
+    if not schema.are_groups_whole(known[None]):
+        raise DataError(f"{where}: known: got part of a group; expected all outputs of a group or none")
+
+
+def _unknown_labels(tracklets: Sequence[Tracklet], schema: Schema) -> list[str]:
+    """Return a note on how many labels of each group are unknown, where any are."""
+    unknown = (~np.stack([tracklet.known_labels() for tracklet in tracklets])).sum(axis=0)  # (A,)
+    counts = [(group.name, unknown[columns.start]) for group, columns in schema.slices()]
+    shown = ", ".join(f"{name} {count}" for name, count in counts if count)
+    return [f"unknown labels of {len(tracklets)} tracklets: {shown}; they count in no score"] if shown else []
+
+
+def _people_in_two_splits(tracklets: Sequence[Tracklet]) -> list[str]:
+    """Return a note for each two splits that share people."""
     people = {split: {t.person_id for t in tracklets if t.split == split} for split in SPLITS}
-    if both := sorted(people["train"] & people["test"]):
-        note = f"{len(both)} people are in both train and test ({first_few(both)}): test scores will be too high"
-        notes = (*notes, note)
-    return Dataset(name, schema, tuple(sorted(tracklets, key=_place)), tuple(left_out), notes)
+    return [
+        f"{len(both)} people are in both {one} and {other} ({first_few(both)}): {other} scores will be too high"
+        for one, other in combinations(SPLITS, 2)
+        if (both := sorted(people[one] & people[other]))
+    ]
 
 
-def _place(item: Tracklet | LeftOut) -> tuple[bool, str]:
-    """Return a key that sorts train before test, then by tracklet_id."""
-    return item.split == "test", item.tracklet_id
+def _place(item: Tracklet | LeftOut) -> tuple[int, str]:
+    """Return a key that sorts train, validation, test, then by tracklet_id."""
+    return _ORDER[item.split], item.tracklet_id
 
 
 EntryKind = Literal["file", "folder"]

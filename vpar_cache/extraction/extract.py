@@ -11,7 +11,7 @@ import csv
 import io
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ from vpar_cache.cache.headers import ShardHeader
 from vpar_cache.cache.hints import ENCODE_SECONDS, Hints
 from vpar_cache.cache.writer import IndexContents, write_index
 from vpar_cache.datasets.loaders import load_dataset
-from vpar_cache.datasets.tracklet import SPLITS, Dataset, LeftOut
+from vpar_cache.datasets.tracklet import NEEDED_SPLITS, SPLITS, Dataset, LeftOut, build_dataset
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_identity import (
@@ -62,6 +62,7 @@ class ExtractResult:
     index: Path
     dataset: str
     num_train: int
+    num_validation: int
     num_test: int
     shards_kept: int
     shards_computed: int
@@ -147,6 +148,7 @@ def _extract(
         index=config.out,
         dataset=dataset.name,
         num_train=rows.count("train"),
+        num_validation=rows.count("validation"),
         num_test=rows.count("test"),
         shards_kept=len(headers) - len(missing),
         shards_computed=len(missing),
@@ -175,13 +177,23 @@ def _opened(config: ExtractConfig, dataset: Dataset | None, say: Say) -> Dataset
         # The demo's tracklets are drawn when they are not there: once, not twice at the same time.
         with sole_writer(config.root, say) if config.dataset == "demo" else nullcontext():
             dataset = load_dataset(config.dataset, config.root, config.labels, config.schema, config.seed)
-    counts = ", ".join(
-        f"{dataset.count(split)} {split} tracklets of {dataset.num_people(split)} people" for split in SPLITS
-    )
-    say(f"{dataset.name}: {counts}")
+    else:  # checked and put in order, as every loader does
+        given = dataset
+        dataset = build_dataset(
+            given.name, given.schema, given.tracklets, given.left_out, given.notes, given.people_known
+        )
+    say(f"{dataset.name}: {', '.join(_counts(dataset))}")
     for note in dataset.notes:
         say(note)
     return dataset
+
+
+def _counts(dataset: Dataset) -> Iterator[str]:
+    """Yield how many tracklets, and people where they are known, each split has."""
+    for split in SPLITS:
+        if count := dataset.count(split):
+            people = f" of {dataset.num_people(split)} people" if dataset.people_known else ""
+            yield f"{count} {split} tracklets{people}"
 
 
 def _limited(dataset: Dataset, limit: int | None) -> Dataset:
@@ -222,7 +234,7 @@ def _write_index(config: ExtractConfig, dataset: Dataset, work: _Work) -> None:
     headers = work.shards.headers
     by_id = {tracklet.tracklet_id: tracklet for tracklet in dataset.tracklets}
     rows = [by_id[tracklet_id] for header in headers for tracklet_id in header.tracklet_ids]
-    for split in SPLITS:
+    for split in NEEDED_SPLITS:
         if not any(row.split == split for row in rows):
             raise DataError(
                 f"{dataset.name}: got no usable {split} tracklet; expected one or more of each split. "
@@ -235,7 +247,9 @@ def _write_index(config: ExtractConfig, dataset: Dataset, work: _Work) -> None:
         person_ids=[row.person_id for row in rows],
         camera_ids=[row.camera_id for row in rows],
         num_frames=[len(row.frames) for row in rows],
+        people_known=dataset.people_known,
         labels=np.stack([row.labels for row in rows]),  # (N, A)
+        known=np.stack([row.known_labels() for row in rows]),  # (N, A)
         quality=np.stack([row.quality for row in rows]),  # (N, Q)
         schema=dataset.schema,
         dataset=dataset.name,
