@@ -12,6 +12,7 @@ from vpar_cache.errors import Stopped, VparError, printable
 from . import interrupts
 from .benchmark import benchmark
 from .demo import demo
+from .evaluate import evaluate
 from .extract import extract
 from .figure import figure
 from .info import info
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (extract, train, report, score, verify, info, figure, benchmark, demo):
+for command in (extract, train, evaluate, report, score, verify, info, figure, benchmark, demo):
     app.command()(command)
 
 

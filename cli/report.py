@@ -26,7 +26,7 @@ def report(
         typer.Option("--compare", help="Also the differences of each later run to the first, with intervals."),
     ] = False,
 ) -> None:
-    """Table 1 and Table 2: published rows, the prior, and your runs, each under its protocol."""
+    """Table 1 and Table 2: published rows, the best constant, and your runs, under each protocol."""
     from vpar_cache.rendering.formats import check_format
     from vpar_cache.rendering.page import check_page_path, write_page
     from vpar_cache.reporting.report import report as make_report

@@ -1,9 +1,12 @@
-"""`vpar score`: score the predictions of any program under both protocols."""
+"""`vpar score`: score the predictions of any program under all four protocols."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from vpar_cache.attributes.built_in import load_schema
+from vpar_cache.errors import UserError
 
 from .console import print_document, say
 
@@ -13,13 +16,48 @@ def score(
         Path, typer.Argument(help="A parquet file: tracklet_id (text), probabilities, labels (lists).")
     ],
     schema: Annotated[str, typer.Option(help="mars, duke, or a TOML file: the order of the lists.")] = "mars",
+    train_labels: Annotated[
+        Path | None,
+        typer.Option(help="A parquet file of train labels (tracklet_id, labels), for the best constant."),
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="mars, duke: the dataset's folder, whose train labels choose the best constant."),
+    ] = None,
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
 ) -> None:
-    """Score predictions of any program under both protocols."""
-    from vpar_cache.attributes.built_in import load_schema
+    """Score predictions of any program under all four protocols."""
+    from vpar_cache.reporting.score import read_train_labels
     from vpar_cache.reporting.score import score as score_file
 
-    result = score_file(file, load_schema(schema))
+    found = load_schema(schema)
+    if train_labels is not None and root is not None:
+        raise UserError("--train-labels cannot be combined with --root: both give train labels; leave one out")
+    train = None
+    if train_labels is not None:
+        train = read_train_labels(train_labels, found)
+    elif root is not None:
+        train = _train_labels_of(schema, root)
+    result = score_file(file, found, train)
     print_document(result, format)
     for note in result.notes:
         say(note)
+
+
+def _train_labels_of(schema: str, root: Path) -> Any:
+    """Return what the train labels of a dataset give. MARS needs no images for it."""
+    import numpy as np
+
+    from vpar_cache.datasets.duke import load_duke
+    from vpar_cache.datasets.mars import read_lists
+    from vpar_cache.metrics.evaluation import baselines
+
+    if schema not in ("mars", "duke"):
+        raise UserError(
+            f"--root: got {root} with --schema {schema}; only mars and duke read it. Use --train-labels"
+        )
+    tracklets = read_lists(root)[0] if schema == "mars" else load_duke(root).tracklets
+    train = [tracklet for tracklet in tracklets if tracklet.split == "train"]
+    labels = np.stack([tracklet.labels for tracklet in train])  # (N, A)
+    known = np.stack([tracklet.known_labels() for tracklet in train])  # (N, A)
+    return baselines(labels, load_schema(schema).named_slices(), known=known)

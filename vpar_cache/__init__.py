@@ -4,6 +4,7 @@
     open_features(path)     open a cache; its seals are checked, rows are read when asked for
     train(config)           stage 2: train and evaluate a model on a cache, into a run folder
     load_run(folder)        the model of a run, to predict with
+    evaluate_run(run, path) scores of a run on another cache, without training
     report(runs)            tables of runs beside the published rows
     score(path, schema)     scores of a file of predictions
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from vpar_cache.runs.load import LoadedRun, load_run
     from vpar_cache.training.config import TrainConfig
     from vpar_cache.training.train import train
+    from vpar_cache.workflows.evaluate import evaluate_run
 
 __version__ = "0.1.0"
 
@@ -40,6 +42,7 @@ _API = {
     "Schema": "vpar_cache.attributes.schema",
     "TrainConfig": "vpar_cache.training.config",
     "Tracklet": "vpar_cache.datasets.tracklet",
+    "evaluate_run": "vpar_cache.workflows.evaluate",
     "extract": "vpar_cache.extraction.extract",
     "load_run": "vpar_cache.runs.load",
     "load_schema": "vpar_cache.attributes.built_in",
@@ -60,6 +63,7 @@ __all__ = [
     "Tracklet",
     "TrainConfig",
     "__version__",
+    "evaluate_run",
     "extract",
     "load_run",
     "load_schema",

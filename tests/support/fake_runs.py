@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pyarrow.parquet as pq
 
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.schema import Group, Output, Schema
-from vpar_cache.metrics.intervals import interval_block
-from vpar_cache.metrics.scoring import score_block
+from vpar_cache.metrics.evaluation import Baselines, baselines, evaluate
+from vpar_cache.metrics.parts import parts_of
+from vpar_cache.runs.scored_rows import rows_digest
 
 SMALL = Schema(
     "small",
@@ -63,18 +65,32 @@ def make_run(
     folder.mkdir(parents=True)
     probabilities, labels = predictions(schema, n, seed)
     probabilities = probabilities.astype(np.float32)
-    constant = np.full(labels.shape, prior)
+    groups = groups_of(schema)
+    columns = columns_of(schema, probabilities, labels, people)
+    train = Baselines(baselines(labels, groups).constants, np.full(schema.num_outputs, prior))
+    ids = people_of(n, people)  # (n,)
+    parts = parts_of(
+        schema.quality, *(np.array(columns[name].to_pylist()) for name in ("quality", "camera_id", "num_frames"))
+    )
+    known = np.ones(labels.shape, bool)
     metrics = {
         "split": "test",
-        "num_tracklets": n,
-        "num_people": people,
-        "scores": score_block(probabilities, labels, groups_of(schema), selected),
-        "prior": score_block(constant, labels, groups_of(schema), selected),
-        "intervals": interval_block(probabilities, labels, groups_of(schema), people_of(n, people)),
-        "prior_rates": [prior] * schema.num_outputs,
+        "rows": rows_digest(schema, columns["tracklet_id"], ids, labels.astype(bool), known),
+        **asdict(
+            evaluate(
+                probabilities,
+                labels,
+                groups,
+                people=ids,
+                train=train,
+                selected_threshold=selected,
+                parts=[part._replace(rows=part.rows.astype(bool)) for part in parts] if details else (),
+            )
+        ),
+        "validation": None,
     }
     if details:
-        pq.write_table(pa.table(columns_of(schema, probabilities, labels, people)), folder / "predictions.parquet")
+        pq.write_table(pa.table(columns), folder / "predictions.parquet")
     fields: dict[str, Any] = {
         "name": name,
         "dataset": dataset,

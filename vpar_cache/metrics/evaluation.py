@@ -70,6 +70,20 @@ class Evaluation:
     parts: tuple[PartScores, ...]
     details: Details
 
+    def constant_of(self, protocol: str, group: str | None, metric: str) -> float | None:
+        """Return the best constant's score, None where there is none. `group` None: the average."""
+        found = self.best_constant.get(protocol)
+        if found is None:
+            return None
+        return (found.average if group is None else found.groups.get(group, {})).get(metric)
+
+    def chance_of(self, protocol: str, group: str | None, metric: str) -> Chance | None:
+        """Return the score of shuffled predictions, None where there is none. `group` None: the average."""
+        found = self.shuffled.get(protocol)
+        if found is None:
+            return None
+        return (found.average if group is None else found.groups.get(group, {})).get(metric)
+
 
 @dataclass(frozen=True, eq=False)
 class Baselines:

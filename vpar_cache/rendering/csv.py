@@ -6,7 +6,7 @@ import csv
 import io
 
 from vpar_cache.base.escaping import csv_cell
-from vpar_cache.rendering.tables import COLUMNS, Document, Number, rounded
+from vpar_cache.rendering.tables import COLUMNS, ROUNDED, Document, Number, rounded
 
 
 def csv_text(document: Document) -> str:
@@ -27,7 +27,7 @@ def _cell(column: str, value: str | float | None, unit: str) -> str:
         return ""
     if isinstance(value, str):
         return csv_cell(value)
-    if column in ("value", "low", "high"):
+    if column in ROUNDED:
         number = rounded(value, unit)
         return f"{number:.2f}" if unit in ("percent", "points") else str(number)
     return f"{value:g}"

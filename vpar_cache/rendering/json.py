@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from vpar_cache.rendering.tables import COLUMNS, Document, Notes, Number, rounded
+from vpar_cache.rendering.tables import COLUMNS, ROUNDED, Document, Notes, Number, rounded
 
 
 def json_text(document: Document) -> str:
@@ -16,5 +16,5 @@ def json_text(document: Document) -> str:
 
 
 def _object(number: Number) -> dict[str, str | float | None]:
-    ends = {name: rounded(getattr(number, name), number.unit) for name in ("value", "low", "high")}
+    ends = {name: rounded(getattr(number, name), number.unit) for name in ROUNDED}
     return {column: getattr(number, column) for column in COLUMNS} | ends

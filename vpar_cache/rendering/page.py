@@ -65,11 +65,17 @@ def render_page(parts: Sequence[Part], notes: Sequence[str] = ()) -> str:
         notes=notes,
         parts=parts,
         kind=_kind,
+        bar_class=_bar_class,
     )
 
 
 def _kind(block: Block) -> str:
     return type(block).__name__
+
+
+def _bar_class(share: float | None) -> str:
+    """Return the class that draws a bar behind a number, in steps of 5 % (report.css)."""
+    return "" if share is None else f" bar bar-{5 * round(20 * share)}"
 
 
 @cache

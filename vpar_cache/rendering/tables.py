@@ -6,17 +6,29 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, Protocol, TypeVar
 
-from vpar_cache.metrics.videopar import VIDEOPAR_THRESHOLD
-from vpar_cache.metrics.vtf import VTF_THRESHOLD
+from vpar_cache.metrics.scoring import THRESHOLDS
 
 PROTOCOL_NOTES = (
-    f"vtf: probability > {VTF_THRESHOLD}; one output: P, R and F1 of the positive class; several: P, R and "
+    f"vtf: probability > {THRESHOLDS['vtf']:g}; one output: P, R and F1 of the positive class; several: P, R and "
     "F1 of each tracklet, averaged over tracklets; then the mean over groups. F1 is averaged like P and R; "
-    "their harmonic mean, which PAR toolboxes often print, is higher.",
-    f"videopar: the most probable class of a group (one output: probability > {VIDEOPAR_THRESHOLD}), macro "
+    "their harmonic mean (F1 of means), which PAR toolboxes often print, is higher.",
+    f"videopar: the most probable class of a group (one output: probability > {THRESHOLDS['videopar']:g}), macro "
     "F1 over all its classes, an absent class scoring 0; acc is accuracy; then the mean over groups.",
+    f"pooled: probability > {THRESHOLDS['pooled']:g}; hits and errors summed over all outputs and tracklets of a "
+    "group, P, R and F1 of the sums; then the mean over groups.",
+    f"instance: probability > {THRESHOLDS['instance']:g}; all outputs of a tracklet as one set: acc is hits / "
+    "(said or true), P, R and F1 of each tracklet; then the mean over tracklets.",
+    "mA: (TPR + TNR) / 2 of each output, averaged; every constant has 50 where both answers occur.",
 )
-"""What the names of the protocols mean, for the foot of every document that has both."""
+"""What the names of the protocols and metrics mean, for the foot of every document that has them."""
+
+BASELINE_NOTES = (
+    "best constant: the same answer for every tracklet, the best that the train labels give under the protocol; "
+    "it sees no image, so a model must beat it.",
+    "shuffled: the system's own predictions, given to other people (where people are not known, to other "
+    "tracklets); p: how likely they score as high as the predictions in their places.",
+)
+"""What stands beside every number of a model."""
 
 MISSING = "–"
 """The cell of a number that does not exist."""
@@ -35,7 +47,7 @@ class Number:
     split: str = "test"
     system: str
     source: str
-    """published, prior, run, mean, comparison or predictions."""
+    """published, constant, prior, run, mean, comparison or predictions."""
     kind: str = ""
     """Of a run: its model and its recipe."""
     weights: str = ""
@@ -50,12 +62,23 @@ class Number:
     low: float | None = None
     """The ends of the 95 % interval, where there is one."""
     high: float | None = None
+    best_constant: float | None = None
+    """The same number of the best constant, which sees no image."""
+    shuffled: float | None = None
+    """The same number of the system's own predictions, shuffled: the mean."""
+    shuffled_low: float | None = None
+    """The ends of the range of 95 % of the shuffles."""
+    shuffled_high: float | None = None
+    p: float | None = None
+    """Of a shuffle scoring at least as high."""
     unit: str = PERCENT
     n: int | None = None
     """Tracklets behind the number, where that is known."""
 
 
 COLUMNS = tuple(field.name for field in fields(Number))
+ROUNDED = ("value", "low", "high", "best_constant", "shuffled", "shuffled_low", "shuffled_high")
+"""The columns that have the number's unit."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +95,8 @@ class Table:
     """Where the names of systems stand. They may be long; a narrow terminal shows numbers for them."""
     last_is_average: bool = False
     """The last row sums up the others; sorting leaves it in place."""
+    bars: tuple[tuple[float | None, ...], ...] = ()
+    """For each cell: the share of its number that the best constant reaches, 0 to 1. The page draws them."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +139,10 @@ _Row = TypeVar("_Row", bound=Hashable)
 _Column = TypeVar("_Column", bound=Hashable)
 
 
+Shown = Literal["value", "interval", "best_constant", "shuffled", "shuffled_range", "p"]
+"""What a cell shows of a number."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table of metrics."""
@@ -121,7 +150,7 @@ class Column:
     heading: str
     metric: str
     protocol: str = ""
-    shows_interval: bool = False
+    shows: Shown = "value"
 
 
 def metric_table(
@@ -130,15 +159,22 @@ def metric_table(
     """Return a table with a row for each group and item, in their order, and a column for each metric."""
     # The average and a group of that name are different rows.
     found = grid(numbers, lambda n: (n.table, n.group, n.item), lambda n: (n.protocol, n.metric))
-    rows = tuple(
-        (
-            item or group,
-            *(cell(row.get((column.protocol, column.metric)), column.shows_interval) for column in columns),
-        )
+    lines = [
+        (item or group, [(row.get((column.protocol, column.metric)), column.shows) for column in columns])
         for (_, group, item), row in found.items()
-    )
+    ]
     header = (first, *(column.heading for column in columns))
-    return Table(title, header, rows, last_is_average=last_is_average)
+    rows, bars = cells_and_bars(lines)
+    return Table(title, header, rows, last_is_average=last_is_average, bars=bars)
+
+
+def cells_and_bars(
+    lines: Sequence[tuple[str, Sequence[tuple[Number | None, Shown]]]],
+) -> tuple[tuple[tuple[str, ...], ...], tuple[tuple[float | None, ...], ...]]:
+    """Return the cells and the bars of rows, each a label with its numbers and what is shown of them."""
+    rows = tuple((label, *(cell(number, shows) for number, shows in numbers)) for label, numbers in lines)
+    bars = tuple((None, *(bar(number, shows) for number, shows in numbers)) for _, numbers in lines)
+    return rows, bars
 
 
 def grid(
@@ -151,15 +187,29 @@ def grid(
     return found
 
 
-def cell(number: Number | None, shows_interval: bool = False) -> str:
-    """Return "81.94" (percent), "+1.23" (points), "12" (count), "0.6931" (plain) or "40.1 to 44.3" (interval)."""
+def cell(number: Number | None, shows: Shown = "value") -> str:
+    """Return what a cell shows of a number.
+
+    A value is "81.94" (percent), "+1.23" (points), "12" (count) or "0.6931" (plain); a range "40.1 to 44.3".
+    """
     if number is None:
         return MISSING
-    if not shows_interval:
-        return _text(number.value, number.unit, 2)
-    if number.low is None or number.high is None:
+    if shows in ("interval", "shuffled_range"):
+        ends = (number.low, number.high) if shows == "interval" else (number.shuffled_low, number.shuffled_high)
+        low, high = ends
+        sign = "+" if number.unit == POINTS else ""
+        return MISSING if low is None or high is None else f"{low:{sign}.1f} to {high:{sign}.1f}"
+    value: float | None = getattr(number, shows)
+    if value is None:
         return MISSING
-    return f"{_text(number.low, number.unit, 1)} to {_text(number.high, number.unit, 1)}"
+    return f"{value:.3f}" if shows == "p" else _text(value, number.unit)
+
+
+def bar(number: Number | None, shows: Shown) -> float | None:
+    """Return how much of a number the best constant reaches, 0 to 1; None where there is none."""
+    if number is None or shows != "value" or number.best_constant is None or number.value <= 0:
+        return None
+    return min(1.0, number.best_constant / number.value)
 
 
 def rounded(value: float | None, unit: str) -> float | None:
@@ -169,9 +219,9 @@ def rounded(value: float | None, unit: str) -> float | None:
     return int(value) if unit == COUNT else float(f"{value:.6g}") if unit == PLAIN else round(value, 2)
 
 
-def _text(value: float, unit: str, decimals: int) -> str:
+def _text(value: float, unit: str) -> str:
     if unit == COUNT:
         return f"{value:.0f}"
     if unit == PLAIN:
         return f"{value:.4g}"
-    return f"{value:+.{decimals}f}" if unit == POINTS else f"{value:.{decimals}f}"
+    return f"{value:+.2f}" if unit == POINTS else f"{value:.2f}"

@@ -17,7 +17,7 @@ from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
 
 _FIX = "compare runs on the same cache and split"
 _AVERAGES = {"average precision": "precision", "average recall": "recall", "average accuracy": "accuracy",
-             "average F1": "f1"}  # fmt: skip
+             "average mA": "mA", "average F1": "f1"}  # fmt: skip
 
 
 def compare_runs(first: tuple[FinishedRun, str], second: tuple[FinishedRun, str]) -> Part:
@@ -35,21 +35,19 @@ def compare_runs(first: tuple[FinishedRun, str], second: tuple[FinishedRun, str]
     a, b = read_test_predictions(one), read_test_predictions(two)
     order = _same_tracklets(one, a, two, b)
     groups = one.schema.named_slices()
-    block = difference_block(a.probabilities, b.probabilities[order], a.labels, groups, a.person_ids)
+    people = None if one.num_people is None else a.person_ids  # (N,)
+    block = difference_block(a.probabilities, b.probabilities[order], a.labels, groups, people, known=a.known)
     weights = one.weights if one.weights == two.weights else f"{two.weights}, {one.weights}"
     about = {"dataset": one.dataset, "split": one.split, "system": f"{two_name} less {one_name}",
              "weights": weights, "n": one.num_tracklets}  # fmt: skip
     numbers = tuple(_numbers(block, [name for name, _ in groups], about))
     columns = [
-        Column(f"{protocol} {heading}", "difference", protocol, heading == "95 %")
+        Column(f"{protocol} {heading}", "difference", protocol, "interval" if heading == "95 %" else "value")
         for protocol in THRESHOLDS
         for heading in ("difference", "95 %")
     ]
     title = f"{run_label(two, two_name)} less {run_label(one, one_name)}"
-    what = (
-        f"F1 of each group and averages, in points of percent; vtf, probability > {THRESHOLDS['vtf']:g}, and "
-        "videopar"
-    )
+    what = "F1 of each group and averages, in points of percent, under each protocol"
     table = metric_table(f"{title}: {what}", "Score", numbers, columns)
     return Part(title, numbers, (table, Notes((_note(block),))))
 
@@ -65,7 +63,9 @@ def _same_tracklets(one: FinishedRun, a: RunPredictions, two: FinishedRun, b: Ru
             f"({len(a.tracklet_ids)}): only one has {alien[0]!r}; {_FIX}"
         )
     order = np.array([row_of[name] for name in a.tracklet_ids])  # (N,)
-    differs = (a.labels != b.labels[order]).any(axis=1) | (a.person_ids != b.person_ids[order])  # (N,)
+    differs = a.person_ids != b.person_ids[order]  # (N,)
+    for ours, theirs in ((a.labels, b.labels), (a.known, b.known)):
+        differs |= (ours != theirs[order]).any(axis=1)  # (N,)
     if differs.any():
         name = a.tracklet_ids[int(differs.argmax())]
         raise CacheError(
@@ -79,7 +79,7 @@ def _numbers(block: dict[str, Any], groups: Sequence[str], about: dict[str, Any]
     rows += [("average", label, metric) for label, metric in _AVERAGES.items()]
     for row, (group, item, metric) in enumerate(rows):
         for protocol, threshold in THRESHOLDS.items():
-            scores = block[protocol]["groups"][group] if row < len(groups) else block[protocol]["average"]
+            scores = block[protocol]["groups"].get(group, {}) if row < len(groups) else block[protocol]["average"]
             if found := scores.get(metric):
                 low, high = (100 * end for end in found["interval"]) if found["interval"] else (None, None)
                 yield Number(
@@ -90,10 +90,11 @@ def _numbers(block: dict[str, Any], groups: Sequence[str], about: dict[str, Any]
 
 
 def _note(block: dict[str, Any]) -> str:
-    if block["people"] == 1:
+    if block["number"] == 1:
         return "comparison: one person only, so there is nobody to resample and no interval."
     return (
-        f"comparison: {block['method']}, {block['resamples']} resamples of {block['people']} people, the same for "
-        "both runs. An interval that contains 0 does not show which run is better; of many intervals, "
-        "about one in twenty excludes 0 by chance. Other training seeds are not included."
+        f"comparison: percentile bootstrap over {block['over']}, 95 %, {block['resamples']} resamples of "
+        f"{block['number']} {block['over']}, the same for both runs. An interval that contains 0 does not show "
+        "which run is better; of many intervals, about one in twenty excludes 0 by chance. Other training seeds "
+        "are not included."
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from vpar_cache.metrics.intervals import Intervals
+from vpar_cache.metrics.evaluation import Evaluation
 from vpar_cache.metrics.protocol import ProtocolScores
+from vpar_cache.metrics.shuffled import Chance
 from vpar_cache.rendering.tables import Number
 from vpar_cache.runs.finished import FinishedRun
 
@@ -21,24 +23,50 @@ def about_run(run: FinishedRun, name: str) -> dict[str, Any]:
             "weights": run.weights}  # fmt: skip
 
 
-def score_numbers(
-    scores: Mapping[str, ProtocolScores], intervals: Intervals | None = None, **about: Any
-) -> Iterator[Number]:
-    """Yield every score, averages first, with its interval where there is one.
+def evaluation_numbers(found: Evaluation, **about: Any) -> Iterator[Number]:
+    """Yield every score of a predictor, averages first, with its interval and baselines where there are any.
 
-    The protocol of a number is its key in `scores`, so that vtf_selected stays apart from vtf even at an equal
-    threshold. `about` are the fields of Number that all share.
+    The protocol of a number is its key in `found.scores`, so that vtf_selected stays apart from vtf even at an
+    equal threshold. `about` are the fields of Number that all share.
     """
-    for protocol, block in scores.items():
-        rows = [(AVERAGES, "average", block.average), *((GROUPS, *item) for item in block.groups.items())]
-        for table, group, metrics in rows:
-            for metric, value in metrics.items():
-                found = intervals and intervals.of(protocol, None if table == AVERAGES else group, metric)
-                low, high = (100 * end for end in found) if found else (None, None)
-                yield Number(
-                    table=table, protocol=protocol, threshold=block.threshold, group=group, metric=metric,
-                    value=100 * value, low=low, high=high, **about,
-                )  # fmt: skip
+    for protocol, block in found.scores.items():
+        for number in score_numbers(protocol, block, n=found.num_tracklets, **about):
+            key = protocol, None if number.table == AVERAGES else number.group, number.metric
+            low, high = found.intervals.of(*key) or (None, None)
+            yield with_chance(
+                replace(
+                    number, low=_percent(low), high=_percent(high), best_constant=_percent(found.constant_of(*key))
+                ),
+                found.chance_of(*key),
+            )
+
+
+def score_numbers(protocol: str, block: ProtocolScores, **about: Any) -> Iterator[Number]:
+    """Yield every score of one protocol, averages first. `about` are the fields of Number that all share."""
+    rows = [(AVERAGES, "average", block.average), *((GROUPS, *item) for item in block.groups.items())]
+    for table, group, metrics in rows:
+        for metric, value in metrics.items():
+            yield Number(
+                table=table, protocol=protocol, threshold=block.threshold, group=group, metric=metric,
+                value=100 * value, **about,
+            )  # fmt: skip
+
+
+def with_chance(number: Number, chance: Chance | None) -> Number:
+    """Return the number with what shuffled predictions score, where that is known."""
+    if chance is None:
+        return number
+    return replace(
+        number,
+        shuffled=_percent(chance.mean),
+        shuffled_low=_percent(chance.low),
+        shuffled_high=_percent(chance.high),
+        p=chance.p,
+    )
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else 100 * fraction
 
 
 def run_label(run: FinishedRun, name: str) -> str:

@@ -1,27 +1,41 @@
-"""Tables 1 and 2 of one test split: a published method, a prior and a run are rows of the same kind.
+"""Tables 1 and 2 of one test split: a published method, the best constant and a run are rows of the same kind.
 
-A number stands beside another only if protocol, test split and attributes agree: report.py brings together the
-systems of one split, and here each protocol has tables of its own.
+A number stands beside another only if protocol, test rows and attributes agree: report.py brings together the
+systems of one test split, and here each protocol has tables of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from vpar_cache.metrics.scoring import SELECTED
-from vpar_cache.metrics.vtf import VTF_THRESHOLD
-from vpar_cache.rendering.tables import Number, Table, cell, grid
+from vpar_cache.metrics.scoring import SELECTED, THRESHOLDS
+from vpar_cache.rendering.tables import MISSING, Number, Shown, Table, cell, cells_and_bars, grid
 from vpar_cache.reporting.numbers import AVERAGES, GROUPS, with_marks
 
 _RULES = {
-    "vtf": f"vtf, probability > {VTF_THRESHOLD:g}",
+    "vtf": f"vtf, probability > {THRESHOLDS['vtf']:g}",
     "videopar": "videopar",
     SELECTED: "vtf at a threshold chosen on validation people",
+    "pooled": f"pooled, probability > {THRESHOLDS['pooled']:g}",
+    "instance": f"instance, probability > {THRESHOLDS['instance']:g}",
 }
 """Each protocol with tables of its own, and its rule in words."""
-_COLUMNS = {"precision": "P", "recall": "R", "f1": "F1", "accuracy": "acc"}
-_FURTHER = {"f1_of_means": "F1 of means", "mA": "mA"}
-"""With details only."""
+_COLUMNS: tuple[tuple[str, str, Shown], ...] = (
+    ("acc", "accuracy", "value"),
+    ("P", "precision", "value"),
+    ("R", "recall", "value"),
+    ("F1", "f1", "value"),
+    ("F1 95 %", "f1", "interval"),
+    ("mA", "mA", "value"),
+    ("F1 shuffled", "f1", "shuffled"),
+    ("p", "f1", "p"),
+)
+"""Heading, metric, and what is shown of it. A column without any number is left out."""
+_FURTHER: tuple[tuple[str, str, Shown], ...] = (
+    ("F1 of means", "f1_of_means", "value"),
+    ("F1 shuffled 95 %", "f1", "shuffled_range"),
+)
+"""With details only; F1 of means also where a published row has no other F1."""
 UNTRAINED = "zero-shot"
 """With random weights its scores have no meaning, since nothing at all was trained."""
 
@@ -46,21 +60,27 @@ def _table_1(numbers: Sequence[Number], protocol: str, place: str, with_details:
     systems = grid(chosen, _system, lambda number: number.metric)
     if not systems:
         return None
-    found = {number.metric for number in chosen}
-    has_interval = any(number.metric == "f1" and number.low is not None for number in chosen)
-    columns = [(heading, metric, False) for metric, heading in _COLUMNS.items() if metric in found]
-    if has_interval:
-        columns.insert([metric for _, metric, _ in columns].index("f1") + 1, ("F1 95 %", "f1", True))
-    if with_details:
-        columns += [(heading, metric, False) for metric, heading in _FURTHER.items() if metric in found]
+    further = [column for column in _FURTHER if with_details or _is_needed(column[1], systems.values())]
+    columns = [
+        (heading, metric, shows)
+        for heading, metric, shows in (*_COLUMNS, *further)
+        if any(cell(row.get(metric), shows) != MISSING for row in systems.values())
+    ]
     labels, caption = _labels(chosen)
-    rows = tuple(
-        (labels[system], *(cell(row.get(metric), interval) for _, metric, interval in columns))
+    lines = [
+        (labels[system], [(row.get(metric), shows) for _, metric, shows in columns])
         for system, row in systems.items()
-    )
-    title = f"Table 1. {place}: averages over groups under {_RULES[protocol]}, in percent"
+    ]
+    rows, bars = cells_and_bars(lines)
+    over = "tracklets" if protocol == "instance" else "groups"
+    title = f"Table 1. {place}: averages over {over} under {_RULES[protocol]}, in percent"
     header = ("System", *(heading for heading, _, _ in columns))
-    return Table(title, header, rows, caption=caption, systems_in="rows")
+    return Table(title, header, rows, caption=caption, systems_in="rows", bars=bars)
+
+
+def _is_needed(metric: str, systems: Iterable[Mapping[str, Number]]) -> bool:
+    """Return whether some system has this metric and no F1."""
+    return any(metric in row and "f1" not in row for row in systems)
 
 
 def _table_2(numbers: Sequence[Number], protocol: str, place: str, _: bool) -> Table | None:
@@ -75,14 +95,13 @@ def _table_2(numbers: Sequence[Number], protocol: str, place: str, _: bool) -> T
     if not chosen:
         return None
     labels, caption = _labels(chosen)
-    rows = tuple(
-        (group, *(cell(row.get(system)) for system in labels))
-        for (_, group), row in grid(chosen, lambda number: (number.table, number.group), _system).items()
-    )
+    found = grid(chosen, lambda number: (number.table, number.group), _system)
+    shows: Shown = "value"
+    lines = [(group, [(row.get(system), shows) for system in labels]) for (_, group), row in found.items()]
+    rows, bars = cells_and_bars(lines)
     title = f"Table 2. {place}: F1 of each group under {_RULES[protocol]}, in percent"
-    return Table(
-        title, ("Group", *labels.values()), rows, caption=caption, systems_in="columns", last_is_average=True
-    )
+    header = ("Group", *labels.values())
+    return Table(title, header, rows, caption=caption, systems_in="columns", last_is_average=True, bars=bars)
 
 
 def _system(number: Number) -> _System:

@@ -1,43 +1,39 @@
-"""Tables 1 and 2 of the paper: its published rows, the prior of the split, and your runs.
+"""Tables 1 and 2 of the paper: its published rows, the best constant of the split, and your runs.
 
-A number stands beside another only if protocol, test split and attributes agree. So each protocol has tables of
-its own, runs on another split or schema get tables of their own, and published rows appear beside runs on the
+A number stands beside another only if protocol, test rows and attributes agree. So each protocol has tables of
+its own, runs on other rows or another schema get tables of their own, and published rows appear beside runs on the
 paper's test split alone.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.metrics.protocol import ProtocolScores
-from vpar_cache.metrics.scoring import SELECTED, THRESHOLDS
-from vpar_cache.rendering.tables import PROTOCOL_NOTES, Notes, Number, Part
+from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED
+from vpar_cache.metrics.verdict import verdict
+from vpar_cache.rendering.tables import BASELINE_NOTES, PROTOCOL_NOTES, Notes, Number, Part
 from vpar_cache.reporting.comparison import compare_runs
-from vpar_cache.reporting.numbers import about_run, score_numbers
+from vpar_cache.reporting.numbers import AVERAGES, about_run, evaluation_numbers, score_numbers
 from vpar_cache.reporting.paper_tables import paper_tables
-from vpar_cache.reporting.published import published_numbers
+from vpar_cache.reporting.published import PUBLISHED_NOTE, constant_numbers, published_numbers
 from vpar_cache.reporting.run_details import run_details
 from vpar_cache.runs.finished import FinishedRun, find_runs, read_run
 
-_PUBLISHED_NOTE = (
-    "published: copied from the paper, not re-run here; 3DCNN, CNN-RNN and VideoPAR are videopar, the others "
-    "vtf. The paper's Table 2 sets F1 of both side by side; here they never share a column. Its Improvements "
-    "row is left out: for DUKE it is not the difference of its own rows."
+_MARS_NOTE = (
+    "MARS: under vtf a constant already scores top length 97.00, bottom type 93.35 and motion 89.69; read the "
+    "paper's 97.26, 97.21 and 93.50 against that."
 )
-_PRIOR_NOTE = (
-    "prior: each output's train frequency as its probability for every tracklet; read every number against it."
-)
-_MARS_CAVEAT = (
-    "MARS: under vtf the prior of the whole train split already scores top length 97.00, bottom type 93.35 "
-    "and motion 89.69; read the paper's 97.26, 97.21 and 93.50 against that."
-)
+_PRIOR_NOTE = "prior: each output's train frequency as its probability for every tracklet; no measure."
+_DUKE_NOTE = "DUKE: its best constant is known once a run has read its labels."
 _INTERVAL_NOTE = (
-    "95 %: percentile bootstrap over the test people with all their tracklets; other training seeds are not in it."
+    "95 %: percentile bootstrap over the test people with all their tracklets (where people are not known, over "
+    "tracklets); other training seeds are not in it."
 )
 _RANDOM_CAVEAT = "random weights: the encoder was not trained, so these numbers say nothing about the method."
 
@@ -114,14 +110,17 @@ def report(
             notes.append(f"left out, not finished (no metrics.json): {names} in {runs_root}")
     if not runs:
         notes.append(
-            f"no finished run in {runs_root}, so there are published rows only and no prior; make one with "
+            f"no finished run in {runs_root}, so there are published rows only; make one with "
             "'vpar extract --dataset mars --root DIR' and 'vpar train --features cache/mars.h5', or with "
             "'vpar demo'"
         )
     if runs:
         sections = tuple(_sections(runs))
     else:
-        sections = tuple(Section(dataset, tuple(rows)) for dataset, rows in published_numbers().items())
+        sections = tuple(
+            Section(dataset, (*rows, *constant_numbers().get(dataset, ())))
+            for dataset, rows in published_numbers().items()
+        )
     named = tuple(zip(runs, _unique_names(runs), strict=True))
     more = _asked_details(named, details, compare)
     footnotes = tuple(_footnotes(sections, runs))
@@ -130,15 +129,19 @@ def report(
 
 def _footnotes(sections: Sequence[Section], runs: Sequence[FinishedRun]) -> Iterator[str]:
     """Yield what a reader of these very tables must know."""
-    sources = {number.source for section in sections for number in section.numbers}
+    numbers = [number for section in sections for number in section.numbers]
+    published = {number.dataset for number in numbers if number.source == "published"}
     yield from PROTOCOL_NOTES
-    if "published" in sources:
-        yield _PUBLISHED_NOTE
-    if "prior" in sources:
+    yield from BASELINE_NOTES if runs else BASELINE_NOTES[:1]
+    if published:
+        yield PUBLISHED_NOTE
+    if "mars" in published:
+        yield _MARS_NOTE
+    if "duke" in published and not runs:
+        yield _DUKE_NOTE
+    if any(number.source == "prior" for number in numbers):
         yield _PRIOR_NOTE
-    if not runs or any(run.is_on_paper_split and run.dataset == "mars" for run in runs):
-        yield _MARS_CAVEAT
-    if any(number.low is not None for section in sections for number in section.numbers):
+    if any(number.low is not None for number in numbers):
         yield _INTERVAL_NOTE
     if any(run.random_weights for run in runs):
         yield _RANDOM_CAVEAT
@@ -146,22 +149,33 @@ def _footnotes(sections: Sequence[Section], runs: Sequence[FinishedRun]) -> Iter
 
 def _sections(runs: Sequence[FinishedRun]) -> Iterator[Section]:
     """Yield runs that may be compared, together; in the order of their first run."""
-    together: dict[tuple[str, Any], list[FinishedRun]] = {}
+    together: dict[str, list[FinishedRun]] = {}
     for run in runs:
-        together.setdefault((run.place, run.outputs), []).append(run)
-    for (place, _), members in together.items():
+        together.setdefault(run.rows, []).append(run)
+    places = [members[0].place for members in together.values()]
+    for rows, members in together.items():
         first = members[0]
+        place = first.place if places.count(first.place) == 1 else f"{first.place}, rows {rows[:6]}"
         numbers = list(published_numbers()[first.dataset.upper()]) if first.is_on_paper_split else []
-        remarks = [f"{run.name}: {run.cost}" for run in members if run.cost]
+        names = _unique_names(members)
+        remarks = [f"{name}: {verdict(run)}" for run, name in zip(members, names, strict=True) if verdict(run)]
+        remarks += [f"{run.name}: {run.cost}" for run in members if run.cost]
         if not numbers and first.dataset.upper() in published_numbers():
             remarks.append(
                 f"{place} is not the paper's test split and attributes, so no published row stands beside it"
             )
-        names = _unique_names(members)
-        numbers += _priors(members, names)
+        if first.num_people is None:
+            remarks.append(f"{place}: people are not known, so intervals and shuffles are over tracklets")
+        if first.unknown:
+            counts = ", ".join(f"{group} {count}" for group, count in first.unknown.items())
+            remarks.append(f"{place}: unknown labels, which no score counts: {counts}")
+        numbers += _constants(members, names)
         for run, name in zip(members, names, strict=True):
-            numbers += score_numbers(run.scores, run.intervals, n=run.num_tracklets, **about_run(run, name))
-        yield Section(place, tuple(numbers), tuple(remarks))
+            numbers += evaluation_numbers(run, **about_run(run, name))
+        priors = list(_priors(members, names))
+        if priors:
+            remarks.append(_prior_remark(priors))
+        yield Section(place, (*numbers, *priors), tuple(remarks))
 
 
 def _unique_names(runs: Sequence[FinishedRun]) -> list[str]:
@@ -170,28 +184,43 @@ def _unique_names(runs: Sequence[FinishedRun]) -> list[str]:
     return [f"{run.name} in {run.folder}" if names.count(run.name) > 1 else run.name for run in runs]
 
 
-def _priors(runs: Sequence[FinishedRun], names: Sequence[str]) -> list[Number]:
-    """Return the distinct priors: runs that held out other people for validation may have other priors."""
-    numbers: list[Number] = []
-    for protocols in (tuple(THRESHOLDS), (SELECTED,)):
-        owners: dict[str, list[str]] = {}
-        scores: dict[str, dict[str, ProtocolScores]] = {}
-        for run, name in zip(runs, names, strict=True):
-            block: dict[str, ProtocolScores] = {
-                protocol: run.prior[protocol] for protocol in protocols if protocol in run.prior
-            }
-            if block:
-                owners.setdefault(str(block), []).append(name)
-                scores[str(block)] = block
-        for figures, members in owners.items():
-            name = "prior" if len(owners) == 1 else f"prior of {', '.join(members)}"
-            about: dict[str, Any] = {
-                "dataset": runs[0].dataset,
-                "split": runs[0].split,
-                "n": runs[0].num_tracklets,
-            }
-            numbers += score_numbers(scores[figures], system=name, source="prior", **about)
-    return numbers
+def _constants(runs: Sequence[FinishedRun], names: Sequence[str]) -> Iterator[Number]:
+    """Yield the scores of the distinct best constants: other train labels may give another one."""
+    return _distinct("constant", "best constant", [run.best_constant for run in runs], runs, names)
+
+
+def _priors(runs: Sequence[FinishedRun], names: Sequence[str]) -> Iterator[Number]:
+    """Yield the averages of the distinct priors."""
+    for number in _distinct("prior", "prior", [run.prior for run in runs], runs, names):
+        if number.table == AVERAGES and number.protocol != SELECTED:
+            yield replace(number, table="prior")
+
+
+def _distinct(
+    source: str,
+    name: str,
+    found: Sequence[Mapping[str, ProtocolScores]],
+    runs: Sequence[FinishedRun],
+    names: Sequence[str],
+) -> Iterator[Number]:
+    """Yield the distinct scores that runs have of a predictor that sees no image.
+
+    A run with a chosen threshold has a further one, which is told apart only where it differs.
+    """
+    about = {"dataset": runs[0].dataset, "split": runs[0].split, "n": runs[0].num_tracklets, "source": source}
+    for protocol in (*PROTOCOLS, SELECTED):
+        owners: dict[str, list[int]] = {}
+        for i, blocks in enumerate(found):
+            if protocol in blocks:
+                owners.setdefault(str(blocks[protocol]), []).append(i)
+        for members in owners.values():
+            whose = "" if len(owners) == 1 else f" of {', '.join(names[i] for i in members)}"
+            yield from score_numbers(protocol, found[members[0]][protocol], system=name + whose, **about)
+
+
+def _prior_remark(numbers: Sequence[Number]) -> str:
+    f1 = [f"{number.value:.2f} ({number.protocol})" for number in numbers if number.metric == "f1"]
+    return f"prior, which is no measure: F1 {', '.join(f1)}"
 
 
 def _asked_details(runs: Sequence[Named], details: bool, compare: bool) -> tuple[Part, ...]:
@@ -218,7 +247,7 @@ def _all_details(runs: Sequence[Named], known: Sequence[Part]) -> tuple[tuple[Pa
     for run, name in runs:
         try:
             found.append(made.get(("run", name)) or run_details(run, name))
-            together.setdefault((run.place, run.outputs), []).append((run, name))
+            together.setdefault(run.rows, []).append((run, name))
         except CacheError as error:
             left_out.append(f"no details of {name}: {error}")
     for first, *others in together.values():

@@ -1,39 +1,46 @@
-"""What the averages of one run hide: intervals, single outputs, calibration, thresholds, classes, parts."""
+"""What the averages of one run hide: intervals, single outputs, calibration, thresholds, classes, parts.
+
+All of it was computed when the run was written (metrics/evaluation.py); here it becomes tables and charts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from vpar_cache.metrics.inputs import Groups
-from vpar_cache.metrics.outputs import calibration, confusion, output_scores, threshold_curve
-from vpar_cache.metrics.scoring import SELECTED, THRESHOLD_GRID, THRESHOLDS
+from vpar_cache.metrics.evaluation import Evaluation
+from vpar_cache.metrics.parts import MIN_TRACKLETS
+from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED, THRESHOLD_GRID, THRESHOLDS
 from vpar_cache.rendering.tables import COUNT, Block, Chart, Column, Notes, Number, Part, metric_table
-from vpar_cache.reporting.numbers import about_run, run_label, score_numbers
-from vpar_cache.reporting.slices import KINDS, MIN_TRACKLETS, slice_numbers
+from vpar_cache.reporting.evaluation_tables import protocol_table
+from vpar_cache.reporting.numbers import AVERAGES, about_run, evaluation_numbers, run_label, with_chance
 from vpar_cache.reporting.training_history import history_blocks, history_numbers
 from vpar_cache.runs.finished import FinishedRun
-from vpar_cache.runs.predictions import read_test_predictions
 
 _VTF = f"vtf, probability > {THRESHOLDS['vtf']:g}"
 _VIDEOPAR = "videopar, the most probable class"
-_BOTH = f"{_VTF}, and {_VIDEOPAR} (one output: probability > {THRESHOLDS['videopar']:g})"
+_KINDS = {
+    "quality": "parts with and without each of the dataset's quality flags",
+    "camera": "parts by camera",
+    "length": "quarters by length",
+}
 _FEW_PEOPLE = 30
 """Fewer leave out rare classes in many resamples, which lowers both ends of a macro F1."""
 _TRIPLE = {"precision": "P", "recall": "R", "f1": "F1"}
 _OUTPUT_NOTE = (
-    "outputs: P, R and F1 of the positive class over all tracklets, also where the group has several outputs; "
-    "mA: (TPR + TNR) / 2, which is 50 for a predictor that always says the same (where both answers occur)."
+    "outputs: P, R and F1 of the positive class over all tracklets, also where the group has several outputs; mA: "
+    "(TPR + TNR) / 2. Always yes: the F1 of saying yes to every tracklet, the best that a constant can do; its mA "
+    "is 50."
 )
 _CALIBRATION_NOTE = (
     "calibration: of the tracklets that were given a probability p, a share of p should have the output. ECE is "
     "the mean gap between the two over ten bins, weighted by count. It depends on no protocol and no threshold. "
-    "A bin counts labels, not tracklets."
+    "A bin counts labels, not tracklets. prior ECE: that of the train frequencies, the same for every tracklet."
 )
-_PRIOR_NOTE = (
-    "parts: over prior is the score less that of the prior of the whole train split on the same part. "
-    "Parts differ in what their people wear, so compare the differences, not the scores. Under videopar a "
-    "class that a part lacks scores 0 for everybody, which lowers both."
+_PARTS_NOTE = (
+    "parts: they differ in what their people wear, so read each score against the best constant and the shuffled "
+    "predictions of the same part. Under videopar a class that a part lacks scores 0 for everybody."
 )
 
 _Found = tuple[Sequence[Number], Sequence[Block]]
@@ -43,7 +50,7 @@ _Found = tuple[Sequence[Number], Sequence[Block]]
 def run_details(run: FinishedRun, name: str) -> Part:
     """Return the details of a run that the report calls `name`.
 
-    Raises CacheError for predictions or a training history that do not fit the run.
+    Raises CacheError for a training history that cannot be read.
     """
     details = _Details(run, name)
     found = list(details.all())
@@ -56,9 +63,6 @@ class _Details:
     def __init__(self, run: FinishedRun, name: str) -> None:
         self.run, self.about = run, about_run(run, name)
         self.title = run_label(run, name)
-        self.predictions = read_test_predictions(run)
-        self.probabilities, self.labels = self.predictions.probabilities, self.predictions.labels  # (N, A) each
-        self.groups: Groups = run.schema.named_slices()
 
     def numbers(
         self, table: str, group: str, item: str, values: Mapping[str, float], protocol: str = "", **fields: Any
@@ -69,67 +73,68 @@ class _Details:
         return [Number(table=table, metric=metric, value=value, **about) for metric, value in values.items()]
 
     def all(self) -> Iterator[_Found]:
-        yield self.intervals()
+        for protocol in PROTOCOLS:
+            yield self.scores(protocol)
         yield self.outputs()
         yield self.calibration()
         yield self.reliability()
         yield self.threshold_curve()
-        for (name, columns), group in zip(self.groups, self.run.schema.groups, strict=True):
-            if group.is_choice:
-                yield self.confusion(name, columns, group.value_names())
-        yield self.slices()
+        for (name, _), group in zip(self.run.schema.named_slices(), self.run.schema.groups, strict=True):
+            if group.is_choice and name in self.run.details.confusions:
+                yield self.confusion(name, group.value_names())
+        yield self.parts()
+        if self.run.validation is not None:
+            yield self.validation(self.run.validation)
         if history := history_numbers(self.run, **self.about):
             yield history, history_blocks(history, self.title)
 
-    def intervals(self) -> _Found:
+    def scores(self, protocol: str) -> _Found:
         """The numbers are those of the report's own tables."""
-        numbers = [
-            number
-            for number in score_numbers(self.run.scores, self.run.intervals, **self.about)
-            if number.metric == "f1" and number.protocol in THRESHOLDS
+        return (), [
+            protocol_table(f"{self.title}: each group", evaluation_numbers(self.run, **self.about), protocol)
         ]
-        numbers.sort(key=lambda number: number.table == "averages")
-        columns = [
-            Column(f"{protocol} {heading}", "f1", protocol, heading == "F1 95 %")
-            for protocol in THRESHOLDS
-            for heading in ("F1", "F1 95 %")
-        ]
-        title = f"{self.title}: F1 with 95 % intervals over {self.run.num_people} people, in percent; {_BOTH}"
-        return (), [metric_table(title, "Group", numbers, columns, last_is_average=True)]
 
     def outputs(self) -> _Found:
-        scores = output_scores(self.probabilities, self.labels, self.groups, THRESHOLDS["vtf"])
-        positives = self.labels.sum(axis=0)  # (A,)
         headings = {**_TRIPLE, "mA": "mA"}
         numbers = []
-        names = zip(self.run.schema.output_groups(), self.run.schema.outputs, strict=True)
-        for a, (group, output) in enumerate(names):
-            values = {metric: 100 * float(scores[metric][a]) for metric in headings}
-            numbers += self.numbers("outputs", group, output.name, {"positives": int(positives[a])}, unit=COUNT)
-            numbers += self.numbers("outputs", group, output.name, values, "vtf")
+        names = zip(
+            self.run.schema.output_groups(), self.run.schema.outputs, self.run.details.outputs, strict=True
+        )
+        for group, output, found in names:
+            counts = {"positives": found.positives, **({"unknown": found.unknown} if self.run.unknown else {})}
+            numbers += self.numbers("outputs", group, output.name, counts, unit=COUNT)
+            constants = {"f1": 100 * found.always_f1, "mA": 50.0}
+            for metric in headings:
+                value = {metric: 100 * float(getattr(found, metric))}
+                fields = {"best_constant": constants.get(metric)}
+                numbers += self.numbers("outputs", group, output.name, value, "vtf", **fields)
         columns = [Column("positives", "positives")]
+        columns += [Column("unknown", "unknown")] if self.run.unknown else []
         columns += [Column(heading, metric, "vtf") for metric, heading in headings.items()]
+        columns.insert(-1, Column("always yes F1", "f1", "vtf", "best_constant"))
         title = f"{self.title}: each output, in percent; {_VTF}"
         return numbers, [metric_table(title, "Output", numbers, columns)]
 
     def calibration(self) -> _Found:
         numbers = []
-        for name, columns in [*self.groups, ("", slice(None))]:
-            error = 100 * calibration(self.probabilities[:, columns], self.labels[:, columns]).error
-            numbers += self.numbers("calibration", name, "" if name else "all outputs", {"ece": error})
+        for name, error in self.run.details.calibration.items():
+            values = {"ece": 100 * error}
+            if self.run.details.prior_calibration:
+                values["prior_ece"] = 100 * self.run.details.prior_calibration[name]
+            numbers += self.numbers("calibration", name, "" if name else "all outputs", values)
         title = f"{self.title}: expected calibration error of each group, in percent; no threshold"
-        return numbers, [metric_table(title, "Group", numbers, [Column("ECE", "ece")], last_is_average=True)]
+        columns = [Column("ECE", "ece"), Column("prior ECE", "prior_ece")]
+        return numbers, [metric_table(title, "Group", numbers, columns, last_is_average=True)]
 
     def reliability(self) -> _Found:
         """All outputs pooled; an empty bin has a count and no shares."""
-        found = calibration(self.probabilities, self.labels)
         numbers, points = [], []
-        width = 1 / len(found.count)
-        for i, count in enumerate(found.count):
+        width = 1 / len(self.run.details.bins)
+        for i, found in enumerate(self.run.details.bins):
             item = f"{i * width:g} to {(i + 1) * width:g}"
-            numbers += self.numbers("reliability", "", item, {"labels": int(count)}, unit=COUNT)
-            if count:
-                mean, share = 100 * float(found.mean_probability[i]), 100 * float(found.frequency[i])
+            numbers += self.numbers("reliability", "", item, {"labels": found.labels}, unit=COUNT)
+            if found.labels:
+                mean, share = 100 * found.mean_probability, 100 * found.frequency
                 numbers += self.numbers("reliability", "", item, {"mean_probability": mean, "frequency": share})
                 points.append((mean, share))
         headings = {"labels": "labels", "mean_probability": "mean probability", "frequency": "share that holds"}
@@ -140,25 +145,32 @@ class _Details:
         return numbers, [metric_table(title, "Probability", numbers, columns), chart]
 
     def threshold_curve(self) -> _Found:
-        curve = 100 * threshold_curve(self.probabilities, self.labels, self.groups)  # (thresholds, 3)
+        constant = self.run.best_constant.get("vtf")
+        best = None if constant is None else 100 * constant.average["f1"]
         numbers = []
-        for threshold, row in zip(THRESHOLD_GRID, curve.tolist(), strict=True):
-            values = dict(zip(_TRIPLE, row, strict=True))
-            item = f"{threshold:g}"
-            numbers += self.numbers("threshold_curve", "average", item, values, "vtf", threshold=threshold)
+        for threshold, row in zip(THRESHOLD_GRID, self.run.details.threshold_curve, strict=True):
+            for metric, value in zip(_TRIPLE, row, strict=True):
+                fields: dict[str, Any] = {
+                    "threshold": threshold,
+                    "best_constant": best if metric == "f1" else None,
+                }
+                item = f"{threshold:g}"
+                values = {metric: 100 * value}
+                numbers += self.numbers("threshold_curve", "average", item, values, "vtf", **fields)
         title = f"{self.title}: averages over groups at each threshold, in percent; vtf, probability > threshold"
         columns = [Column(heading, metric, "vtf") for metric, heading in _TRIPLE.items()]
-        lines = tuple(
-            (heading, tuple(zip(THRESHOLD_GRID, line, strict=True)))
-            for heading, line in zip(_TRIPLE.values(), curve.T.tolist(), strict=True)
-        )
-        chart = Chart(title, "threshold", "average, %", lines)
+        lines = [
+            (heading, tuple((float(n.item), n.value) for n in numbers if n.metric == metric))
+            for metric, heading in _TRIPLE.items()
+        ]
+        if best is not None:
+            lines.append(("F1 of the best constant", tuple((threshold, best) for threshold in THRESHOLD_GRID)))
+        chart = Chart(title, "threshold", "average, %", tuple(lines))
         return numbers, [metric_table(title, "Threshold", numbers, columns), chart]
 
-    def confusion(self, group: str, columns: slice, classes: tuple[str, ...]) -> _Found:
-        counts = confusion(self.probabilities[:, columns], self.labels[:, columns])  # (K, K)
+    def confusion(self, group: str, classes: tuple[str, ...]) -> _Found:
         numbers = []
-        for name, row in zip(classes, counts.tolist(), strict=True):
+        for name, row in zip(classes, self.run.details.confusions[group], strict=True):
             predicted = {f"predicted {other}": count for other, count in zip(classes, row, strict=True)}
             numbers += self.numbers("confusion", group, name, {"tracklets": sum(row)}, unit=COUNT)
             numbers += self.numbers("confusion", group, name, predicted, "videopar", unit=COUNT)
@@ -166,23 +178,46 @@ class _Details:
         title = f"{self.title}: {group}, tracklets by true class (rows) and predicted class; {_VIDEOPAR}"
         return numbers, [metric_table(title, "True class", numbers, headings)]
 
-    def slices(self) -> _Found:
-        numbers = slice_numbers(self.run, self.predictions, **self.about)
-        columns = [
-            Column("tracklets", "tracklets"),
-            Column("people", "people"),
-            Column("vtf F1", "f1", "vtf"),
-            Column("vtf F1 over prior", "f1_over_prior", "vtf"),
-            Column("vtf mA", "mA", "vtf"),
-            Column("videopar F1", "f1", "videopar"),
-            Column("videopar F1 over prior", "f1_over_prior", "videopar"),
-        ]
+    def parts(self) -> _Found:
+        numbers: list[Number] = []
         tables = []
-        for kind, words in KINDS.items():
-            if chosen := [number for number in numbers if number.table == f"slices_{kind}"]:
-                title = f"{self.title}: {words}, averages over groups, in percent; {_BOTH}"
-                tables.append(metric_table(title, "Part", chosen, columns))
+        for kind, words in _KINDS.items():
+            found = list(self.part_numbers(kind))
+            if found:
+                what = f"{words}, averages in percent"
+                tables.append(metric_table(f"{self.title}: {what}", "Part", found, _PART_COLUMNS))
+            numbers += found
         return numbers, tables
+
+    def part_numbers(self, kind: str) -> Iterator[Number]:
+        table = f"parts_{kind}"
+        for part in self.run.parts:
+            if part.kind != kind:
+                continue
+            n = part.num_tracklets
+            counts = {"tracklets": n} | ({} if part.num_people is None else {"people": part.num_people})
+            yield from self.numbers(table, "average", part.name, counts, unit=COUNT, n=n)
+            for protocol, found in part.scores.items():
+                best = None if found.best_constant is None else 100 * found.best_constant
+                fields = {"n": n, "best_constant": best}
+                for one in self.numbers(table, "average", part.name, {"f1": 100 * found.f1}, protocol, **fields):
+                    yield with_chance(one, found.shuffled)
+                if found.mA is not None:
+                    values = {"mA": 100 * found.mA}
+                    yield from self.numbers(table, "average", part.name, values, protocol, n=n, best_constant=50.0)
+
+    def validation(self, found: Evaluation) -> _Found:
+        about = {**self.about, "split": "validation"}
+        numbers = [
+            replace(number, table="validation")
+            for number in evaluation_numbers(found, **about)
+            if number.table == AVERAGES and number.metric == "f1" and number.protocol != SELECTED
+        ]
+        title = (
+            f"{self.title}: average F1 on the {found.num_tracklets} validation tracklets, which chose the epoch "
+            "and the thresholds, in percent"
+        )
+        return numbers, [metric_table(title, "Groups", numbers, _VALIDATION_COLUMNS)]
 
     def notes(self, numbers: Sequence[Number]) -> Iterator[str]:
         """Yield what a reader of these very tables must know."""
@@ -192,18 +227,42 @@ class _Details:
         if SELECTED in self.run.scores:
             chosen = self.run.scores[SELECTED].threshold
             yield f"thresholds: {chosen:g} was chosen on validation people; the highest of this table was not."
-        yield _PRIOR_NOTE
-        sizes = {n.item: n.value for n in numbers if n.metric == "tracklets" and n.table.startswith("slices")}
+        if self.run.parts:
+            yield _PARTS_NOTE
+        sizes = {n.item: n.value for n in numbers if n.metric == "tracklets" and n.table.startswith("parts")}
         if small := [name for name, size in sizes.items() if size < MIN_TRACKLETS]:
             yield f"no score for parts of fewer than {MIN_TRACKLETS} tracklets: {', '.join(small)}."
 
     def interval_note(self) -> str:
-        intervals = self.run.intervals
-        if self.run.num_people == 1:
+        found = self.run.intervals
+        if found.number == 1:
             return "intervals: one person only, so there is nobody to resample and no interval."
         return (
-            f"intervals: {intervals.method}, {intervals.resamples} resamples of {intervals.people} people with "
-            "all their tracklets. They show how much a score depends on the choice of test people; other training "
-            "seeds are not included."
-            + (" With so few people they are rough." if intervals.people < _FEW_PEOPLE else "")
+            f"intervals: {found.method}, {found.resamples} resamples of {found.number} {found.over}. They show "
+            f"how much a score depends on the choice of test {found.over}; other training seeds are not included."
+            + (" With so few they are rough." if found.number < _FEW_PEOPLE else "")
         )
+
+
+_VALIDATION_COLUMNS = tuple(
+    column
+    for protocol in PROTOCOLS
+    for column in (
+        Column(f"{protocol} F1", "f1", protocol),
+        Column(f"{protocol} best constant", "f1", protocol, "best_constant"),
+    )
+)
+_PART_COLUMNS = (
+    Column("tracklets", "tracklets"),
+    Column("people", "people"),
+    Column("vtf mA", "mA", "vtf"),
+    *(
+        column
+        for protocol in PROTOCOLS
+        for column in (
+            Column(f"{protocol} F1", "f1", protocol),
+            Column(f"{protocol} best constant", "f1", protocol, "best_constant"),
+            Column(f"{protocol} shuffled", "f1", protocol, "shuffled"),
+        )
+    ),
+)

@@ -1,97 +1,97 @@
-"""Scores of the predictions of any program, under both protocols: a parquet file in, scores out.
+"""Scores of the predictions of any program, under all four protocols: a parquet file in, scores out.
 
-Columns: `tracklet_id` (string), `probabilities` (list of numbers in 0 to 1), `labels` (list of 0 and 1), both
-lists in the schema's output order; optionally `split` (string).
+Columns: `tracklet_id` (string), `probabilities` (list of numbers in 0 to 1), `labels` (list of 0 and 1; null, NaN
+and -1 mean unknown), both lists in the schema's order; optionally `split` (string) and `person_id` (integer).
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.errors import DataError
+from vpar_cache.metrics.evaluation import Baselines, baselines, evaluate
 from vpar_cache.metrics.inputs import check_inputs
-from vpar_cache.metrics.protocol import ProtocolScores
-from vpar_cache.metrics.scoring import score_all
-from vpar_cache.rendering.tables import PROTOCOL_NOTES, Column, Notes, Part, metric_table
-from vpar_cache.reporting.numbers import AVERAGES, score_numbers
-from vpar_cache.runs.parquet_columns import matrix, read_columns, texts, tracklet_ids
+from vpar_cache.reporting.evaluation_tables import EvaluationTables
+from vpar_cache.runs.parquet_columns import label_matrix, matrix, read_columns, texts, tracklet_ids
 
 COLUMNS = ("tracklet_id", "probabilities", "labels")
-
-_COLUMNS = (
-    Column("vtf P", "precision", "vtf"),
-    Column("vtf R", "recall", "vtf"),
-    Column("vtf F1", "f1", "vtf"),
-    Column("vtf F1 of means", "f1_of_means", "vtf"),
-    Column("vtf mA", "mA", "vtf"),
-    Column("videopar F1", "f1", "videopar"),
-    Column("videopar acc", "accuracy", "videopar"),
-)
-_NOTES = (
-    *PROTOCOL_NOTES,
-    "F1 of means: the harmonic mean of the P and R beside it. mA: (TPR + TNR) / 2, averaged over the group's "
-    "outputs.",
+_NO_TRAIN_LABELS = (
+    "no best constant and no prior: they are chosen on train labels, and none were given; give them with "
+    "--train-labels FILE, or with --root DIR of the dataset"
 )
 
 
-@dataclass(frozen=True)
-class ScoreResult:
-    """Scores of one file by protocol (vtf, videopar), independent of how they are rendered (rendering.formats)."""
-
-    file: str
-    schema: str
-    num_tracklets: int
-    scores: Mapping[str, ProtocolScores]
-    notes: tuple[str, ...]
-    """For the user and not part of the table: print them to stderr."""
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """One table, groups as rows and the average last, with the meaning of its columns."""
-        numbers = score_numbers(
-            self.scores,
-            dataset=self.schema,
-            split="",
-            system=self.file,
-            source="predictions",
-            n=self.num_tracklets,
-        )
-        rows = sorted(numbers, key=lambda number: number.table == AVERAGES)
-        title = f"{self.file}: {self.num_tracklets} tracklets, schema {self.schema}, in percent"
-        table = metric_table(title, "Group", rows, _COLUMNS, last_is_average=True)
-        return (Part(self.file, tuple(rows), (table, Notes(_NOTES))),)
-
-
-def score(path: str | os.PathLike[str], schema: Schema) -> ScoreResult:
+def score(path: str | os.PathLike[str], schema: Schema, train: Baselines | None = None) -> EvaluationTables:
     """Return the scores of the predictions in a parquet file; of several splits, of the test rows alone.
 
-    Raises DataError that names the file, the first bad tracklet, the rule and how to fix it.
+    `train`: what `read_train_labels` or metrics.evaluation.baselines returns; None: the best constant is left out,
+    which the notes say. Raises DataError that names the file, the first bad tracklet, the rule and how to fix it.
     """
     path = Path(path)
     try:
         table, notes = _test_rows(_read(path))
         names = tracklet_ids(table)
-        rule = (
-            f"schema {schema.name} has {schema.num_outputs} outputs; write one for each, or give the schema "
-            "with --schema"
-        )
-        probabilities, labels = (
-            matrix(table, column, names, schema.num_outputs, rule) for column in ("probabilities", "labels")
-        )
+        rule = _rule(schema)
+        probabilities = matrix(table, "probabilities", names, schema.num_outputs, rule)
+        labels, known = label_matrix(table, names, schema.num_outputs, rule)
         groups = schema.named_slices()
-        check_inputs(probabilities, labels, groups, one_class=True, names=names)
+        check_inputs(probabilities, labels, groups, one_class=True, names=names, known=known)
+        people = _people(table)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    scores = score_all(probabilities, labels, groups)
-    return ScoreResult(path.name, schema.name, len(names), scores, tuple(notes))
+    found = evaluate(probabilities, labels, groups, known=known, people=people, train=train)
+    title = f"{path.name}: {found.num_tracklets} tracklets, schema {schema.name}"
+    about = {"dataset": schema.name, "split": "", "system": path.name, "source": "predictions"}
+    remarks = () if train is not None else (_NO_TRAIN_LABELS,)
+    return EvaluationTables(title, about, found, remarks, tuple(notes))
+
+
+def read_train_labels(path: str | os.PathLike[str], schema: Schema) -> Baselines:
+    """Return what the train labels in a parquet file give: columns `tracklet_id` and `labels`, optionally `split`.
+
+    Of several splits, the train rows alone. Raises DataError as `score`.
+    """
+    path = Path(path)
+    needs = "give a parquet file with the columns tracklet_id and labels"
+    try:
+        if not path.is_file():
+            raise DataError(f"no such file; {needs}")
+        table = read_columns(path, ("tracklet_id", "labels"), ["split"], needs)
+        if "split" in table.column_names:
+            table = table.filter(pa.array([name == "train" for name in texts(table, "split")]))
+        names = tracklet_ids(table)
+        labels, known = label_matrix(table, names, schema.num_outputs, _rule(schema))
+        zeros = np.zeros(labels.shape)  # (N, A)
+        check_inputs(zeros, labels, schema.named_slices(), one_class=True, names=names, known=known)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    return baselines(labels, schema.named_slices(), known=known)
+
+
+def _rule(schema: Schema) -> str:
+    outputs = f"schema {schema.name} has {schema.num_outputs} outputs"
+    return f"{outputs}; write one for each, or give the schema with --schema"
+
+
+def _people(table: Any) -> NDArray[np.int64] | None:
+    """Return the column person_id (N,), None where the file has none."""
+    if "person_id" not in table.column_names:
+        return None
+    column = table["person_id"]
+    if not pa.types.is_integer(column.type) or column.null_count:
+        raise DataError(
+            f"column 'person_id' is {column.type} with {column.null_count} empty rows, but must be an integer in "
+            "every row; number the people, or leave the column out"
+        )
+    return np.asarray(column.to_numpy(), np.int64)
 
 
 def _read(path: Path) -> Any:
@@ -99,7 +99,7 @@ def _read(path: Path) -> Any:
     needs = f"give a parquet file with the columns {', '.join(COLUMNS)}"
     if not path.is_file():
         raise DataError(f"no such file; {needs}")
-    return read_columns(path, COLUMNS, ["split"], needs)
+    return read_columns(path, COLUMNS, ["split", "person_id"], needs)
 
 
 def _test_rows(table: Any) -> tuple[Any, list[str]]:

@@ -37,6 +37,8 @@ def history_numbers(run: FinishedRun, **about: Any) -> list[Number]:
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise CacheError(f"{path}: cannot be read as parquet ({reason}). Train the run again") from error
+    best = run.validation.best_constant.get("vtf") if run.validation else None
+    constant = None if best is None else 100 * best.average["f1"]
     numbers = []
     for epoch, row in enumerate(rows, 1):
         for column in _COLUMNS:
@@ -46,6 +48,7 @@ def history_numbers(run: FinishedRun, **about: Any) -> list[Number]:
                 fields: dict[str, Any] = {**about, "split": column.metric.partition("_")[0]}
                 fields |= {"value": 100 * value} if is_score else {"value": value, "unit": PLAIN}
                 fields |= {"group": "epoch", "item": str(epoch), "protocol": column.protocol}
+                fields |= {"best_constant": constant} if is_score else {}
                 numbers.append(Number(table="training", metric=column.metric, **fields))
     return numbers
 
@@ -63,6 +66,11 @@ def history_blocks(numbers: list[Number], title: str) -> list[Block]:
     }
     blocks: list[Block] = [metric_table(f"{title}: training, each epoch", "Epoch", numbers, columns)]
     for ending, label in (("loss", "loss"), ("f1", "validation F1, %")):
-        if drawn := tuple(line for metric, line in lines.items() if metric.endswith(ending)):
-            blocks.append(Chart(f"{title}: {label} by epoch", "epoch", label, drawn))
+        drawn = [line for metric, line in lines.items() if metric.endswith(ending)]
+        constant = [(float(n.item), n.best_constant) for n in numbers if n.metric.endswith(ending)]
+        known = tuple((epoch, value) for epoch, value in constant if value is not None)
+        if known:
+            drawn.append(("best constant", known))
+        if drawn:
+            blocks.append(Chart(f"{title}: {label} by epoch", "epoch", label, tuple(drawn)))
     return blocks

@@ -6,6 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vpar_cache.base.escaping import escape_markdown
+from vpar_cache.metrics.evaluation import Evaluation
+from vpar_cache.metrics.intervals import Interval
+from vpar_cache.metrics.shuffled import Chance
+from vpar_cache.metrics.verdict import verdict
 from vpar_cache.models.systems import system_title
 
 _CARD = """\
@@ -18,8 +22,8 @@ _CARD = """\
 
 ## Data
 
-{dataset}: {num_train} tracklets to train, {num_validation} to choose by, {num_test} of {num_people} people to \
-test. {num_groups} attribute groups.
+{dataset}: {num_train} tracklets to train, {num_validation} to choose by, {num_test} {people}to \
+test. {num_groups} attribute groups. {unknown}
 Extraction: {extraction}.
 
 ## Recipe
@@ -35,7 +39,7 @@ Training: {settings}.
 ## Limits
 
 - The scores hold for this split of this dataset. Other cameras, places, seasons and clothes were not measured.
-- Read every number against the prior, which looks at no image.
+- Read every number against the best constant, which looks at no image.
 - Label noise, and how far annotators agree, is not known.
 - Whether some groups of people are served worse than others was not measured.
 
@@ -60,14 +64,11 @@ _RECIPES = {
     "warm-up and cosine); all train people, last epoch, threshold 0.45.",
     "paper": "paper: all train people, last epoch, threshold 0.45.",
 }
-_ROWS = (
-    ("vtf", "precision", "precision"), ("vtf", "recall", "recall"), ("vtf", "f1", "F1"),
-    ("videopar", "f1", "macro F1"), ("videopar", "accuracy", "accuracy"),
-)  # fmt: skip
+_METRICS = {"precision": "precision", "recall": "recall", "f1": "F1", "accuracy": "accuracy", "mA": "mA"}
 
 
-def model_card(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """Return Markdown, from what run.json and metrics.json hold."""
+def model_card(record: Mapping[str, Any], found: Evaluation) -> str:
+    """Return Markdown, from what run.json holds and all numbers of the test rows."""
     names = ("name", "backbone", "weights", "text_encoder", "device", "dataset")
     plain = ("model", "vpar_cache", "seed", "num_train", "num_validation", "num_test")
     weights = _text(record["weights"])
@@ -76,38 +77,62 @@ def model_card(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         **{name: record[name] for name in plain},
         warning=_WARNING.format(weights=weights) if record["random_weights"] else "",
         system=_text(system_title(record["model"], str(record["backbone"]))),
-        num_people=metrics["num_people"],
+        people=f"of {found.num_people} people " if found.num_people is not None else "of unknown people ",
         num_groups=len(record["schema"]["groups"]),
+        unknown=_unknown(found.unknown),
         extraction=_list({key: value for key, value in record["extraction"].items() if value is not None}),
         recipe=_RECIPES[record["recipe"]].format(
             epoch=record["selected_epoch"], threshold=record["selected_threshold"]
         ),
         settings=_list(record["settings"]),
-        metrics="\n".join(_metrics(metrics)),
+        metrics="\n".join(_metrics(found)),
     )
 
 
-def _metrics(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """Averages over groups, then F1 of each group, in percent."""
-    scores, prior, intervals = (metrics[key] for key in ("scores", "prior", "intervals"))
-    one_person = intervals["vtf"] is None
-    yield "In percent, test split, mean over groups. " + (
-        "One person alone gives no interval." if one_person else "95 %: bootstrap over people."
+def _unknown(unknown: Mapping[str, int]) -> str:
+    if not unknown:
+        return "All test labels are known."
+    counts = ", ".join(f"{_text(group)} {count}" for group, count in unknown.items())
+    return f"Unknown test labels, which no score counts: {counts}."
+
+
+def _metrics(found: Evaluation) -> Iterator[str]:
+    """Averages over groups, then vtf F1 of each group, in percent."""
+    intervals = found.intervals
+    yield f"{verdict(found)}\n"
+    yield (
+        "In percent, test split; averages over groups, under `instance` over tracklets. 95 %: bootstrap over "
+        f"{intervals.over}. Best constant: the same answer for every tracklet, chosen on the train labels; it "
+        f"sees no image. Shuffled: the run's own predictions, given to other {intervals.over}: mean of "
+        f"{found.shuffles}, and p.\n"
     )
-    yield "\n| protocol | metric | score | 95 % | prior |\n|:--|:--|--:|--:|--:|"
-    for protocol, metric, name in _ROWS:
-        score, constant = (block[protocol]["average"][metric] for block in (scores, prior))
-        interval = None if one_person else intervals[protocol]["average"][metric]
-        yield _row(f"{protocol} | {name}", score, interval, constant)
-    yield "\n| group | vtf F1 | 95 % | prior |\n|:--|--:|--:|--:|"
-    for group, found in scores["vtf"]["groups"].items():
-        interval = None if one_person else intervals["vtf"]["groups"][group]["f1"]
-        yield _row(_text(group), found["f1"], interval, prior["vtf"]["groups"][group]["f1"])
+    yield "| protocol | metric | score | 95 % | best constant | shuffled | p |\n|:--|:--|--:|--:|--:|--:|--:|"
+    for protocol, scores in found.scores.items():
+        for metric, name in _METRICS.items():
+            if metric in scores.average:
+                yield _row(
+                    f"{protocol} (above {scores.threshold:g}) | {name}",
+                    scores.average[metric],
+                    intervals.of(protocol, None, metric),
+                    found.constant_of(protocol, None, metric),
+                    found.chance_of(protocol, None, metric),
+                )
+    yield "\n| group | vtf F1 | 95 % | best constant | shuffled | p |\n|:--|--:|--:|--:|--:|--:|"
+    for group, metrics in found.scores["vtf"].groups.items():
+        yield _row(
+            _text(group),
+            metrics["f1"],
+            intervals.of("vtf", group, "f1"),
+            found.constant_of("vtf", group, "f1"),
+            found.chance_of("vtf", group, "f1"),
+        )
 
 
-def _row(label: str, score: float, interval: list[float] | None, prior: float) -> str:
-    shown = "–" if interval is None else f"{100 * interval[0]:.2f} to {100 * interval[1]:.2f}"
-    return f"| {label} | {100 * score:.2f} | {shown} | {100 * prior:.2f} |"
+def _row(label: str, score: float, interval: Interval | None, constant: float | None, luck: Chance | None) -> str:
+    ends = "–" if interval is None else f"{100 * interval[0]:.2f} to {100 * interval[1]:.2f}"
+    best = "–" if constant is None else f"{100 * constant:.2f}"
+    shuffled = "– | –" if luck is None else f"{100 * luck.mean:.2f} | {luck.p:.3f}"
+    return f"| {label} | {100 * score:.2f} | {ends} | {best} | {shuffled} |"
 
 
 def _list(values: Mapping[str, Any]) -> str:

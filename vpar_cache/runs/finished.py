@@ -21,7 +21,7 @@ Outputs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun(RunRecord, MetricsRecord):
-    """One finished run: whose numbers they are, on what they were measured, and the prior of that split."""
+    """One finished run: whose numbers they are, on what they were measured."""
 
     folder: Path
 
@@ -48,11 +48,12 @@ class FinishedRun(RunRecord, MetricsRecord):
 
     @property
     def place(self) -> str:
-        """Dataset and split, the same for runs that may be compared: MARS, or demo (48 test tracklets...)."""
+        """Dataset and split in words: MARS, or demo (48 test tracklets...). Runs compare where `rows` agree."""
         if self.is_on_paper_split and self.num_tracklets == PAPER_TEST_TRACKLETS[self.dataset]:
             return self.dataset.upper()
         dataset = self.dataset.upper() if self.is_on_paper_split else self.dataset
-        return f"{dataset} ({self.num_tracklets} {self.split} tracklets of {self.num_people} people)"
+        of_people = "" if self.num_people is None else f" of {self.num_people} people"
+        return f"{dataset} ({self.num_tracklets} {self.split} tracklets{of_people})"
 
     @property
     def all_but_seed(self) -> str:

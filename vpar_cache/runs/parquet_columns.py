@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vpar_cache.errors import DataError
+from vpar_cache.metrics.inputs import Bools
 
 MAX_ROWS = 1_000_000
 """The whole MARS test split has 8,062."""
@@ -86,3 +87,12 @@ def matrix(
         raise DataError(f"tracklet {names[wrong[0]]!r} has {lengths[wrong[0]]} {column}, but {rule}")
     flat = values.flatten().cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)  # (N * width,)
     return np.asarray(flat, dtype).reshape(len(names), width)
+
+
+def label_matrix(
+    table: Any, names: Sequence[str], width: int, rule: str, column: str = "labels"
+) -> tuple[NDArray[np.float64], Bools]:
+    """Return a column of labels (N, width), and which of them are known; an unknown one is null, NaN or -1."""
+    labels = matrix(table, column, names, width, rule)  # (N, width)
+    known = ~(np.isnan(labels) | (labels == -1))  # (N, width)
+    return np.where(known, labels, 0), known

@@ -17,7 +17,8 @@ from vpar_cache.base.files import read_plain
 from vpar_cache.errors import CacheError, DataError
 from vpar_cache.metrics.inputs import Bools, Floats, check_inputs
 from vpar_cache.metrics.scoring import PROTOCOLS
-from vpar_cache.runs.parquet_columns import matrix, read_columns, tracklet_ids
+from vpar_cache.runs.parquet_columns import label_matrix, matrix, read_columns, tracklet_ids
+from vpar_cache.runs.scored_rows import rows_digest
 
 if TYPE_CHECKING:
     from vpar_cache.runs.finished import FinishedRun
@@ -58,11 +59,13 @@ class RunPredictions:
     probabilities: Floats
     """(N, A) float32, as they were scored: in float64 a value could move across a threshold"""
     labels: Bools
+    """(N, A), False where unknown"""
+    known: Bools
     """(N, A)"""
 
 
 def write_predictions(path: Path, predictions: RunPredictions) -> None:
-    """Write one row a tracklet; lists in the schema's order of outputs and flags."""
+    """Write one row a tracklet; lists in the schema's order of outputs and flags, null for an unknown label."""
     columns = (
         pa.array(predictions.tracklet_ids),
         pa.array(predictions.splits),
@@ -71,14 +74,15 @@ def write_predictions(path: Path, predictions: RunPredictions) -> None:
         pa.array(predictions.num_frames, pa.int32()),
         _lists(predictions.quality.astype(np.uint8)),
         _lists(predictions.probabilities),
-        _lists(predictions.labels.astype(np.uint8)),
+        _lists(predictions.labels.astype(np.uint8), ~predictions.known),
     )
     pq.write_table(pa.table(columns, _SCHEMA), path, write_page_checksum=True)
 
 
-def _lists(values: NDArray[Any]) -> pa.ListArray:
+def _lists(values: NDArray[Any], null: Bools | None = None) -> pa.ListArray:
     offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]  # (N + 1,)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1)))
+    mask = None if null is None else null.reshape(-1)  # (N * width,)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1), mask=mask))
 
 
 def read_test_predictions(run: FinishedRun) -> RunPredictions:
@@ -115,42 +119,36 @@ def _parse(data: bytes, run: FinishedRun) -> RunPredictions:
     schema = run.schema
     rule = f"schema {schema.name} has {schema.num_outputs} outputs and {len(schema.quality)} flags; {_FIX}"
     probabilities = matrix(table, "probabilities", names, schema.num_outputs, rule, np.float32)
-    labels = matrix(table, "labels", names, schema.num_outputs, rule)
+    labels, known = label_matrix(table, names, schema.num_outputs, rule)
     quality = matrix(table, "quality", names, len(schema.quality), rule)  # (N, Q)
     groups = schema.named_slices()
-    _, truth = check_inputs(probabilities, labels, groups, one_class=True, names=names)
+    _, truth, _ = check_inputs(probabilities, labels, groups, one_class=True, names=names, known=known)
     invalid = ~np.isin(quality, (0, 1)).all(axis=1)  # (N,)
     if invalid.any():
         raise DataError(f"tracklet {names[invalid.argmax()]!r}: a quality flag is neither 0 nor 1; {_FIX}")
     person_ids, camera_ids, num_frames = (table[name].to_numpy().astype(np.int64) for name in _SCHEMA.names[2:5])
     splits = ["test"] * len(names)
-    return RunPredictions(names, splits, person_ids, camera_ids, num_frames, quality == 1, probabilities, truth)
+    return RunPredictions(
+        names, splits, person_ids, camera_ids, num_frames, quality == 1, probabilities, truth, known
+    )
 
 
 def _check_scores(predictions: RunPredictions, run: FinishedRun) -> None:
     """Refuse a file of another run: its details would contradict the scores in the tables."""
-    counted = len(predictions.tracklet_ids), len(np.unique(predictions.person_ids))
-    if counted != (run.num_tracklets, run.num_people):
+    people = None if run.num_people is None else predictions.person_ids  # (N,)
+    found = rows_digest(run.schema, predictions.tracklet_ids, people, predictions.labels, predictions.known)
+    if found != run.rows:
         raise DataError(
-            f"{counted[0]} test tracklets of {counted[1]} people, but metrics.json says {run.num_tracklets} of "
-            f"{run.num_people}: the files are of different runs; {_FIX}"
+            f"the {len(predictions.tracklet_ids)} test tracklets are not those of metrics.json ({found[:12]}, "
+            f"expected {run.rows[:12]}): the files are of different runs; {_FIX}"
         )
     groups = run.schema.named_slices()
-    prior = prior_probabilities(predictions, run.prior_rates)  # (N, A)
-    for source, probabilities, stored in (
-        ("run", predictions.probabilities, run.scores),
-        ("prior", prior, run.prior),
-    ):
-        for name, protocol in PROTOCOLS.items():
-            found = protocol.score(probabilities, predictions.labels, groups).average["f1"]
-            expected = stored[name].average["f1"]
-            if abs(found - expected) > _TOLERANCE:
-                raise DataError(
-                    f"the {source}'s average {name} F1 is {found:.4f} here, but {expected:.4f} in metrics.json: "
-                    f"the files are of different runs; {_FIX}"
-                )
-
-
-def prior_probabilities(predictions: RunPredictions, rates: tuple[float, ...]) -> Floats:
-    """Return the train rates for every tracklet: (A,) -> (N, A)."""
-    return np.broadcast_to(np.array(rates), predictions.labels.shape)
+    for name, protocol in PROTOCOLS.items():
+        scores = protocol.score(predictions.probabilities, predictions.labels, groups, known=predictions.known)
+        f1 = scores.average["f1"]
+        expected = run.scores[name].average["f1"]
+        if abs(f1 - expected) > _TOLERANCE:
+            raise DataError(
+                f"the average {name} F1 is {f1:.4f} here, but {expected:.4f} in metrics.json: the files are of "
+                f"different runs; {_FIX}"
+            )

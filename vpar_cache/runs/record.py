@@ -7,29 +7,23 @@ compared would stand side by side.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from reprlib import repr as short_repr
 from typing import Annotated, Any, TypeVar
 
-import numpy as np
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, InstanceOf, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.files import read_plain
 from vpar_cache.errors import CacheError, VparError, printable
-from vpar_cache.metrics.intervals import Interval, Intervals
-from vpar_cache.metrics.protocol import ProtocolScores
-from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED
+from vpar_cache.metrics.evaluation import Evaluation
+from vpar_cache.metrics.outputs import NUM_BINS
+from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED, THRESHOLD_GRID
 
 _MAX_BYTES = 64_000_000
 _FIX = "train the run again, or leave it out by naming the runs to report"
-
-
-def _low_first(interval: Interval) -> Interval:
-    if interval[0] > interval[1]:
-        raise ValueError("expected the low end first")
-    return interval
 
 
 def _schema(stored: Any) -> Schema:
@@ -41,40 +35,9 @@ def _schema(stored: Any) -> Schema:
 
 Text = Annotated[str, Field(pattern=r"\S")]
 Count = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Ends = Annotated[tuple[Fraction, Fraction], Field(strict=False), AfterValidator(_low_first)]
 _STRICT = ConfigDict(strict=True)
-
-
-@dataclass(frozen=True, config=_STRICT)
-class StoredScores(ProtocolScores):
-    """Scores of one protocol, as ProtocolScores.to_dict writes them."""
-
-    protocol: str
-    threshold: Fraction
-    groups: dict[str, dict[str, Fraction]]
-    average: dict[str, Fraction]
-
-
-@dataclass(frozen=True, config=_STRICT)
-class StoredIntervals(Intervals):
-    """Intervals of all protocols, as interval_block writes them."""
-
-    method: Text
-    people: Count
-    resamples: Count
-    average: dict[str, dict[str, Ends]]
-    groups: dict[str, dict[str, dict[str, Ends]]]
-
-
-def _by_kind(block: Any) -> Any:
-    """Turn {PROTOCOL: {"average": ..., "groups": ...}} inside out: {"average": {PROTOCOL: ...}, "groups": ...}."""
-    if not isinstance(block, dict):
-        return block
-    protocols = {name: block[name] for name in PROTOCOLS if isinstance(block.get(name), dict)}
-    kinds = {kind: {name: found.get(kind) for name, found in protocols.items()} for kind in ("average", "groups")}
-    return {**{key: block.get(key) for key in ("method", "people", "resamples")}, **kinds}
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -98,25 +61,21 @@ class RunRecord:
     features_seal: str = ""
     visual_fingerprint: str = ""
     text_fingerprint: str = ""
+    extraction: dict[str, Any] = Field(default_factory=dict)
+    """The settings of the cache that decide its features."""
     num_train: Count | None = None
     epoch_seconds_per_tracklet: Seconds | None = None
     encode_seconds_per_tracklet: Seconds | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
-class MetricsRecord:
-    """What is read of metrics.json."""
+class MetricsRecord(Evaluation):
+    """metrics.json: all numbers of the test rows, and of the validation rows where there are any."""
 
     split: Text
-    num_tracklets: Count
-    num_people: Count
-    scores: dict[str, StoredScores]
-    """By protocol: all of PROTOCOLS, and vtf_selected if a threshold was selected."""
-    prior: dict[str, StoredScores]
-    """Scores of the train rates of each output on the same tracklets."""
-    intervals: Annotated[StoredIntervals, BeforeValidator(_by_kind)]
-    prior_rates: tuple[Fraction, ...]
-    """Each output's frequency among all train labels: what the prior predicts."""
+    rows: Digest
+    """Of the test rows and the schema, see runs/scored_rows.py: only runs that agree in it may be compared."""
+    validation: Evaluation | None
 
 
 Record = TypeVar("Record", RunRecord, MetricsRecord)
@@ -139,33 +98,75 @@ def read_record(path: Path, kind: type[Record]) -> Record:
 
 def check_fit(path: Path, metrics: MetricsRecord, schema: Schema) -> None:
     """Raise CacheError unless the metrics in `path` have all protocols, and the groups and outputs of `schema`."""
-    groups = schema.named_slices()
-    one = np.zeros((1, schema.num_outputs))
-    one[0, [columns.start for _, columns in groups]] = 1  # a made-up tracklet: its scores have all names
-    shapes = {name: protocol.score(one, one, groups) for name, protocol in PROTOCOLS.items()}
-    for field, blocks in (("scores", metrics.scores), ("prior", metrics.prior)):
-        if missing := PROTOCOLS.keys() - blocks.keys():
-            raise _invalid(path, field, list(blocks), f"expected also {', '.join(sorted(missing))}")
+    for field, found in (("", metrics), ("validation.", metrics.validation)):
+        if found is not None:
+            _check_evaluation(path, field, found, schema)
+
+
+def _check_evaluation(path: Path, prefix: str, found: Evaluation, schema: Schema) -> None:
+    groups = [name for name, _ in schema.named_slices()]
+    _check_fractions(path, prefix.rstrip("."), asdict(found))
+    if missing := PROTOCOLS.keys() - found.scores.keys():
+        raise _invalid(path, f"{prefix}scores", list(found.scores), f"expected also {', '.join(sorted(missing))}")
+    kept = list(found.scores["vtf"].groups)
+    if not set(kept) <= set(groups):
+        raise _invalid(path, f"{prefix}scores.vtf.groups", kept, f"expected groups of {', '.join(groups)}")
+    for field in ("scores", "best_constant", "prior"):
+        blocks = getattr(found, field)
+        if field != "scores" and blocks:
+            _check_names(path, f"{prefix}{field}", blocks, found.scores)
         for name, block in blocks.items():
-            shape = shapes.get("vtf" if name == SELECTED else name)
-            if shape is None:
-                raise _invalid(path, field, name, f"expected one of {', '.join((*PROTOCOLS, SELECTED))}")
-            threshold = block.threshold if name == SELECTED else shape.threshold
-            if (block.protocol, block.threshold) != (shape.protocol, threshold):
-                rule = f"expected {shape.protocol} at threshold {threshold:g}"
-                raise _invalid(path, f"{field}.{name}", (block.protocol, block.threshold), rule)
-            _check_names(path, f"{field}.{name}.groups", block.groups, shape.groups)
-            for where, found in (("average", block.average), *block.groups.items()):
-                _check_names(path, f"{field}.{name}.{where}", found, shape.average)
-    intervals = metrics.intervals
-    if intervals.people > 1:
-        _check_names(path, "intervals", intervals.average, PROTOCOLS)
-        for name, protocol in PROTOCOLS.items():
-            _check_names(path, f"intervals.{name}.average", intervals.average[name], protocol.interval_metrics)
-            _check_names(path, f"intervals.{name}.groups", intervals.groups[name], shapes[name].groups)
-    if len(metrics.prior_rates) != schema.num_outputs:
-        rule = f"expected {schema.num_outputs} numbers, one for each output of the schema"
-        raise _invalid(path, "prior_rates", metrics.prior_rates, rule)
+            protocol = PROTOCOLS.get("vtf" if name == SELECTED else name)
+            if protocol is None:
+                raise _invalid(
+                    path, f"{prefix}{field}", name, f"expected one of {', '.join((*PROTOCOLS, SELECTED))}"
+                )
+            threshold = block.threshold if name == SELECTED else protocol.threshold
+            if (block.protocol, block.threshold) != (protocol.name, threshold):
+                rule = f"expected {protocol.name} at threshold {threshold:g}"
+                raise _invalid(path, f"{prefix}{field}.{name}", (block.protocol, block.threshold), rule)
+            _check_names(path, f"{prefix}{field}.{name}.groups", block.groups, [] if protocol.joint else kept)
+            for where, metrics in (("average", block.average), *block.groups.items()):
+                if not set(protocol.interval_metrics) <= metrics.keys():
+                    rule = f"expected also {', '.join(protocol.interval_metrics)}"
+                    raise _invalid(path, f"{prefix}{field}.{name}.{where}", list(metrics), rule)
+    if found.shuffled:
+        _check_names(path, f"{prefix}shuffled", found.shuffled, found.scores)
+        for name, luck in found.shuffled.items():
+            _check_names(path, f"{prefix}shuffled.{name}.average", luck.average, found.scores[name].average)
+    numbers = {
+        **{f"constants.{name}": values for name, values in found.constants.items()},
+        **({"prior_rates": found.prior_rates} if found.prior_rates else {}),
+        "details.outputs": found.details.outputs,
+    }
+    for field, values in numbers.items():
+        _check_length(path, prefix + field, values, schema.num_outputs, "one for each output of the schema")
+    _check_length(path, f"{prefix}details.bins", found.details.bins, NUM_BINS, "one for each bin")
+    curve = found.details.threshold_curve
+    _check_length(path, f"{prefix}details.threshold_curve", curve, len(THRESHOLD_GRID), "one for each threshold")
+    for group, columns in schema.named_slices():
+        size = columns.stop - columns.start
+        for row in found.details.confusions.get(group, ()):
+            _check_length(path, f"{prefix}details.confusions.{group}", row, size, "one for each class")
+
+
+def _check_fractions(path: Path, where: str, tree: Any) -> None:
+    """Raise CacheError for a number that is not a count and lies outside 0 to 1."""
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            _check_fractions(path, f"{where}.{name}" if where else name, value)
+    elif isinstance(tree, tuple | list):
+        for value in tree:
+            _check_fractions(path, where, value)
+    elif isinstance(tree, float) and not 0 <= tree <= 1:
+        raise _invalid(path, where, tree, "expected a number from 0 to 1")
+    elif type(tree) is int and tree < 0:
+        raise _invalid(path, where, tree, "expected a count")
+
+
+def _check_length(path: Path, field: str, values: Any, length: int, what: str) -> None:
+    if len(values) != length:
+        raise _invalid(path, field, values, f"expected {length} values, {what}")
 
 
 def _check_names(path: Path, field: str, found: Iterable[str], expected: Iterable[str]) -> None:

@@ -224,7 +224,13 @@ class Trainer:
         logits = self._logits(rows, in_bf16=self._in_bf16)  # (n, A)
         loss = float(self._objective.loss(logits.to(self._device), self._labels(rows)))
         probabilities = self._objective.probabilities(logits).numpy()  # (n, A)
-        scores = VTF.score(probabilities, self._features.labels[rows], self._groups, VTF_THRESHOLD)
+        scores = VTF.score(
+            probabilities,
+            self._features.labels[rows],
+            self._groups,
+            VTF_THRESHOLD,
+            known=self._features.known[rows],
+        )
         return loss, scores.average["f1"]
 
     def select_threshold(self) -> float | None:
@@ -232,7 +238,8 @@ class Trainer:
         rows = self._rows.validation
         if not len(rows):
             return None
-        return best_threshold(self.predict(rows), self._features.labels[rows], self._groups)
+        known = self._features.known[rows]  # (n, A)
+        return best_threshold(self.predict(rows), self._features.labels[rows], self._groups, known=known)
 
 
 def _new_model(config: TrainConfig, inputs: ModelInputs, own: OwnModel | None) -> nn.Module:

@@ -27,8 +27,7 @@ from vpar_cache.cache.features import Features, open_features
 from vpar_cache.cache.hints import load_encode_seconds
 from vpar_cache.cache.index import read_index
 from vpar_cache.errors import UserError
-from vpar_cache.metrics.intervals import interval_block
-from vpar_cache.metrics.scoring import score_block
+from vpar_cache.metrics.evaluation import Evaluation
 from vpar_cache.metrics.vtf import VTF_THRESHOLD
 from vpar_cache.models.build import ModelBuilder
 from vpar_cache.models.settings import LOSSES
@@ -39,6 +38,7 @@ from vpar_cache.runs.name import default_run_name, run_fingerprint
 from vpar_cache.runs.predictions import RunPredictions, write_predictions
 from vpar_cache.training.checkpoints import CheckpointFile
 from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.evaluate_rows import evaluate_rows, metrics_block, train_baselines
 from vpar_cache.training.loop import OwnModel, Trainer
 from vpar_cache.training.splits import Rows, choose_rows
 
@@ -122,7 +122,11 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
     history, epoch = trainer.fit(checkpoints, config.resume)
     threshold = trainer.select_threshold()
     probabilities = trainer.predict(rows.test)  # (n_test, A)
-    metrics = _score(features, rows, probabilities, threshold)
+    validation = trainer.predict(rows.validation)  # (n_validation, A)
+    found = evaluate_rows(
+        features, rows.test, probabilities, train_baselines(features, features.rows_of("train")), threshold
+    )
+    metrics = metrics_block(features, rows.test, found, _validation(features, rows, validation, threshold))
     seconds = time.monotonic() - started
     record = {
         "name": folder.name,
@@ -143,34 +147,31 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
     }
     with new_run_folder(folder) as partial:
         _write_model(partial, config, features, trainer, VTF_THRESHOLD if threshold is None else threshold)
-        write_predictions(partial / "predictions.parquet", _predictions(features, rows, trainer, probabilities))
+        write_predictions(
+            partial / "predictions.parquet",
+            _predictions(features, rows, np.concatenate([validation, probabilities])),
+        )
         write_history(partial / "history.parquet", history)
         write_json(partial / "metrics.json", metrics)
         write_json(partial / "run.json", record)
-        (partial / "card.md").write_text(model_card(record, metrics), "utf-8")
+        (partial / "card.md").write_text(model_card(record, found), "utf-8")
     checkpoints.remove()
     return TrainResult(
         folder, features.dataset, config.model, features.random_weights, rows.recipe, metrics, seconds
     )
 
 
-def _score(
+def _validation(
     features: Features, rows: Rows, probabilities: NDArray[np.float32], threshold: float | None
-) -> dict[str, Any]:
-    """Return metrics.json: scores of the test rows, for the model and for the prior of all train labels."""
-    groups = features.schema.named_slices()
-    labels = features.labels[rows.test]  # (n_test, A)
-    rates = features.labels[features.rows_of("train")].mean(axis=0, dtype=np.float64)  # (A,)
-    constant = np.tile(rates, (len(rows.test), 1))  # (n_test, A)
-    return {
-        "split": "test",
-        "num_tracklets": len(rows.test),
-        "num_people": len(set(features.person_ids[rows.test].tolist())),
-        "scores": score_block(probabilities, labels, groups, threshold),
-        "intervals": interval_block(probabilities, labels, groups, features.person_ids[rows.test]),
-        "prior_rates": rates.tolist(),
-        "prior": score_block(constant, labels, groups, threshold),
-    }
+) -> Evaluation | None:
+    """Return the numbers of the validation rows, whose probabilities are (n_validation, A); None without any.
+
+    Their baselines are chosen on the rows that trained.
+    """
+    if not len(rows.validation):
+        return None
+    train = train_baselines(features, rows.train)
+    return evaluate_rows(features, rows.validation, probabilities, train, threshold, with_parts=False)
 
 
 def _provenance(config: TrainConfig, features: Features) -> dict[str, Any]:
@@ -211,8 +212,8 @@ def _write_model(
     write_model(folder / "model.safetensors", state, trainer.inputs, metadata)
 
 
-def _predictions(features: Features, rows: Rows, trainer: Trainer, test: NDArray[np.float32]) -> RunPredictions:
-    """Return the predictions of validation rows, then of test rows, whose probabilities are `test` (n_test, A)."""
+def _predictions(features: Features, rows: Rows, probabilities: NDArray[np.float32]) -> RunPredictions:
+    """Return the predictions of validation rows, then of test rows: (n_validation + n_test, A)."""
     kept = np.concatenate([rows.validation, rows.test])  # (n_validation + n_test,)
     return RunPredictions(
         tracklet_ids=[features.tracklet_ids[row] for row in kept],
@@ -221,8 +222,9 @@ def _predictions(features: Features, rows: Rows, trainer: Trainer, test: NDArray
         camera_ids=features.camera_ids[kept].astype(np.int64),
         num_frames=features.num_frames[kept].astype(np.int64),
         quality=features.quality[kept].astype(bool),
-        probabilities=np.concatenate([trainer.predict(rows.validation), test]),
+        probabilities=probabilities,
         labels=features.labels[kept].astype(bool),
+        known=features.known[kept],
     )
 
 

@@ -16,7 +16,17 @@ from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
 from vpar_cache.models.systems import MODELS, SYSTEMS
-from vpar_cache.rendering.tables import MISSING, PROTOCOL_NOTES, Notes, Number, Part, Table, cell, grid
+from vpar_cache.rendering.tables import (
+    BASELINE_NOTES,
+    MISSING,
+    PROTOCOL_NOTES,
+    Notes,
+    Number,
+    Part,
+    Table,
+    cell,
+    grid,
+)
 from vpar_cache.reporting.numbers import AVERAGES
 from vpar_cache.reporting.report import report
 from vpar_cache.reporting.seed_means import MEASURES, SeedMean, seed_means
@@ -86,24 +96,35 @@ class BenchmarkResult:
 
     dataset: str
     means: tuple[SeedMean, ...]
-    published: tuple[Number, ...]
-    """Averages of the paper's rows, where the test split is the paper's."""
+    others: tuple[Number, ...]
+    """Averages of the best constant, and of the published rows where the test split is the paper's."""
     runs: tuple[Path, ...]
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """One table and its notes; the long table has means and deviations of the same numbers."""
-        published = grid(self.published, lambda n: n.system, lambda n: (n.protocol, n.metric))
+        """A table for each protocol, and notes; the long table has means and deviations of the same numbers."""
+        tables = [self._table(protocol, metrics) for protocol, metrics in MEASURES.items()]
+        means = (number for mean in self.means for number in mean.numbers(self.dataset))
+        notes = Notes((*PROTOCOL_NOTES, *BASELINE_NOTES, _MEANS_NOTE))
+        return (Part(self.dataset, (*self.others, *means), (*tables, notes)),)
+
+    def _table(self, protocol: str, metrics: Mapping[str, str]) -> Table:
+        others = grid(
+            (n for n in self.others if n.protocol == protocol), lambda n: (n.system, n.source), lambda n: n.metric
+        )
         rows = [
-            (f"{name} (published)", MISSING, *(cell(row.get((p, m))) for _, p, m in MEASURES))
-            for name, row in published.items()
+            (
+                f"{name} (published)" if source == "published" else name,
+                MISSING,
+                *(cell(row.get(metric)) for metric in metrics),
+                MISSING,
+            )
+            for (name, source), row in others.items()
         ]
-        rows += [(mean.label, str(len(mean.runs)), *mean.cells()) for mean in self.means]
-        header = ("System", "Seeds", *(column for column, _, _ in MEASURES))
-        title = f"{self.dataset}: averages over groups, in percent"
-        table = Table(title, header, tuple(rows), systems_in="rows")
-        numbers = (*self.published, *(number for mean in self.means for number in mean.numbers(self.dataset)))
-        return (Part(self.dataset, numbers, (table, Notes((*PROTOCOL_NOTES, _MEANS_NOTE)))),)
+        rows += [(mean.label, str(len(mean.runs)), *mean.cells(protocol)) for mean in self.means]
+        header = ("System", "Seeds", *metrics.values(), "F1 shuffled")
+        title = f"{self.dataset}: averages under {protocol}, in percent"
+        return Table(title, header, tuple(rows), systems_in="rows")
 
 
 def run_benchmark(config: BenchmarkConfig, *, say: Say = log, stop: Stop = never) -> BenchmarkResult:
@@ -131,7 +152,7 @@ def run_benchmark(config: BenchmarkConfig, *, say: Say = log, stop: Stop = never
             folders.append(_train(config, caches[backbone], model, seed, say, stop))
     runs = [read_run(folder) for folder in folders]
     return BenchmarkResult(
-        runs[0].place, tuple(seed_means(runs)), _published(folders[:1], config.runs), tuple(folders)
+        runs[0].place, tuple(seed_means(runs)), _others(folders[:1], config.runs), tuple(folders)
     )
 
 
@@ -147,7 +168,7 @@ def _train(config: BenchmarkConfig, features: Path, model: str, seed: int, say: 
     return train(replace(settings, resume=begun), command="vpar benchmark", say=say, stop=stop).folder
 
 
-def _published(folders: list[Path], runs: Path) -> tuple[Number, ...]:
-    """Return the averages of the paper's rows where the report shows them beside these runs."""
+def _others(folders: list[Path], runs: Path) -> tuple[Number, ...]:
+    """Return the averages of what the report shows beside these runs."""
     (section,) = report(folders, runs).sections
-    return tuple(n for n in section.numbers if n.source == "published" and n.table == AVERAGES)
+    return tuple(n for n in section.numbers if n.source in ("published", "constant") and n.table == AVERAGES)
