@@ -87,7 +87,9 @@ def test_info_describes_a_cache_and_marks_random_weights(vpar: Call, tiny_cache:
     described = json.loads(done.stdout)
     assert described["tracklets"] == {"train": 12, "test": 6}
     assert described["random_weights"] is True
-    assert "18 x 5 x 32" in vpar("info", str(tiny_cache)).stdout
+    shown = vpar("info", str(tiny_cache)).stdout
+    assert "18 x 5 x 32" in shown
+    assert "unknown labels            none" in shown
 
 
 def test_verify_says_what_is_damaged_and_exits_2(vpar: Call, extracted: Path) -> None:
