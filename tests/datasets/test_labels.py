@@ -100,7 +100,8 @@ def test_optional_columns_may_lack_and_a_note_says_so(tmp_path: Path) -> None:
         ),
         (
             "tracklet,hat,upcolor\na,0,-2\n",
-            r"labels\.csv line 2, column 'upcolor': '-2' is not a valid label; write 0 = black, 1 = red, or nothing: "
+            r"labels\.csv line 2, column 'upcolor': '-2' is not a valid label; "
+            "write 0 = black, 1 = red, or nothing: "
             "an empty cell is unknown",
         ),
         (f"{HEADER}\na,2,1.5,1,0,1\n", "column 'hat': '1.5' is not a valid label"),

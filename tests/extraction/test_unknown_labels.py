@@ -1,4 +1,4 @@
-"""Unknown labels and validation tracklets of your own data reach the cache; a dataset is checked before work begins."""
+"""Unknown labels and validation tracklets reach the cache; a dataset is checked before a frame is encoded."""
 
 from __future__ import annotations
 
