@@ -73,6 +73,25 @@ def test_labels_can_be_read_back_from_their_encoding(name: str, data: st.DataObj
         assert part.sum() == (1 if group.is_choice else values[group.name])
 
 
+def test_an_unknown_value_is_no_label_of_its_group() -> None:
+    values: dict[str, int | None] = {group.name: 1 for group in MARS.groups}
+    everything = MARS.encode(values)
+    values |= {"hat": None, "pose": None}
+    unknown = np.isin(MARS.output_groups(), ["hat", "pose"])  # (43,)
+    np.testing.assert_array_equal(MARS.known(values), ~unknown)
+    np.testing.assert_array_equal(MARS.encode(values), everything * ~unknown)
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=43, max_size=43), max_size=3), st.data())
+def test_groups_are_whole_where_no_group_is_split(rows: list[list[bool]], data: st.DataObject) -> None:
+    known = np.array(rows, np.bool_).reshape(-1, 43)
+    whole = all(len(set(row[columns])) == 1 for row in known.tolist() for _, columns in MARS.slices())
+    assert MARS.are_groups_whole(known) == whole
+    values = [data.draw(st.sampled_from([None, 0])) for _ in MARS.groups]
+    names = [group.name for group in MARS.groups]
+    assert MARS.are_groups_whole(MARS.known(dict(zip(names, values, strict=True)))[None])
+
+
 def test_slices_cover_every_output_once() -> None:
     for schema in SCHEMAS.values():
         covered = [i for _, columns in schema.slices() for i in range(columns.start, columns.stop)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -28,6 +29,7 @@ from tests.support.small_caches import (
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.index import read_index
 from vpar_cache.cache.seal import check_seal, write_seal
+from vpar_cache.cache.writer import write_index
 from vpar_cache.errors import CacheError, UserError
 
 N = sum(sum(rows) for rows in SHARD_ROWS)
@@ -63,12 +65,34 @@ def test_every_field_comes_back(kept: SmallCache) -> None:
     assert index.camera_ids.tolist() == contents.camera_ids
     assert index.num_frames.tolist() == contents.num_frames
     np.testing.assert_array_equal(index.labels, contents.labels)
+    assert index.known.all()
+    assert (index.people_known, index.shared_people) == (True, 0)
     np.testing.assert_array_equal(index.quality, contents.quality)
     np.testing.assert_array_equal(index.text, contents.text_embeddings)
     np.testing.assert_array_equal(index.text_negative, contents.negative_embeddings)
     assert index.prompts == ("ein Hut", "前", "side", "back")
     assert index.negative_prompts == ("kein Hut", "", "", "")
     assert (index.grid, index.prefix_tokens) == ((2, 2), 1)
+
+
+def test_unknown_labels_come_back_and_are_counted_by_group(partly: SmallCache) -> None:
+    index = read_index(partly.index)
+    np.testing.assert_array_equal(index.known, partly.contents.known)
+    assert index.known.dtype == np.bool_
+    assert not index.labels[~index.known].any()
+    assert index.count_unknown() == {"hat": 1, "pose": 2}
+    assert index.count_splits() == {"train": 5, "validation": 1, "test": 4}
+
+
+@pytest.mark.parametrize(("people_known", "shared"), [(True, 2), (False, 0)])
+def test_people_of_train_and_test_are_counted_where_people_are_known(
+    partly: SmallCache, tmp_path: Path, people_known: bool, shared: int
+) -> None:
+    people = [1, 2, 2, 3, 4, 9, 2, 3, 5, 9]  # 9 is in validation and test
+    contents = replace(partly.contents, person_ids=people, people_known=people_known)
+    write_index(tmp_path / "mars.h5", contents)
+    index = read_index(tmp_path / "mars.h5")
+    assert (index.people_known, index.shared_people) == (people_known, shared)
 
 
 def test_shards_are_listed_with_their_tracklets_and_where_their_rows_are(kept: SmallCache) -> None:
@@ -161,7 +185,16 @@ def layout(text: bytes) -> Callable[[h5py.File], object]:
         (virtual("visual", "mars/shard-00000.h5", "visual", (N, DIM)), "no /visual of three dimensions"),
         (virtual("augmented", "mars/shard-00000.h5", "augmented", (N, 3, TOKENS, DIM)), "does not list the 10"),
         (put("tracklet_id", data=np.array([b"same"] * N)), "tracklet_id must be unique"),
-        (put("split", data=np.array([b"val"] * N)), "split must be train or test|fit"),
+        (put("split", data=np.array([b"val"] * N)), "split must be train, validation or test|fit"),
+        (put("known", data=np.full((N, 4), 2, "u1")), "known must be 0 or 1"),
+        (put("known", data=np.tile(np.array([1, 1, 1, 0], "u1"), (N, 1))), "known must be the same for all"),
+        (put("known", data=np.zeros((N, 4), "u1")), "labels must be 0 or 1, and 0 where unknown"),
+        (put("known", data=np.ones((N, 4), "?")), "known is bool"),
+        (lambda f: f.__delitem__("known"), "'known' is missing"),
+        (lambda f: f.attrs.__setitem__("people_known", 2), "people_known must be 0 or 1"),
+        (lambda f: f.attrs.__setitem__("people_known", "yes"), "'people_known' is not one int"),
+        (lambda f: f.attrs.__setitem__("shared_people", 3), "shared_people must be 0"),
+        (lambda f: f.attrs.__setitem__("format_version", 1), "got cache format 1; expected format 2"),
         (put("labels", data=np.full((N, 4), 7, "u1")), "labels must be 0 or 1"),
         (put("labels", data=np.zeros((N, 5), "u1")), r"labels is uint8 \(10, 5\); expected"),
         (put("text/embeddings", data=np.full((4, TEXT_DIM), np.nan, "<f4")), "text/embeddings must be finite"),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.small_caches import ENVIRONMENT, write_small_cache
+from tests.support.small_caches import ENVIRONMENT, SmallCache, write_small_cache
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.info import describe_cache
 from vpar_cache.cache.seal import check_seal
+from vpar_cache.cache.writer import write_index
 from vpar_cache.errors import CacheError, UserError
 
 
@@ -20,6 +22,8 @@ def test_an_extracted_cache_is_described(tiny_cache: Path, tiny_backbone: str) -
     assert info["dataset"] == "mars"
     assert info["tracklets"] == {"train": 12, "test": 6}
     assert info["people"] == {"train": 6, "test": 3}
+    assert (info["person_ids"], info["people_in_train_and_test"]) == ("real", 0)
+    assert info["unknown_labels"] == {}
     assert (info["outputs"], info["groups"]) == (43, 14)
     assert info["arrays"] == {"visual": [18, 5, 32], "frame_embeddings": [18, 2, 32]}
     assert info["backbone"] == f"open_clip:{tiny_backbone}"
@@ -34,6 +38,16 @@ def test_an_extracted_cache_is_described(tiny_cache: Path, tiny_backbone: str) -
     assert info["bytes"] == sum(path.stat().st_size for path in files)
     assert info["seal"] == check_seal(tiny_cache)
     assert set(info["computed_with"][0]) == {"torch", "open_clip", "processor"}
+
+
+def test_unknown_labels_and_validation_tracklets_are_counted(partly: SmallCache, tmp_path: Path) -> None:
+    info = describe_cache(partly.index)
+    assert info["tracklets"] == info["people"] == {"train": 5, "validation": 1, "test": 4}
+    assert info["unknown_labels"] == {"hat": 1, "pose": 2}
+    write_index(tmp_path / "mars.h5", replace(partly.contents, people_known=False))
+    info = describe_cache(tmp_path / "mars.h5")
+    assert info["person_ids"].startswith("invented")
+    assert (info["people"], info["people_in_train_and_test"]) == (None, None)
 
 
 def test_a_description_is_plain_json(tiny_cache: Path) -> None:

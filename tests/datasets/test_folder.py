@@ -148,6 +148,8 @@ def test_without_person_ids_each_tracklet_is_its_own_person(root: Path) -> None:
     assert dataset.notes[0] == "labels.csv has no column for occlusion: counted as 0"
     assert dataset.notes[1].startswith("no person_id column: each tracklet counts as its own person")
     assert len(dataset.notes) == 2
+    assert not dataset.people_known
+    assert load(root).people_known
 
 
 @pytest.mark.parametrize("split", ["Train", " TRAIN "])
@@ -155,10 +157,29 @@ def test_a_split_may_be_written_in_any_case(root: Path, split: str) -> None:
     assert load(root, ROWS[0].replace("train", split), *ROWS[1:]).count("train") == 2
 
 
+@pytest.mark.parametrize("split", ["val", "Valid", "VALIDATION"])
+def test_a_validation_split_is_kept_whatever_its_name(root: Path, split: str) -> None:
+    add_frames(root / "cy")
+    dataset = load(root, *ROWS, f"cy,{split},9,1,0,0,0")
+    assert [t.split for t in dataset.tracklets] == ["train", "train", "validation", "test"]
+    assert (dataset.count("validation"), dataset.notes) == (1, ())
+
+
+def test_an_empty_cell_is_an_unknown_label_and_is_counted(root: Path) -> None:
+    dataset = load(root, "annA/seq1,train,7,2,,0,1", "annA/seq2,train,7,3,1,NA,0", ROWS[2])
+    assert [t.known_labels().tolist() for t in dataset.tracklets] == [
+        [False, True, True],
+        [True, False, False],
+        [True, True, True],
+    ]
+    assert [t.labels.tolist() for t in dataset.tracklets] == [[0, 1, 0], [1, 0, 0], [0, 0, 1]]
+    assert dataset.notes == ("unknown labels of 3 tracklets: hat 1, top 1; they count in no score",)
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("cy,val,9,1,0,0,0", "line 5, column 'split': 'val' is not a split; write train or test"),
+        ("cy,dev,9,1,0,0,0", "line 5, column 'split': 'dev' is not a split; write train, validation or test"),
         ("cy,test,,1,0,0,0", "line 5, column 'person_id': '' is empty; name the person"),
         ("cy,test,9,one,0,0,0", "line 5, column 'camera_id': 'one' is not an integer"),
     ],

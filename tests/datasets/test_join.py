@@ -26,6 +26,7 @@ def test_the_real_label_files_are_read_whole(real_data: Path, name: str, schema:
     labels = read_track_labels(real_data / "mars_meta" / f"{name}_attributes.csv", schema)
     assert len(labels.rows) == rows
     assert labels.notes == ()
+    assert all(row.known.all() for row in labels.rows.values())
 
 
 def test_rows_join_by_all_three_numbers(tmp_path: Path) -> None:
@@ -37,10 +38,17 @@ def test_rows_join_by_all_three_numbers(tmp_path: Path) -> None:
         ("0001C1T0001", 1, 1, [1]),
         ("0001C2T0001", 1, 2, [0]),
     ]
+    assert all(t.known_labels().all() for t in tracklets)
     assert notes == [
         "2 label rows have no tracklet (first: 0001C1T0002, 0002C1T0001): not used",
         "1 tracklets have no label row (first: 0003C1T0001): not used",
     ]
+
+
+def test_an_unknown_label_stays_unknown(tmp_path: Path) -> None:
+    labels = read_track_labels(write(tmp_path, "person_id,camera_id,tracklet_id,hat\n1,1,1,NA\n"), HAT)
+    ((one,), _) = join_labels([Track((1, 1, 1), "train", tmp_path, ("a.jpg",))], labels)
+    assert (one.labels.tolist(), one.known_labels().tolist()) == ([0], [False])
 
 
 def test_a_tracklet_labelled_twice_is_refused(tmp_path: Path) -> None:

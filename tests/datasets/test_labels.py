@@ -47,6 +47,7 @@ def test_a_row_holds_keys_labels_and_flags(tmp_path: Path) -> None:
     assert row.quality.tolist() == [0, 1]
     assert row.labels.dtype == row.quality.dtype == np.uint8
     assert file.notes == ()
+    assert row.known.all()
 
 
 @pytest.mark.parametrize(
@@ -98,9 +99,13 @@ def test_optional_columns_may_lack_and_a_note_says_so(tmp_path: Path) -> None:
             "line 2, column 'hat': '2' is not a valid label; write 0 = no hat, 1 = a hat",
         ),
         (
-            "tracklet,hat,upcolor\na,0,-1\n",
-            r"labels\.csv line 2, column 'upcolor': '-1' is not a valid label; write 0 = black, 1 = red",
+            "tracklet,hat,upcolor\na,0,-2\n",
+            r"labels\.csv line 2, column 'upcolor': '-2' is not a valid label; "
+            "write 0 = black, 1 = red, or nothing: "
+            "an empty cell is unknown",
         ),
+        (f"{HEADER}\na,2,1.5,1,0,1\n", "column 'hat': '1.5' is not a valid label"),
+        (f"{HEADER}\na,2,none,1,0,1\n", "column 'hat': 'none' is not a valid label"),
         (f"{HEADER}\na,2,\u0661,1,0,1\n", "column 'hat': '\u0661' is not a valid label"),  # a digit, but not ASCII
         (f"{HEADER}\na,2,{'9' * 5000},1,0,1\n", r"column 'hat': '9{60}\.\.\.' is not a valid label"),
         (f"{HEADER}\na,2,1,1,yes,1\n", "column 'occlusion': 'yes' is not a valid label; write 0 = no, 1 = yes"),
@@ -115,6 +120,29 @@ def test_an_invalid_file_is_refused_with_place_and_rule(tmp_path: Path, text: st
         read(tmp_path, text)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("text", ["", " ", "-1", "-1.0", "NA", "n/a", "NaN", "nan"])
+@pytest.mark.parametrize(("hat", "color", "known"), [("?", "1", [0, 1, 1]), ("1", "?", [1, 0, 0])])
+def test_an_unknown_label_has_no_value(tmp_path: Path, text: str, hat: str, color: str, known: list[int]) -> None:
+    (row,) = read(tmp_path, f"{HEADER}\na,2,{hat},{color},0,1\n".replace("?", text)).rows
+    assert row.known.tolist() == known
+    assert row.known.dtype == np.bool_
+    assert row.labels.tolist() == [n * value for n, value in zip(known, [1, 0, 1], strict=True)]
+
+
+@pytest.mark.parametrize("one", ["1", "1.0", "True", "TRUE", "true", "01"])
+@pytest.mark.parametrize("zero", ["0", "0.0", "False", "false"])
+def test_numbers_and_words_of_other_programs_are_integers(tmp_path: Path, one: str, zero: str) -> None:
+    (row,) = read(tmp_path, f"{HEADER}\na,2,{one},{zero},{zero},{one}\n").rows
+    assert (row.labels.tolist(), row.known.all()) == ([1, 1, 0], True)
+    assert row.quality.tolist() == [0, 1]
+
+
+def test_unknown_flags_count_as_0_and_a_note_counts_them(tmp_path: Path) -> None:
+    file = read(tmp_path, f"{HEADER}\na,2,1,1,,1\nb,2,1,1,NA,-1\nc,2,1,1,1,1\n")
+    assert [row.quality.tolist() for row in file.rows] == [[0, 1], [0, 0], [1, 1]]
+    assert file.notes == ("labels.csv has unknown quality flags (multi-person 1, occlusion 2): counted as 0",)
 
 
 def test_a_file_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

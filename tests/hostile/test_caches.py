@@ -131,6 +131,8 @@ INDEX_EDITS: dict[str, Callable[[Path], Edit]] = {
     "virtual sources by pattern": lambda out: pattern,
     "growing virtual source": lambda out: growing(str(out / "lure.h5"), "visual"),
     "a shape beyond all bounds": lambda out: unwritten("labels", (2**40, 4)),
+    "labels where unknown": lambda out: put("known", data=np.zeros((10, 4), "u1")),
+    "known beyond all bounds": lambda out: unwritten("known", (2**40, 4)),
     "compressed zeros": lambda out: put(
         "labels", shape=(10, 4, 2**28), dtype="u1", compression="gzip", chunks=(1, 1, 2**20)
     ),

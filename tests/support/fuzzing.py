@@ -160,15 +160,18 @@ template = "a photo of {}"
 
 def _text_parsers(folder: Path) -> list[Parser]:
     root = folder / "own"
-    for name in ("anna/1", "bob"):
+    for name in ("anna/1", "bob", "cy"):
         (root / name).mkdir(parents=True)
         (root / name / "1.jpg").write_bytes(b"never decoded here")
     columns = [group.name for group in MARS.groups]
     labels = "tracklet,split,person_id,camera_id," + ",".join([*columns, *MARS.quality]) + "\n"
+    cells = len(columns) + len(MARS.quality)
     for number, name in enumerate(("anna/1,train", "bob,test")):
-        labels += f"{name},{number},1," + ",".join(["0"] * (len(columns) + len(MARS.quality))) + "\n"
+        labels += f"{name},{number},1," + ",".join(["0"] * cells) + "\n"
+    partly = labels + "cy,val,2,1," + ",".join((["", "-1", "NA", "1.0", "True"] * cells)[:cells]) + "\n"
+    seeds = (labels.encode(), partly.encode())
     return [
-        Parser("labels", root / "labels.csv", (labels.encode(),), lambda path: load_folder(root, path, MARS)),
+        Parser("labels", root / "labels.csv", seeds, lambda path: load_folder(root, path, MARS)),
         Parser("schema", folder / "s.toml", (_SCHEMA,), lambda path: load_schema(str(path))),
         Parser("prompts", folder / "p.toml", (_PROMPTS,), lambda path: build_prompts(MARS, str(path))),
     ]
@@ -247,7 +250,7 @@ def _image_parsers(folder: Path) -> list[Parser]:
 
 def _cache_parsers(folder: Path) -> list[Parser]:
     """Index and shard under a seal that fits, so that HDF5 and our checks of what it finds are reached."""
-    cache = write_small_cache(folder / "cache" / "mars.h5", ((2, 0), (1, 1)))
+    cache = write_small_cache(folder / "cache" / "mars.h5", ((2, 0), (1, 2)), unknown=True)
     index, shard = cache.index.read_bytes(), cache.shard(0).read_bytes()
 
     def open_sealed(path: Path) -> None:

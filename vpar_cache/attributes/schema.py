@@ -111,11 +111,17 @@ class Schema:
         """Return each group's name with its columns: the `groups` of vpar_cache.metrics."""
         return [(group.name, columns) for group, columns in self.slices()]
 
-    def encode(self, values: Mapping[str, int]) -> NDArray[np.uint8]:
-        """Return (A,) of 0 and 1 from label values by group name. Raises DataError for a value out of range."""
+    def encode(self, values: Mapping[str, int | None]) -> NDArray[np.uint8]:
+        """Return (A,) of 0 and 1 from label values by group name; None is unknown and gives 0, see `known`.
+
+        Raises DataError for a value out of range.
+        """
         vector: list[int] = []
         for group in self.groups:
             value = values[group.name]
+            if value is None:
+                vector += [0] * len(group.outputs)
+                continue
             if not 0 <= value < group.num_values:
                 raise DataError(
                     f"{group.name} is {value}, but {self.name} allows {describe_values(group.value_names())}"
@@ -125,6 +131,11 @@ class Schema:
             else:
                 vector.append(value)
         return np.array(vector, dtype=np.uint8)  # (A,)
+
+    def known(self, values: Mapping[str, int | None]) -> NDArray[np.bool_]:
+        """Return (A,), which outputs have a known label: those of groups whose value is not None."""
+        known = [values[group.name] is not None for group in self.groups for _ in group.outputs]
+        return np.array(known, dtype=np.bool_)  # (A,)
 
     def are_groups_whole(self, known: NDArray[np.bool_]) -> bool:
         """Return whether each row of (n, A) has every group known or unknown as a whole."""

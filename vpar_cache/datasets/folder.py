@@ -3,9 +3,9 @@
     ROOT/personA/seq1/frame1.jpg ...    frames (jpg, jpeg, png, webp, bmp), in natural order of their names
     ROOT/labels.csv                     the label file, here or elsewhere
 
-The label file has a column `tracklet` (the folder, relative to the root, separated by /), a column `split` (train
-or test) and one column per group of the schema. Columns `person_id` (any text or integer), `camera_id` (an
-integer, else 0) and the schema's quality flags are optional.
+The label file has a column `tracklet` (the folder, relative to the root, separated by /), a column `split` (train,
+validation or test) and one column per group of the schema; an empty cell is an unknown label. Columns `person_id`
+(any text or integer), `camera_id` (an integer, else 0) and the schema's quality flags are optional.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pathlib import Path, PurePosixPath
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.datasets.labels import KeyColumn, LabelRow, read_labels
 from vpar_cache.datasets.tracklet import (
-    SPLITS,
     Dataset,
     LeftOut,
     Split,
@@ -36,6 +35,13 @@ _COLUMNS = (
     KeyColumn("person_id", optional=True),
     KeyColumn("camera_id", optional=True),
 )
+_SPLIT_NAMES: dict[str, Split] = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
 _DIGITS = re.compile(r"([0-9]+)")
 
 
@@ -67,7 +73,7 @@ def load_folder(root: Path, labels: Path, schema: Schema) -> Dataset:
             left_out.append(LeftOut(tracklet_id, split, problem))
             continue
         tracklets.append(
-            Tracklet(tracklet_id, split, person_id, camera_id, folder, frames, row.labels, row.quality)
+            Tracklet(tracklet_id, split, person_id, camera_id, folder, frames, row.labels, row.quality, row.known)
         )
     return build_dataset("folder", schema, tracklets, left_out, (*file.notes, *person_notes), people_known)
 
@@ -107,10 +113,10 @@ def _tracklet_folder(row: LabelRow, real_root: Path) -> tuple[str, Path]:
 
 
 def _split(row: LabelRow) -> Split:
-    for split in SPLITS:
-        if row.keys["split"].casefold() == split:
-            return split
-    raise row.error("split", "is not a split; write train or test")
+    split = _SPLIT_NAMES.get(row.keys["split"].lower())
+    if split is None:
+        raise row.error("split", "is not a split; write train, validation or test")
+    return split
 
 
 def _person_ids(rows: Sequence[LabelRow]) -> tuple[list[int], list[str]]:

@@ -85,6 +85,7 @@ def join_labels(tracks: Iterable[Track], labels: TrackLabels) -> tuple[list[Trac
                 frames=track.frames,
                 labels=row.labels,
                 quality=row.quality,
+                known=row.known,
             )
         )
     unmatched = [track_name(key) for key in sorted(labels.rows.keys() - used)]

@@ -4,6 +4,9 @@ Columns are found by name, in any order; names are compared without case, spaces
 because the copies in circulation differ. Other columns are ignored. A label file is untrusted: its size is
 bounded, and each value that is used is checked against the schema.
 
+A cell that is empty, -1, NA, N/A or NaN is unknown. 1.0, True and False, which other programs write, are read as
+the integers. Case does not matter.
+
 Everything here raises DataError with the file, the line, the column, the value and the rule.
 """
 
@@ -13,8 +16,9 @@ import csv
 import difflib
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +32,9 @@ MAX_FILE_BYTES = 64_000_000
 """The largest known label file, MARS, has 0.9 MB."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,9}")  # nine digits always fit int32, the stored type
+_LABEL = re.compile(r"(-?[0-9]{1,9})(\.0)?")
+_LABEL_WORDS = {"false": "0", "true": "1", "": "-1", "na": "-1", "n/a": "-1", "nan": "-1"}
+_UNKNOWN = -1
 _FLAG_VALUES = ("no", "yes")
 _FLAG_SPELLINGS = {"multi-person": ("muti-person",)}  # as the released DUKE file spells it
 
@@ -51,9 +58,11 @@ class LabelRow:
     keys: Mapping[str, str]
     """Text by key column, without the optional columns that the file lacks."""
     labels: NDArray[np.uint8]
-    """(A,) of 0 and 1, in schema order."""
+    """(A,) of 0 and 1, in schema order; 0 where unknown."""
+    known: NDArray[np.bool_]
+    """(A,) which labels are known."""
     quality: NDArray[np.uint8]
-    """(Q,) of 0 and 1, the schema's quality flags."""
+    """(Q,) of 0 and 1, the schema's quality flags; an unknown one is 0."""
 
     def error(self, key: str, rule: str) -> DataError:
         """Return the error for a key whose text breaks `rule`."""
@@ -84,7 +93,7 @@ def normalise_header(header: str) -> str:
 
 
 def read_labels(path: Path, schema: Schema, keys: Sequence[KeyColumn]) -> LabelFile:
-    """Return all rows of the file. A quality flag without a column counts as 0, which a note says."""
+    """Return all rows of the file. A quality flag that is unknown or has no column counts as 0: a note says so."""
     records = _records(path)
     if not records:
         raise DataError(f"{path} is empty; its first line must name the columns")
@@ -93,8 +102,11 @@ def read_labels(path: Path, schema: Schema, keys: Sequence[KeyColumn]) -> LabelF
     if not rows:
         raise DataError(f"{path} has a header but no rows; add one row per tracklet")
     absent = [flag for flag, column in zip(schema.quality, columns.flags, strict=True) if column is None]
-    notes = (f"{path.name} has no column for {', '.join(absent)}: counted as 0",) if absent else ()
-    return LabelFile(tuple(rows), notes)
+    notes = [f"{path.name} has no column for {', '.join(absent)}: counted as 0"] if absent else []
+    if columns.unknown_flags:
+        counts = ", ".join(f"{flag} {count}" for flag, count in sorted(columns.unknown_flags.items()))
+        notes.append(f"{path.name} has unknown quality flags ({counts}): counted as 0")
+    return LabelFile(tuple(rows), tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -108,6 +120,8 @@ class _Columns:
     groups: list[tuple[str, int, tuple[str, ...]]]
     """Of each group its name, its column, and the meanings of the valid values."""
     flags: list[int | None]
+    unknown_flags: Counter[str] = field(default_factory=Counter)
+    """Of the rows read so far, by quality flag."""
 
     @classmethod
     def find(cls, path: Path, header: list[str], schema: Schema, keys: Sequence[KeyColumn]) -> _Columns:
@@ -146,16 +160,28 @@ class _Columns:
             )
         values = {name: self._value(line, column, fields, names) for name, column, names in self.groups}
         flags = [0 if c is None else self._value(line, c, fields, _FLAG_VALUES) for c in self.flags]
-        keys = {name: fields[column].strip() for name, column in self.keys.items()}
-        return LabelRow(self.path, line, keys, self.schema.encode(values), np.array(flags, dtype=np.uint8))
+        self.unknown_flags.update(f for f, value in zip(self.schema.quality, flags, strict=True) if value is None)
+        return LabelRow(
+            path=self.path,
+            line=line,
+            keys={name: fields[column].strip() for name, column in self.keys.items()},
+            labels=self.schema.encode(values),
+            known=self.schema.known(values),
+            quality=np.array([value or 0 for value in flags], dtype=np.uint8),  # (Q,)
+        )
 
-    def _value(self, line: int, column: int, fields: list[str], names: tuple[str, ...]) -> int:
-        """Return the label value in a cell; `names` are the meanings of the valid values."""
+    def _value(self, line: int, column: int, fields: list[str], names: tuple[str, ...]) -> int | None:
+        """Return the label value in a cell, None where unknown; `names` are the meanings of the valid values."""
         text = fields[column].strip()
-        if _INTEGER.fullmatch(text) and 0 <= int(text) < len(names):
-            return int(text)
+        match = _LABEL.fullmatch(_LABEL_WORDS.get(text.lower(), text))
+        if match and _UNKNOWN <= int(match[1]) < len(names):
+            value = int(match[1])
+            return None if value == _UNKNOWN else value
         where = f"{self.path} line {line}, column {_shown(self.header[column])}"
-        raise DataError(f"{where}: {_shown(text)} is not a valid label; write {describe_values(names)}")
+        raise DataError(
+            f"{where}: {_shown(text)} is not a valid label; write {describe_values(names)}, or nothing: an empty "
+            "cell is unknown"
+        )
 
 
 def _header_fix(names: tuple[str, ...], header: list[str]) -> str:

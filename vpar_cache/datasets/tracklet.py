@@ -20,9 +20,9 @@ from vpar_cache.errors import DataError, VparError
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 """In the order of a dataset."""
-_ORDER: dict[str, int] = {split: place for place, split in enumerate(SPLITS)}
 NEEDED_SPLITS: tuple[Split, ...] = ("train", "test")
 """Every dataset has these; validation tracklets may be there too."""
+_ORDER: dict[str, int] = {split: place for place, split in enumerate(SPLITS)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,8 @@ def build_dataset(
     notes += _unknown_labels(usable, schema)
     if people_known:
         notes += _people_in_two_splits(usable)
-    return Dataset(name, schema, tuple(usable), tuple(left_out), tuple(notes), people_known)
+    once = tuple(dict.fromkeys(notes))  # a dataset that is built again has these notes already
+    return Dataset(name, schema, tuple(usable), tuple(left_out), once, people_known)
 
 
 def _check_labels(tracklet: Tracklet, schema: Schema, where: str) -> None:
@@ -159,7 +160,7 @@ def _people_in_two_splits(tracklets: Sequence[Tracklet]) -> list[str]:
 
 def _place(item: Tracklet | LeftOut) -> tuple[int, str]:
     """Return a key that sorts train, validation, test, then by tracklet_id."""
-    return _ORDER[item.split], item.tracklet_id
+    return _ORDER.get(item.split, len(_ORDER)), item.tracklet_id
 
 
 EntryKind = Literal["file", "folder"]
