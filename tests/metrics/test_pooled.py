@@ -13,7 +13,7 @@ from vpar_cache.metrics.pooled import POOLED
 METRICS = ("precision", "recall", "f1", "mA")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(masked_matrices())
 def test_it_is_its_definition_and_agrees_with_scikit_learn_on_the_known_rows_of_each_group(data):
     probabilities, labels, known, threshold = data

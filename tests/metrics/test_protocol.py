@@ -104,7 +104,9 @@ def test_scores_are_a_function_of_the_summed_terms_for_any_leading_axes(protocol
     terms = protocol.terms(protocol.answers(p, GROUPS, protocol.threshold), y, known, GROUPS)
     by_unit, average = protocol.metrics_of_sums({k: weights @ values for k, values in terms.items()}, GROUPS)
     for i, row in enumerate(weights.astype(int)):
-        expected = protocol.score(*(x.repeat(row, axis=0) for x in (p, y)), GROUPS, known=known.repeat(row, axis=0))
+        expected = protocol.score(
+            *(x.repeat(row, axis=0) for x in (p, y)), GROUPS, known=known.repeat(row, axis=0)
+        )
         assert {metric: values[i] for metric, values in average.items()} == pytest.approx(expected.average)
         for group, metrics in expected.groups.items():
             assert {m: values[i] for m, values in by_unit[group].items()} == pytest.approx(metrics)

@@ -13,7 +13,7 @@ from vpar_cache.metrics.videopar import VIDEOPAR
 from vpar_cache.metrics.vtf import VTF
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(masked_matrices())
 def test_it_agrees_with_scikit_learn_on_the_known_rows_of_each_group(data):
     probabilities, labels, known, _ = data

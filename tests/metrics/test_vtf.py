@@ -21,7 +21,7 @@ def brute_force(probabilities, labels, threshold):
     return set_scores(*({row for row, held in enumerate(rows) if held} for rows in (predicted, true)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(masked_matrices())
 def test_it_is_its_definition_and_agrees_with_scikit_learn_on_the_known_rows_of_each_group(data):
     probabilities, labels, known, threshold = data

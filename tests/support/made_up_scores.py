@@ -64,8 +64,8 @@ def known_rows(known: np.ndarray, columns: slice) -> np.ndarray:
 
 
 def mean_accuracy(predictions: np.ndarray, labels: np.ndarray, known: np.ndarray) -> float:
-    """mA of one output (n,) over its known rows: scikit-learn's balanced accuracy where both labels occur, else half
-    the share of right answers."""
+    """mA of one output (n,) over its known rows: scikit-learn's balanced accuracy where both labels occur,
+    else half the share of right answers."""
     y, p = labels[known], predictions[known]
     return float(balanced_accuracy_score(y, p) if len(np.unique(y)) == 2 else (y == p).mean() / 2)
 
