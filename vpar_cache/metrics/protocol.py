@@ -175,7 +175,7 @@ def group_sums(values: NDArray[Any], groups: Groups) -> Numbers:
     belongs = np.zeros((values.shape[-1], len(groups)), np.float32)  # (A, G)
     for g, (_, columns) in enumerate(groups):
         belongs[columns, g] = 1
-    wide = values.astype(np.float32 if values.dtype == bool else np.float64)  # (..., A): counts are exact in both
+    wide: NDArray[Any] = values.astype(np.float32 if values.dtype == bool else np.float64)  # (..., A): counts are exact in both
     sums: Numbers = (wide @ belongs).astype(np.float64)  # (..., G): faster than np.add.reduceat
     return sums
 
