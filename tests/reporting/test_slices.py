@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.support.fake_runs import SMALL, groups_of, make_run
 from vpar_cache.metrics.scoring import score_block
-from vpar_cache.reporting.slices import MIN_TRACKLETS, length_parts, slice_numbers
+from vpar_cache.reporting.slices import MIN_TRACKLETS, slice_numbers
 from vpar_cache.runs.finished import read_run
 from vpar_cache.runs.predictions import read_test_predictions
 
@@ -79,15 +76,3 @@ def test_a_part_that_is_empty_is_counted_as_such(whole):
     found = values(run, replace(predictions, quality=np.zeros_like(predictions.quality)))
     assert found["slices_quality", "occlusion", "", "tracklets"] == 0
     assert found["slices_quality", "occlusion", "", "people"] == 0
-
-
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=60))
-def test_quarters_by_length_are_disjoint_in_order_and_keep_equal_lengths_together(lengths):
-    num_frames = np.array(lengths)
-    parts = list(length_parts(num_frames))
-    assert (sum(rows.astype(int) for _, rows in parts) == 1).all()
-    assert 1 <= len(parts) <= 4
-    ends = [(num_frames[rows].min(), num_frames[rows].max()) for _, rows in parts]
-    assert all(first[1] < second[0] for first, second in pairwise(ends))
-    for (name, _), (low, high) in zip(parts, ends, strict=True):
-        assert name == (f"{low} frames" if low == high else f"{low} to {high} frames")

@@ -28,12 +28,13 @@ def best_constant(
     for _, columns in units:
         order = np.argsort(-rates[columns], kind="stable")  # (K,)
         rank[columns][order] = np.arange(len(order))
+    sizes = np.array([columns.stop - columns.start for _, columns in units])  # (U,)
+    fewest = (sizes > 1) & protocol.one_class  # (U,): one class is always the answer
     best_f1, best = np.full(len(units), -1.0), np.zeros(len(units), dtype=np.int64)  # (U,) each
     for m in range(int(rank.max()) + 2):
         f1 = _unit_f1(protocol, rank < m, truth, is_known, groups)  # (U,)
-        best = np.where(f1 > best_f1, m, best)  # (U,)
-        best_f1 = np.maximum(f1, best_f1)  # (U,)
-    sizes = [columns.stop - columns.start for _, columns in units]
+        better = (f1 > best_f1 + 1e-9) & (m >= fewest)  # (U,): sums of equal scores differ in the last digits
+        best, best_f1 = np.where(better, m, best), np.where(better, f1, best_f1)  # (U,) each
     return rank < np.repeat(best, sizes)  # (A,)
 
 
