@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from vpar_cache.attributes.built_in import load_schema
 from vpar_cache.errors import UserError
 
 from .console import print_document, say
@@ -27,6 +26,7 @@ def score(
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
 ) -> None:
     """Score predictions of any program under all four protocols."""
+    from vpar_cache.attributes.built_in import load_schema
     from vpar_cache.reporting.score import read_train_labels
     from vpar_cache.reporting.score import score as score_file
 
@@ -48,6 +48,7 @@ def _train_labels_of(schema: str, root: Path) -> Any:
     """Return what the train labels of a dataset give. MARS needs no images for it."""
     import numpy as np
 
+    from vpar_cache.attributes.built_in import load_schema
     from vpar_cache.datasets.duke import load_duke
     from vpar_cache.datasets.mars import read_lists
     from vpar_cache.metrics.evaluation import baselines

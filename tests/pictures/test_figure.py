@@ -21,7 +21,7 @@ def runs(tiny_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of vtf and one of linear on the small cache."""
     root = tmp_path_factory.mktemp("runs")
     for model in ("vtf", "linear"):
-        settings: dict[str, Any] = {"dim": 32, "heads": 2, "epochs": 1, "device": "cpu", "protocol": "paper"}
+        settings: dict[str, Any] = {"dim": 32, "heads": 2, "epochs": 1, "device": "cpu", "recipe": "paper"}
         train(TrainConfig(features=tiny_cache, runs=root, name=model, model=model, **settings))
     return root
 
