@@ -116,7 +116,7 @@ def test_unknown_labels_and_validation_tracklets_come_with_every_form(partly: Sm
     np.testing.assert_array_equal(features[[2, 0]].known, known[[2, 0]])
     np.testing.assert_array_equal(features.split("train").to_numpy()["known"], known[:5])
     assert features[1].known.tolist() == [True, False, False, False]
-    assert features["0000C1T0001"].known.tolist() == [True, False, False, False]
+    assert features[[2, 0]][1].known.tolist() == [False, True, True, True]
 
 
 def test_an_unknown_label_is_nan_in_torch_so_that_no_loss_takes_it_for_a_no(partly: SmallCache) -> None:
