@@ -59,7 +59,7 @@ def test_a_mask_that_does_not_fit_or_knows_a_group_in_part_is_refused(known, mes
         check_inputs(P, Y, GROUPS, known=known)
 
 
-@pytest.mark.parametrize("value", [np.nan, -1, 7])
+@pytest.mark.parametrize("value", [np.nan, -1, 1, 7])
 def test_an_unknown_label_may_hold_any_value_and_is_read_as_0(value):
     labels = with_value(Y, 0, slice(1, 4), value)
     known = with_value(KNOWN, 0, slice(1, 4), False)

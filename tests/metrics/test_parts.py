@@ -25,6 +25,11 @@ def test_parts_are_with_and_without_each_flag_each_camera_and_each_length():
     ]
 
 
+def test_a_quartile_belongs_to_the_quarter_below_it():
+    names = [name for name, _ in length_parts(np.array([8, 7, 6, 5, 4, 3, 2, 1]))]
+    assert names == ["1 to 2 frames", "3 to 4 frames", "5 to 6 frames", "7 to 8 frames"]
+
+
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=60))
 def test_quarters_by_length_are_disjoint_in_order_and_keep_equal_lengths_together(lengths):
     num_frames = np.array(lengths)
