@@ -61,7 +61,7 @@ def shuffled(name, threshold, rows=slice(None)):
 
 
 def assert_chance(found, metrics, score):
-    """To the digits of float32 sums. `metrics`: of each shuffle."""
+    """To the six digits that are kept. `metrics`: of each shuffle."""
     expected = chance(np.array(metrics), score)
     assert asdict(found) == {name: pytest.approx(value, abs=2e-6) for name, value in asdict(expected).items()}
 

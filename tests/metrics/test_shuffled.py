@@ -69,10 +69,10 @@ def test_scores_are_those_of_scoring_every_shuffle_for_all_tracklets_and_for_par
     for r, giver in enumerate(givers):
         for s, rows in enumerate(parts):
             scores = protocol.score(p[giver][rows], y[rows], GROUPS, threshold, known=known[rows])
-            assert {m: v[r, s] for m, v in average.items()} == pytest.approx(scores.average, abs=1e-6)
+            assert {m: v[r, s] for m, v in average.items()} == pytest.approx(scores.average, abs=1e-9)
             assert ("hat" in scores.groups) == (s != 1 and not protocol.joint)
             for group, metrics in scores.groups.items():
-                assert {m: v[r, s] for m, v in by_group[group].items()} == pytest.approx(metrics, abs=1e-6)
+                assert {m: v[r, s] for m, v in by_group[group].items()} == pytest.approx(metrics, abs=1e-9)
     assert list(by_group) == ([] if protocol.joint else [name for name, _ in GROUPS])
 
 
@@ -91,6 +91,19 @@ def test_constant_predictions_have_p_1_and_perfect_ones_the_lowest_possible(prot
     for constant in (np.full(labels.shape, 0.3), np.full(labels.shape, 0.9), np.tile(rng.random(7), (60, 1))):
         assert p_value(constant, labels, None, protocol) == 1
     assert p_value(labels.astype(float), labels, None, protocol) == pytest.approx(1 / 201, abs=1e-6)
+
+
+def test_sums_over_many_tracklets_are_exact_enough_to_tell_that_a_constant_scores_the_same():
+    rng = np.random.default_rng(4)
+    labels = random_labels(rng, 8000)
+    for held in ([0, 1, 1, 0, 1, 1, 1], [1, 1, 1, 1, 0, 1, 1]):
+        constant = np.tile(held, (8000, 1))
+        arrays = check_inputs(constant, labels, GROUPS)
+        for protocol in PROTOCOLS.values():
+            sums = ShuffledSums(protocol, protocol.threshold, arrays, GROUPS, np.ones((1, 8000)))
+            sums.add(next(shuffled_rows(None, 8000)))
+            score = protocol.score(constant, labels, GROUPS).average["f1"]
+            assert sums.metrics()[1]["f1"][0, 0] == pytest.approx(score, abs=1e-12)
 
 
 def test_p_of_random_predictions_is_about_uniform():

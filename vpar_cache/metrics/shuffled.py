@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,7 +80,7 @@ class ShuffledSums:
         probabilities, self._labels, self._known = arrays
         self._protocol, self._groups, self._units = protocol, groups, protocol.units(groups)
         self._answers = protocol.answers(probabilities, groups, threshold)  # (N, C)
-        self._parts = parts.astype(np.float32)  # (S, N): counts are exact, means to seven digits
+        self._parts = {dtype: parts.astype(dtype) for dtype in (np.float32, np.float64)}  # (S, N) each
         self._fixed = self._sums(protocol.label_terms(self._labels, self._known, self._units))  # (S, k) each
         self._shuffles: list[dict[str, Numbers]] = []
 
@@ -89,9 +90,12 @@ class ShuffledSums:
         self._shuffles.append(self._sums(terms))
 
     def _sums(self, terms: Terms) -> dict[str, Numbers]:
-        return {
-            name: (self._parts @ values.astype(np.float32)).astype(np.float64) for name, values in terms.items()
-        }
+        sums = {}
+        for name, values in terms.items():
+            dtype = np.float32 if values.dtype == bool else np.float64  # counts are exact in both
+            wide: NDArray[Any] = values.astype(dtype)  # (N, k)
+            sums[name] = (self._parts[dtype] @ wide).astype(np.float64)  # (S, k)
+        return sums
 
     def metrics(self) -> tuple[dict[str, Metrics], Metrics]:
         """Return the metrics of each group and their averages, (R, S) each."""
@@ -107,7 +111,7 @@ class ShuffledSums:
 def chance(shuffled: Numbers, score: float) -> Chance:
     """Return what scores (R,) of shuffled predictions say about the score of the predictions themselves."""
     low, high = np.percentile(shuffled, [2.5, 97.5])
-    at_least = int((shuffled >= score - 1e-6).sum())  # the sums are of float32
+    at_least = int((shuffled >= score - 1e-9).sum())  # sums of equal scores differ in the last digits
     return Chance(
         round(float(shuffled.mean()), 6), round(float(low), 6), round(float(high), 6),
         round((1 + at_least) / (1 + len(shuffled)), 6),
