@@ -164,3 +164,18 @@ def test_one_person_has_scores_and_nothing_to_shuffle_or_resample():
 def test_labels_that_one_protocol_cannot_score_are_refused():
     with pytest.raises(DataError, match="exactly one class"):
         evaluate(P, np.ones_like(LABELS), GROUPS)
+
+
+def test_what_a_score_is_read_against_is_found_by_protocol_group_and_metric(found):
+    assert found.constant_of("pooled", None, "recall") == of_constant("pooled").average["recall"]
+    assert found.constant_of("vtf_selected", "pose", "f1") == of_constant("vtf").groups["pose"]["f1"]
+    assert found.chance_of("instance", None, "accuracy") == found.shuffled["instance"].average["accuracy"]
+    assert found.chance_of("vtf", "hat", "f1") == found.shuffled["vtf"].groups["hat"]["f1"]
+    for absent in (
+        ("instance", "pose", "f1"),
+        ("vtf", "gender", "f1"),
+        ("vtf", None, "accuracy"),
+        ("x", None, "f1"),
+    ):
+        assert found.constant_of(*absent) is None
+        assert found.chance_of(*absent) is None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,7 +79,7 @@ class ShuffledSums:
         probabilities, self._labels, self._known = arrays
         self._protocol, self._groups, self._units = protocol, groups, protocol.units(groups)
         self._answers = protocol.answers(probabilities, groups, threshold)  # (N, C)
-        self._parts = {dtype: parts.astype(dtype) for dtype in (np.float32, np.float64)}  # (S, N) each
+        self._parts: dict[type, Floats] = {dtype: parts.astype(dtype) for dtype in (np.float32, np.float64)}
         self._fixed = self._sums(protocol.label_terms(self._labels, self._known, self._units))  # (S, k) each
         self._shuffles: list[dict[str, Numbers]] = []
 
@@ -93,7 +92,7 @@ class ShuffledSums:
         sums = {}
         for name, values in terms.items():
             dtype = np.float32 if values.dtype == bool else np.float64  # counts are exact in both
-            wide: NDArray[Any] = values.astype(dtype)  # (N, k)
+            wide: Floats = values.astype(dtype)  # (N, k)
             sums[name] = (self._parts[dtype] @ wide).astype(np.float64)  # (S, k)
         return sums
 
