@@ -27,4 +27,5 @@ def demo(
     with stoppable() as stop:
         result = run_demo(config, say=say, stop=stop)
     print_document(result.report, "rich")
-    print_text(f"features: {result.index}\nrun:      {result.run.folder}\npicture:  {result.picture}\n")
+    print_text(f"features: {result.index}\nrun:      {result.run.folder}\npicture:  {result.picture}\n\n")
+    print_text(f"{result.verdict}\n")
