@@ -108,6 +108,7 @@ def train(
 
     with stoppable() as stop:
         result = train_run(config, command=command, say=say, stop=stop)
+    say(result.verdict)
     say(f"{result.model} in {result.seconds:.1f} s; tables: vpar report {result.folder}")
     print_text(f"{result.folder}\n")
 

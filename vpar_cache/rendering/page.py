@@ -75,7 +75,9 @@ def _kind(block: Block) -> str:
 
 def _bar_class(share: float | None) -> str:
     """Return the class that draws a bar behind a number, in steps of 5 % (report.css)."""
-    return "" if share is None else f" bar bar-{5 * round(20 * share)}"
+    if share is None:
+        return ""
+    return " bar-over" if share >= 1 else f" bar bar-{5 * round(20 * share)}"
 
 
 @cache

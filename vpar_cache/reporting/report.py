@@ -47,12 +47,15 @@ class Section:
 
     place: str
     numbers: tuple[Number, ...]
+    verdicts: tuple[str, ...] = ()
+    """A sentence for each run: how far it is above what sees no image."""
     remarks: tuple[str, ...] = ()
 
     def part(self, with_details: bool) -> Part:
-        """Return Tables 1 and 2, with further columns where details are wanted."""
-        notes = (Notes(self.remarks),) if self.remarks else ()
-        return Part(self.place, self.numbers, (*paper_tables(self.numbers, self.place, with_details), *notes))
+        """Return the verdicts, then Tables 1 and 2, with further columns where details are wanted."""
+        before, after = ((Notes(lines),) if lines else () for lines in (self.verdicts, self.remarks))
+        tables = paper_tables(self.numbers, self.place, with_details)
+        return Part(self.place, self.numbers, (*before, *tables, *after))
 
 
 @dataclass(frozen=True)
@@ -158,8 +161,10 @@ def _sections(runs: Sequence[FinishedRun]) -> Iterator[Section]:
         place = first.place if places.count(first.place) == 1 else f"{first.place}, rows {rows[:6]}"
         numbers = list(published_numbers()[first.dataset.upper()]) if first.is_on_paper_split else []
         names = _unique_names(members)
-        remarks = [f"{name}: {verdict(run)}" for run, name in zip(members, names, strict=True) if verdict(run)]
-        remarks += [f"{run.name}: {run.cost}" for run in members if run.cost]
+        verdicts = tuple(
+            f"{name}: {verdict(run)}" for run, name in zip(members, names, strict=True) if verdict(run)
+        )
+        remarks = [f"{run.name}: {run.cost}" for run in members if run.cost]
         if not numbers and first.dataset.upper() in published_numbers():
             remarks.append(
                 f"{place} is not the paper's test split and attributes, so no published row stands beside it"
@@ -175,7 +180,7 @@ def _sections(runs: Sequence[FinishedRun]) -> Iterator[Section]:
         priors = list(_priors(members, names))
         if priors:
             remarks.append(_prior_remark(priors))
-        yield Section(place, (*numbers, *priors), tuple(remarks))
+        yield Section(place, (*numbers, *priors), verdicts, tuple(remarks))
 
 
 def _unique_names(runs: Sequence[FinishedRun]) -> list[str]:

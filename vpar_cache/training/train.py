@@ -29,6 +29,7 @@ from vpar_cache.cache.index import read_index
 from vpar_cache.errors import UserError
 from vpar_cache.metrics.evaluation import Evaluation
 from vpar_cache.metrics.vtf import VTF_THRESHOLD
+from vpar_cache.metrics.verdict import verdict
 from vpar_cache.models.build import ModelBuilder
 from vpar_cache.models.settings import LOSSES
 from vpar_cache.models.systems import CUSTOM
@@ -56,6 +57,8 @@ class TrainResult:
     random_weights: bool
     recipe: str
     metrics: Mapping[str, Any]
+    verdict: str
+    """How far it is above what sees no image, in one sentence."""
     seconds: float
 
 
@@ -157,7 +160,14 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
         (partial / "card.md").write_text(model_card(record, found), "utf-8")
     checkpoints.remove()
     return TrainResult(
-        folder, features.dataset, config.model, features.random_weights, rows.recipe, metrics, seconds
+        folder,
+        features.dataset,
+        config.model,
+        features.random_weights,
+        rows.recipe,
+        metrics,
+        verdict(found),
+        seconds,
     )
 
 
