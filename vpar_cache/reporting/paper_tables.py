@@ -49,6 +49,8 @@ def paper_tables(numbers: Sequence[Number], place: str, with_details: bool) -> l
     for draw in (_table_1, _table_2):
         for protocol in _RULES:
             chosen = [number for number in numbers if number.protocol == protocol]
+            if all(number.source in ("constant", "prior") for number in chosen):
+                continue  # nothing to read against them
             if table := draw(chosen, protocol, place, with_details):
                 tables.append(table)
     return tables

@@ -28,8 +28,8 @@ from vpar_cache.cache.hints import load_encode_seconds
 from vpar_cache.cache.index import read_index
 from vpar_cache.errors import UserError
 from vpar_cache.metrics.evaluation import Evaluation
-from vpar_cache.metrics.vtf import VTF_THRESHOLD
 from vpar_cache.metrics.verdict import verdict
+from vpar_cache.metrics.vtf import VTF_THRESHOLD
 from vpar_cache.models.build import ModelBuilder
 from vpar_cache.models.settings import LOSSES
 from vpar_cache.models.systems import CUSTOM
