@@ -18,6 +18,7 @@ from vpar_cache.models.systems import MODELS, SYSTEMS
 from vpar_cache.models.videopar import VideoPar
 from vpar_cache.models.vtb import Vtb
 from vpar_cache.models.zero_shot import ZeroShot
+from vpar_cache.training.config import VIT_NORM_EPS
 
 GROUPS = (slice(0, 1), slice(1, 4), slice(4, 6))
 A, D, DT, T, GRID = 6, 16, 10, 4, (2, 3)
@@ -185,9 +186,10 @@ def test_the_block_of_a_vit_computes_the_same_in_the_fusion_transformer() -> Non
     names = [*vit.blocks[-1].state_dict()]
     state = {name: vit.blocks[-1].state_dict()[name] for name in names}
     state |= {f"norm.{part}": vit.norm.state_dict()[part] for part in ("weight", "bias")}
-    model = FusionTransformer(5, 192, 192, dim=192, layers=1, heads=3, logit_norm=False)
+    model = FusionTransformer(5, 192, 192, dim=192, layers=1, heads=3, logit_norm=False, norm_eps=VIT_NORM_EPS)
     model.load_last_block(state)
-    text, visual = torch.randn(1, 5, 192), torch.randn(2, 7, 192)
+    # So small that the epsilon of the LayerNorms shows.
+    text, visual = 1e-3 * torch.randn(1, 5, 192), 1e-3 * torch.randn(2, 7, 192)
     mixed, _ = model.blocks[0](text, visual, read_text_only=True)
     expected = vit.norm(vit.blocks[-1](torch.cat([text.expand(2, -1, -1), visual], dim=1)))[:, :5]
     torch.testing.assert_close(model.norm(mixed), expected, rtol=1e-4, atol=1e-4)

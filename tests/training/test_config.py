@@ -31,6 +31,9 @@ def train(**changes: Any) -> TrainConfig:
         ({"val_fraction": 1.0}, r"--val-fraction.*1\.0"),
         ({"dim": 100, "heads": 8}, "--dim.*100.*--heads.*8"),
         ({"logit_norm": True, "batch_size": 1}, "--batch-size.*1.*--logit-norm"),
+        ({"drop_path": 1.0}, r"drop_path.*1\.0"),
+        ({"model": "linear", "drop_path": 0.1}, "drop_path.*linear"),
+        ({"norm_eps": 0.0}, r"norm_eps.*0\.0"),
         ({"name": "../x"}, r"--name.*\.\./x"),
     ],
 )
@@ -53,6 +56,7 @@ def test_of_recipe_fills_in_what_the_recipe_sets_and_nothing_else() -> None:
     reference = TrainConfig.of_recipe("reference", features=features, epochs=7, dim=None, block_init="random:0")
     assert (reference.loss, reference.schedule, reference.dim) == ("weighted", "warmup-cosine", 768)
     assert (reference.heads, reference.logit_norm, reference.epochs) == (12, True, 7)
+    assert (reference.drop_path, reference.norm_eps) == (0.1, 1e-6)
     with pytest.raises(UserError, match=r"--dim.*512.*768.*reference"):
         TrainConfig.of_recipe("reference", features=features, dim=512, heads=8)
 
@@ -61,3 +65,8 @@ def test_auto_loss_is_the_model_s_own_and_settings_say_which() -> None:
     for model, loss in (("vtf", "bce"), ("videopar", "ce"), ("3dcnn", "ce"), ("prior", "bce")):
         assert TrainConfig(features=Path("x.h5"), model=model).settings()["loss"] == loss
     assert TrainConfig(features=Path("x.h5"), model="videopar", loss="bce").loss == "bce"
+
+
+def test_a_copied_block_keeps_the_epsilon_of_its_layernorms() -> None:
+    config = train(block_init="random:0", dim=768, heads=12)
+    assert (config.norm_eps, config.settings()["norm_eps"], train().norm_eps) == (1e-6, 1e-6, 1e-5)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vpar_cache.models.fusion import FusionBlock
 from vpar_cache.training.graphed_step import GraphedStep, Step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="a CUDA graph needs a GPU")
@@ -41,3 +42,16 @@ def test_a_captured_step_trains_as_the_plain_one() -> None:
     plain, graphed = trained(lambda step: step), trained(GraphedStep)
     assert graphed == pytest.approx(plain, rel=1e-3)
     assert graphed[-2] < 0.9 * graphed[0]
+
+
+def test_stochastic_depth_draws_anew_at_every_replay() -> None:
+    torch.manual_seed(0)
+    block = FusionBlock(8, 2, drop_path=0.5).cuda().train()
+
+    def step(rows: Tensor, labels: Tensor) -> Tensor:
+        text, _ = block(rows[:1].float(), rows.float(), read_text_only=True)  # (16, 4, 8)
+        return text.detach().square().sum()
+
+    run, rows = GraphedStep(step), torch.ones(16, 4, 8).half().cuda()
+    losses = {float(run(rows, rows[:, 0].float())) for _ in range(10)}
+    assert len(losses) > 5

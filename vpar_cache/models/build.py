@@ -40,6 +40,8 @@ def build_model(
             layers=settings.layers,
             heads=settings.heads,
             logit_norm=settings.logit_norm,
+            drop_path=settings.drop_path,
+            norm_eps=settings.norm_eps,
         )
         if block_state is not None:
             model.load_last_block(block_state)

@@ -18,13 +18,15 @@ from torch import Tensor, nn
 class FusionBlock(nn.Module):
     """One pre-LayerNorm Transformer block over text and visual tokens."""
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, drop_path: float = 0.0, norm_eps: float = 1e-5) -> None:
+        """`drop_path`: how likely a tracklet skips a branch in training; `norm_eps`: of both LayerNorms."""
         super().__init__()
         self.heads = heads
-        self.norm_attention = nn.LayerNorm(dim)
+        self.drop_path = drop_path
+        self.norm_attention = nn.LayerNorm(dim, norm_eps)
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
-        self.norm_mlp = nn.LayerNorm(dim)
+        self.norm_mlp = nn.LayerNorm(dim, norm_eps)
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
         for linear in (self.qkv, self.out, self.mlp[0], self.mlp[2]):
             assert isinstance(linear, nn.Linear)
@@ -37,6 +39,7 @@ class FusionBlock(nn.Module):
         `read_text_only`: compute the text tokens alone; visual tokens are returned unchanged.
         """
         batch, num_text = visual.shape[0], text.shape[1]
+        kept = self._kept_branches(visual)
         normed_text = self.norm_attention(text)  # (B or 1, A, W)
         normed_visual = self.norm_attention(visual)  # (B, N, W)
         text_q, text_k, text_v = self._split_heads(self.qkv(normed_text), 3)  # each (B or 1, H, A, W/H)
@@ -53,13 +56,26 @@ class FusionBlock(nn.Module):
         key = torch.cat([text_k.expand(batch, -1, -1, -1), visual_k], dim=2)  # (B, H, A+N, W/H)
         value = torch.cat([text_v.expand(batch, -1, -1, -1), visual_v], dim=2)  # (B, H, A+N, W/H)
         mixed = F.scaled_dot_product_attention(query, key, value)  # (B, H, A or A+N, W/H)
-        mixed = self.out(mixed.transpose(1, 2).flatten(2))  # (B, A or A+N, W)
+        mixed = kept[0] * self.out(mixed.transpose(1, 2).flatten(2))  # (B, A or A+N, W)
         text = text + mixed[:, :num_text]  # (B, A, W)
-        text = text + self.mlp(self.norm_mlp(text))  # (B, A, W)
+        text = text + kept[1] * self.mlp(self.norm_mlp(text))  # (B, A, W)
         if not read_text_only:
             visual = visual + mixed[:, num_text:]  # (B, N, W)
-            visual = visual + self.mlp(self.norm_mlp(visual))  # (B, N, W)
+            visual = visual + kept[1] * self.mlp(self.norm_mlp(visual))  # (B, N, W)
         return text, visual
+
+    def _kept_branches(self, visual: Tensor) -> tuple[Tensor | float, Tensor | float]:
+        """Return the factors on the attention and the MLP branch, each (B, 1, 1), or 1 where nothing is dropped.
+
+        Stochastic depth (Huang et al., ECCV 2016) as in timm: in training each branch of each tracklet is left out
+        with probability `drop_path`, for all its tokens, and divided by the probability to keep it otherwise.
+        """
+        if not self.training or self.drop_path == 0:
+            return 1.0, 1.0
+        keep = 1 - self.drop_path
+        # Drawn on the tensor's own device, so that a CUDA graph draws anew at every replay.
+        drawn = visual.new_empty(2, visual.shape[0], 1, 1).bernoulli_(keep) / keep  # (2, B, 1, 1)
+        return drawn[0], drawn[1]
 
     def attention(self, text: Tensor, visual: Tensor) -> Tensor:
         """Return (B, A, N): the attention of each text token to each visual token, averaged over heads.
@@ -93,13 +109,15 @@ class FusionTransformer(nn.Module):
         layers: int,
         heads: int,
         logit_norm: bool,
+        drop_path: float = 0.0,
+        norm_eps: float = 1e-5,
     ) -> None:
-        """`dim`: width W of the blocks; `logit_norm`: BatchNorm over the logits, as in the authors' code."""
+        """`dim`: width W of the blocks; for the others see ModelSettings."""
         super().__init__()
         self.visual_in = nn.Linear(token_dim, dim)
         self.text_in = nn.Linear(text_dim, dim)
-        self.blocks = nn.ModuleList(FusionBlock(dim, heads) for _ in range(layers))
-        self.norm = nn.LayerNorm(dim)
+        self.blocks = nn.ModuleList(FusionBlock(dim, heads, drop_path, norm_eps) for _ in range(layers))
+        self.norm = nn.LayerNorm(dim, norm_eps)
         self.head_weight = nn.Parameter(torch.empty(num_outputs, dim))  # (A, W): A heads W -> 1
         self.head_bias = nn.Parameter(torch.zeros(num_outputs))  # (A,)
         nn.init.trunc_normal_(self.head_weight, std=0.02)

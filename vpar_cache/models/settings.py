@@ -22,3 +22,7 @@ class ModelSettings:
     """vtf, vtb: attention heads per block."""
     logit_norm: bool = False
     """vtf, vtb: BatchNorm over the logits, as in the authors' code."""
+    drop_path: float = 0.0
+    """vtf, vtb: how likely a tracklet skips a residual branch of a block in training (stochastic depth)."""
+    norm_eps: float = 1e-5
+    """vtf, vtb: epsilon of the LayerNorms. torch's default; 1e-6 in ViT, so with block_init."""

@@ -26,9 +26,15 @@ REFERENCE: dict[str, Any] = {
     "heads": 12,
     "layers": 1,
     "logit_norm": True,
+    "drop_path": 0.1,
+    "norm_eps": 1e-6,
     "precision": "fp32",
 }
 """What --recipe reference fixes: the choices of the authors' code that the paper does not mention."""
+VIT_NORM_EPS = 1e-6
+"""Epsilon of the LayerNorms of the block that block_init copies."""
+_WITHOUT_OPTION = ("drop_path", "norm_eps")
+"""Settings that only Python can change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +97,8 @@ class TrainConfig(ModelSettings):
         if self.loss == "auto":
             loss = SYSTEMS[self.model].loss if self.model in SYSTEMS else "bce"
             object.__setattr__(self, "loss", loss)  # the run records what was done
+        if self.block_init is not None:
+            object.__setattr__(self, "norm_eps", VIT_NORM_EPS)
         for option, value, low in (
             ("--epochs", self.epochs, 1),
             ("--batch-size", self.batch_size, 1),
@@ -106,6 +114,10 @@ class TrainConfig(ModelSettings):
             raise UserError(f"--lr: got {self.lr}; expected a positive number")
         if not 0 < self.val_fraction < 1:
             raise UserError(f"--val-fraction: got {self.val_fraction}; expected a number between 0 and 1")
+        if not 0 <= self.drop_path < 1:
+            raise UserError(f"drop_path: got {self.drop_path}; expected 0 or more, below 1")
+        if not 0 < self.norm_eps < 1:
+            raise UserError(f"norm_eps: got {self.norm_eps}; expected a number between 0 and 1")
         if self.name is not None:
             check_run_name(self.name)
         self._check_fusion()
@@ -113,7 +125,11 @@ class TrainConfig(ModelSettings):
 
     def _check_fusion(self) -> None:
         fusion = [model for model in MODELS if SYSTEMS[model].has_fusion]
-        for option, value in (("--logit-norm", self.logit_norm), ("--block-init", self.block_init)):
+        for option, value in (
+            ("--logit-norm", self.logit_norm),
+            ("--block-init", self.block_init),
+            ("drop_path", self.drop_path),
+        ):
             if value and self.model not in fusion:
                 raise UserError(
                     f"{option} applies to --model {' and '.join(fusion)}, not to {self.model}; leave it out"
@@ -140,7 +156,7 @@ class TrainConfig(ModelSettings):
             )
         for name, value in REFERENCE.items():
             if getattr(self, name) != value:
-                option = "--" + name.replace("_", "-")
+                option = name if name in _WITHOUT_OPTION else "--" + name.replace("_", "-")
                 raise UserError(
                     f"{option}: got {getattr(self, name)}; expected {value} with --recipe reference. Leave it "
                     "out, or use --recipe paper"
