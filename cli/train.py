@@ -26,7 +26,7 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="strict (held-out train people select epoch and threshold), paper (all train people, last epoch, "
+            help="strict (validation or held-out train people select), paper (all train people, last epoch, "
             "0.45) or reference (paper, with the settings of the authors' code)."
         ),
     ] = "strict",
@@ -38,25 +38,44 @@ def train(
         str | None, typer.Option(help="constant or warmup-cosine. Default: constant; reference: warmup-cosine.")
     ] = None,
     dim: Annotated[int | None, typer.Option(help="Width of the model. Default: 512; reference: 768.")] = None,
-    layers: Annotated[int | None, typer.Option(help="vtf, vtb: fusion blocks. Default: 1.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Fusion models: blocks. Default: 1.")] = None,
     heads: Annotated[
-        int | None, typer.Option(help="vtf, vtb: attention heads per block. Default: 8; reference: 12.")
+        int | None, typer.Option(help="Fusion models: attention heads per block. Default: 8; reference: 12.")
     ] = None,
     loss: Annotated[
         str | None,
         typer.Option(help="bce, weighted (by train rates) or ce (one class per group). Default: the model's own."),
     ] = None,
     logit_norm: Annotated[
-        bool | None, typer.Option("--logit-norm", help="vtf, vtb: BatchNorm over the logits.")
+        bool | None, typer.Option("--logit-norm", help="Fusion models: BatchNorm over the logits.")
     ] = None,
     block_init: Annotated[
         str | None,
-        typer.Option(help="vtf, vtb: copy the last block of a ViT-B/16: imagenet, FILE or random:SEED."),
+        typer.Option(help="Fusion models: copy the last block of a ViT-B/16: imagenet, FILE or random:SEED."),
+    ] = None,
+    parts: Annotated[
+        str | None,
+        typer.Option(
+            help="Fusion models: each attribute reads the picture through a prior over its rows: fixed (by part "
+            "of the body) or learned. Default: without."
+        ),
+    ] = None,
+    tune_text: Annotated[
+        bool | None,
+        typer.Option("--tune-text", help="Fusion models: learn an offset on the embeddings of the prompts."),
     ] = None,
     views: Annotated[
         int | None, typer.Option(help="Stored views to draw from. Default: all in the cache.")
     ] = None,
     val_fraction: Annotated[float, typer.Option(help="strict: share of train people to hold out.")] = 0.1,
+    folds: Annotated[
+        Path | None,
+        typer.Option(
+            help="strict: a CSV file with the columns person_id or tracklet_id, and fold. The tracklets of --fold "
+            "choose, the other folds train."
+        ),
+    ] = None,
+    fold: Annotated[int | None, typer.Option(help="strict: the fold of --folds that chooses.")] = None,
     precision: Annotated[
         str | None, typer.Option(help="auto (bf16 where native), bf16 or fp32. Default: auto; reference: fp32.")
     ] = None,
@@ -72,7 +91,7 @@ def train(
     command = shlex.join(["vpar", *sys.argv[1:]])
     if from_run is not None:
         _refuse_settings(context)
-        _repeat(from_run, features, name, runs, overwrite, device, command)
+        _repeat(from_run, features, name, runs, overwrite, device, folds, command)
         return
     if features is None:
         raise UserError("--features is missing; give the index of a cache, as in --features cache/mars.h5")
@@ -97,8 +116,12 @@ def train(
         loss=loss,
         logit_norm=logit_norm,
         block_init=block_init,
+        parts=parts,
+        tune_text=tune_text,
         views=views,
         val_fraction=val_fraction,
+        folds=folds,
+        fold=fold,
         precision=precision,
         seed=seed,
         device=device,
@@ -115,7 +138,7 @@ def train(
 
 def _refuse_settings(context: typer.Context) -> None:
     """Refuse settings beside --from-run, which reuses those of the run."""
-    places = {"from_run", "features", "name", "runs", "overwrite", "device"}
+    places = {"from_run", "features", "name", "runs", "overwrite", "device", "folds"}
     for parameter in context.params:
         source = context.get_parameter_source(parameter)
         if parameter not in places and source is not None and source.name == "COMMANDLINE":
@@ -126,7 +149,14 @@ def _refuse_settings(context: typer.Context) -> None:
 
 
 def _repeat(
-    run: Path, features: Path | None, name: str | None, runs: Path, overwrite: bool, device: str, command: str
+    run: Path,
+    features: Path | None,
+    name: str | None,
+    runs: Path,
+    overwrite: bool,
+    device: str,
+    folds: Path | None,
+    command: str,
 ) -> None:
     """Repeat a run. The exit status is 1 when the metrics differ."""
     from vpar_cache.workflows.repeat import repeat_run
@@ -139,6 +169,7 @@ def _repeat(
             runs=runs,
             overwrite=overwrite,
             device=device,
+            folds=folds,
             command=command,
             say=say,
             stop=stop,

@@ -84,7 +84,7 @@ def training_step(
     rows = features.rows_of("train")[:batch]
     labels = torch.from_numpy(features.labels[rows])  # (B, A)
     config = TrainConfig(features=index, **settings)
-    inputs = model_inputs(config.model, "visual", features, labels)
+    inputs = model_inputs(config.model, "visual", features, rows)
     model = build_model(config, inputs).to(device)
     objective = Objective("bce", inputs.groups, inputs.train_rates, device)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, fused=True)
@@ -92,12 +92,13 @@ def training_step(
     visual = torch.from_numpy(features.visual.gather(rows)).to(device, dtype)  # (B, N, D)
     text = inputs.text.to(device)  # (A, Dt)
     wanted = labels.to(device, torch.float32)  # (B, A)
+    known = torch.from_numpy(features.known[rows]).to(device)  # (B, A)
 
     def step() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=lower):
             logits = model(visual, text)  # (B, A)
         optimizer.zero_grad(set_to_none=True)
-        objective.loss(logits.float(), wanted).backward()
+        objective.loss(logits.float(), wanted, known).backward()
         optimizer.step()
 
     return step

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -48,7 +50,7 @@ def whole_forward(model: FusionTransformer, visual: Tensor, text: Tensor, heads:
 
 
 def randomized(model: nn.Module) -> nn.Module:
-    """Biases and norms away from their zeros and ones, so that leaving one out shows."""
+    """Parameters away from their zeros and ones, so that leaving one out shows and all get gradients."""
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -140,6 +142,39 @@ def test_a_tracklet_s_logits_do_not_depend_on_its_batch() -> None:
     together = model(visual, text)
     alone = torch.cat([model(row[None], text) for row in visual])
     torch.testing.assert_close(together, alone)
+
+
+def test_a_learned_offset_starts_at_nothing_and_tells_apart_outputs_of_one_text() -> None:
+    """All but the offset is frozen, after a training with two texts."""
+    random = torch.Generator().manual_seed(5)
+    kinds, text = torch.randn(2, 8, generator=random), torch.randn(2, 8, generator=random)
+    signs = torch.randint(0, 2, (128, 2), generator=random) * 2.0 - 1
+    values = torch.randn(8, generator=random)
+    visual = kinds + signs[..., None] * values  # (128, 2, 8): output i is the sign of the token of kind i
+    labels = (signs > 0).float()
+    torch.manual_seed(0)
+    options: dict[str, Any] = {"dim": 16, "layers": 1, "heads": 2, "logit_norm": False}
+    model = FusionTransformer(2, 8, 8, tune_text=True, **options)
+    torch.manual_seed(0)
+    plain = FusionTransformer(2, 8, 8, **options)
+    assert torch.equal(model(visual, text), plain(visual, text))
+    assert {*model.state_dict()} - {*plain.state_dict()} == {"text_offset"}
+
+    def loss_after(parameters: list[nn.Parameter], steps: int, given: Tensor, lr: float = 1e-2) -> float:
+        optimizer = torch.optim.Adam(parameters, lr)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = nn.functional.binary_cross_entropy_with_logits(model(visual, given), labels)
+            loss.backward()
+            optimizer.step()
+        return float(loss.detach())
+
+    everything_else = [p for name, p in model.named_parameters() if name != "text_offset"]
+    assert loss_after(everything_else, 100, text) < 0.05
+    assert not model.text_offset.any()
+    same = text.mean(dim=0).expand(2, -1)
+    assert loss_after([model.text_offset], 1, same) > 0.5
+    assert loss_after([model.text_offset], 150, same, lr=3e-2) < 0.1
 
 
 def test_the_prior_says_the_train_frequencies_whatever_it_sees() -> None:

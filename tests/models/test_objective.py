@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -30,25 +32,78 @@ def batch(seed: int = 0, n: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_bce_is_summed_over_outputs_and_averaged_over_tracklets() -> None:
     logits, labels = batch()
+    known = torch.ones(9, 7, dtype=torch.bool)
     expected = sum(
         log_loss(labels[:, i].numpy(), logits[:, i].double().sigmoid().numpy(), labels=[0, 1]) for i in range(7)
     )
-    assert float(Objective("bce", GROUPS, labels.mean(dim=0), CPU).loss(logits, labels)) == pytest.approx(
-        expected, rel=1e-5
-    )
+    objective = Objective("bce", GROUPS, labels.mean(dim=0), CPU)
+    assert float(objective.loss(logits, labels, known)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_weighted_multiplies_by_exp_of_the_rate_of_the_other_class() -> None:
-    train = torch.tensor([[1.0, 0], [0, 1], [0, 1], [0, 1]])  # rates 0.25 and 0.75
-    objective = Objective("weighted", (slice(0, 1), slice(1, 2)), train.mean(dim=0), CPU)
-    logits = torch.zeros(1, 2)
-    for label, weight in (((1.0, 1.0), np.exp(0.75) + np.exp(0.25)), ((0.0, 0.0), np.exp(0.25) + np.exp(0.75))):
-        loss = objective.loss(logits, torch.tensor([label]))
-        assert float(loss) == pytest.approx(np.log(2) * weight, rel=1e-6)
+def cell_loss(
+    groups: Sequence[slice],
+    loss: str,
+    logits: np.ndarray,
+    labels: np.ndarray,
+    known: np.ndarray,
+    rates: np.ndarray,
+) -> float:
+    """The definition, cell by cell: the sum over what is known, divided by the number of rows."""
+    total = 0.0
+    for row in range(len(logits)):
+        for columns in groups:
+            cells = range(columns.start, columns.stop)
+            if loss == "ce" and len(cells) > 1:
+                if known[row, columns.start]:
+                    odds = np.exp(logits[row, columns])
+                    total -= np.log(odds[labels[row, columns].argmax()] / odds.sum())
+                continue
+            for i in cells:
+                if known[row, i]:
+                    yes = 1 / (1 + np.exp(-logits[row, i]))
+                    weight = 1.0
+                    if loss == "weighted":
+                        weight = np.exp(1 - rates[i]) if labels[row, i] else np.exp(rates[i])
+                    total -= weight * np.log(yes if labels[row, i] else 1 - yes)
+    return total / len(logits)
+
+
+def part_known(n: int) -> torch.Tensor:
+    """(n, 7): 30 % of the groups unknown, and one row as a whole."""
+    random = np.random.default_rng(5)
+    known = np.repeat(random.random((n, len(GROUPS))) > 0.3, [c.stop - c.start for c in GROUPS], axis=1)
+    known[2] = False
+    return torch.from_numpy(known)
+
+
+@pytest.mark.parametrize("loss", ["bce", "weighted", "ce"])
+@pytest.mark.parametrize("all_known", [True, False])
+def test_the_loss_is_the_sum_over_known_cells_divided_by_all_rows(loss: str, all_known: bool) -> None:
+    logits, labels = batch(3, n=40)
+    known = torch.ones(40, 7, dtype=torch.bool) if all_known else part_known(40)
+    rates = torch.linspace(0, 1, 7, dtype=torch.float64)
+    expected = cell_loss(GROUPS, loss, logits.double().numpy(), labels.numpy(), known.numpy(), rates.numpy())
+    found = Objective(loss, GROUPS, rates, CPU).loss(logits, labels, known)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["bce", "weighted", "ce"])
+def test_what_is_stored_at_unknown_cells_changes_neither_loss_nor_gradients(loss: str) -> None:
+    logits, labels = batch(4, n=12)
+    known, other = part_known(12), batch(5, n=12)[1]
+    found = []
+    for stored in (labels, torch.where(known, labels, other), torch.where(known, labels, 0)):
+        leaf = logits.clone().requires_grad_()
+        value = Objective(loss, GROUPS, torch.full((7,), 0.3), CPU).loss(leaf, stored, known)
+        value.backward()
+        found.append((value.detach(), leaf.grad))
+        assert (leaf.grad[~known] == 0).all()
+    assert all(torch.equal(a, b) for one in found[1:] for a, b in zip(one, found[0], strict=True))
 
 
 def test_ce_takes_one_softmax_a_group() -> None:
     logits, labels = batch(1)
+    known = torch.ones(9, 7, dtype=torch.bool)
     expected = 0.0
     for columns in GROUPS:
         part, truth = logits[:, columns].double().numpy(), labels[:, columns].numpy()
@@ -57,9 +112,8 @@ def test_ce_takes_one_softmax_a_group() -> None:
         odds = np.exp(part)
         probabilities = odds / odds.sum(axis=1, keepdims=True)
         expected += log_loss(truth.argmax(axis=1), probabilities, labels=list(range(part.shape[1])))
-    assert float(Objective("ce", GROUPS, labels.mean(dim=0), CPU).loss(logits, labels)) == pytest.approx(
-        expected, rel=1e-5
-    )
+    objective = Objective("ce", GROUPS, labels.mean(dim=0), CPU)
+    assert float(objective.loss(logits, labels, known)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("loss", ["bce", "weighted", "ce"])

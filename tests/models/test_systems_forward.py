@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from tests.models.test_models import randomized
 from vpar_cache.errors import UserError
 from vpar_cache.models.build import build_model
 from vpar_cache.models.fusion import FusionTransformer
@@ -33,6 +34,7 @@ def inputs(reads: str = "visual", **changes: Any) -> ModelInputs:
     fields: dict[str, Any] = {
         "train_rates": torch.tensor([0.5, 0.5, 0.0, 0.5, 0.5, 0.5], dtype=torch.float64),
         "groups": GROUPS,
+        "group_names": ("hat", "pose", "shoes"),
         "row_shape": SHAPES[reads],
         "text": text,
         "negative": negative,
@@ -73,7 +75,7 @@ def test_in_evaluation_a_row_does_not_depend_on_the_others(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in MODELS if SYSTEMS[name].is_trained])
 def test_every_parameter_of_a_trained_model_gets_a_gradient(name: str) -> None:
-    model = build(name)
+    model = randomized(build(name))
     model(torch.randn(3, *SHAPES[SYSTEMS[name].reads]), torch.randn(A, DT)).square().sum().backward()
     assert [key for key, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()] == []
 
@@ -106,9 +108,9 @@ def test_videopar_is_a_temporal_attention_for_each_group_written_out() -> None:
     torch.testing.assert_close(model(frames, torch.empty(0)), torch.cat(logits, dim=1), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["videopar", "cnn-rnn", "3dcnn"])
+@pytest.mark.parametrize("name", ["videopar", "cnn-rnn", "3dcnn", "vtf-temporal"])
 def test_temporal_models_see_every_frame_and_the_recurrent_one_their_order(name: str) -> None:
-    model = build(name).eval()
+    model = randomized(build(name)).eval()
     rows, text = torch.randn(1, *SHAPES[SYSTEMS[name].reads]), torch.randn(A, DT)
     logits = model(rows, text)
     for frame in range(T):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +101,27 @@ def test_attention_on_another_cache_is_refused(
     other = extract(extract_config(tmp_path / "other.h5", frames=1)).index
     with pytest.raises(CacheError, match=r"--features: got .*other\.h5; expected the cache that"):
         draw(runs, demo_root, tmp_path / "x.png", attention=("hat",), features=other)
+
+
+def test_a_run_without_a_threshold_for_each_output_is_refused(runs: Path, demo_root: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(runs / "linear", tmp_path / "copy"))
+    record = json.loads((copy / "run.json").read_text("utf-8"))
+    del record["thresholds"]["hat"]
+    (copy / "run.json").write_text(json.dumps(record), "utf-8")
+    with pytest.raises(CacheError, match=r"run\.json.*'hat'"):
+        draw(runs, demo_root, tmp_path / "x.png", run=copy)
+
+
+def test_attention_of_a_temporal_run_is_drawn_from_its_frames(
+    extract_config: Any, demo_root: Path, tmp_path: Path
+) -> None:
+    from vpar_cache.extraction.extract import extract
+
+    frames = extract(extract_config(tmp_path / "frames.h5", keep_frames=True)).index
+    settings: dict[str, Any] = {"dim": 32, "heads": 2, "epochs": 1, "device": "cpu", "recipe": "paper"}
+    train(TrainConfig(features=frames, runs=tmp_path, name="temporal", model="vtf-temporal", **settings))
+    picture = draw(
+        tmp_path, demo_root, tmp_path / "x.png", run=Path("temporal"), attention=("hat",), features=frames
+    )
+    with Image.open(picture) as image:
+        assert len(np.unique(np.asarray(image).reshape(-1, 3), axis=0)) > 100

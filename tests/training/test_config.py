@@ -31,6 +31,9 @@ def train(**changes: Any) -> TrainConfig:
         ({"val_fraction": 1.0}, r"--val-fraction.*1\.0"),
         ({"dim": 100, "heads": 8}, "--dim.*100.*--heads.*8"),
         ({"logit_norm": True, "batch_size": 1}, "--batch-size.*1.*--logit-norm"),
+        ({"parts": "arms"}, "--parts.*'arms'.*fixed, learned"),
+        ({"model": "linear", "parts": "fixed"}, "--parts.*linear"),
+        ({"model": "videopar", "tune_text": True}, "--tune-text.*videopar"),
         ({"drop_path": 1.0}, r"drop_path.*1\.0"),
         ({"model": "linear", "drop_path": 0.1}, "drop_path.*linear"),
         ({"norm_eps": 0.0}, r"norm_eps.*0\.0"),
@@ -57,6 +60,8 @@ def test_of_recipe_fills_in_what_the_recipe_sets_and_nothing_else() -> None:
     assert (reference.loss, reference.schedule, reference.dim) == ("weighted", "warmup-cosine", 768)
     assert (reference.heads, reference.logit_norm, reference.epochs) == (12, True, 7)
     assert (reference.drop_path, reference.norm_eps) == (0.1, 1e-6)
+    with pytest.raises(UserError, match=r"--parts.*learned.*reference"):
+        TrainConfig.of_recipe("reference", features=features, parts="learned")
     with pytest.raises(UserError, match=r"--dim.*512.*768.*reference"):
         TrainConfig.of_recipe("reference", features=features, dim=512, heads=8)
 

@@ -20,10 +20,10 @@ def trained(wrap: Callable[[Step], Step]) -> list[float]:
     model = nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 3)).cuda()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, fused=True, capturable=True)
 
-    def step(rows: Tensor, labels: Tensor) -> Tensor:
+    def step(rows: Tensor, labels: Tensor, known: Tensor) -> Tensor:
         with torch.autocast("cuda", torch.bfloat16):
             logits = model(rows.float())  # (B, 3)
-        loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels, known.float())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -34,7 +34,7 @@ def trained(wrap: Callable[[Step], Step]) -> list[float]:
     for number in range(1, 21):
         size = 5 if number % 10 == 0 else 16
         rows = torch.randn(size, 8, generator=data).half().cuda()  # (B, 8)
-        losses.append(float(run(rows, (rows[:, :3] > 0).float())))
+        losses.append(float(run(rows, (rows[:, :3] > 0).float(), rows[:, 3:6] > -1)))
     return losses
 
 
@@ -48,10 +48,10 @@ def test_stochastic_depth_draws_anew_at_every_replay() -> None:
     torch.manual_seed(0)
     block = FusionBlock(8, 2, drop_path=0.5).cuda().train()
 
-    def step(rows: Tensor, labels: Tensor) -> Tensor:
+    def step(rows: Tensor, labels: Tensor, known: Tensor) -> Tensor:
         text, _ = block(rows[:1].float(), rows.float(), read_text_only=True)  # (16, 4, 8)
         return text.detach().square().sum()
 
     run, rows = GraphedStep(step), torch.ones(16, 4, 8).half().cuda()
-    losses = {float(run(rows, rows[:, 0].float())) for _ in range(10)}
+    losses = {float(run(rows, rows[:, 0].float(), rows[:, 0] > 0)) for _ in range(10)}
     assert len(losses) > 5

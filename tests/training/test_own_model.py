@@ -69,7 +69,7 @@ def test_a_loaded_run_predicts_what_training_wrote(run: TrainResult, tiny_cache:
             np.testing.assert_allclose(probabilities[:, columns].sum(axis=1), 1, rtol=1e-5)
     assert loaded.random_weights
     record = json.loads((run.folder / "run.json").read_text("utf-8"))
-    assert loaded.threshold == record["selected_threshold"]
+    assert loaded.thresholds.tolist() == list(record["thresholds"].values())
 
 
 def test_only_the_right_function_loads_a_run(run: TrainResult, tiny_cache: Path, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def assert_same(one: TrainResult, other: TrainResult) -> None:
     histories = [pq.read_table(r.folder / "history.parquet").drop_columns(["seconds"]) for r in (one, other)]
     assert histories[0].equals(histories[1])
     records = [json.loads((r.folder / "run.json").read_text()) for r in (one, other)]
-    for field in ("selected_epoch", "selected_threshold"):
+    for field in ("selected_epoch", "selected_threshold", "thresholds"):
         assert records[0][field] == records[1][field]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from vpar_cache.cache.features import open_features
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
-from vpar_cache.metrics.scoring import score_block
+from vpar_cache.metrics.scoring import score_all
 from vpar_cache.runs.load import load_run
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.loop import Trainer
@@ -80,7 +81,7 @@ def test_the_test_split_never_chooses_anything(
     index = extract(extract_config(tmp_path / "other.h5", root=root)).index
     ours, theirs = run(name="a"), run(name="b", features=index)
     assert read(ours, "metrics.json")["scores"] != read(theirs, "metrics.json")["scores"]
-    for field in ("selected_epoch", "selected_threshold"):
+    for field in ("selected_epoch", "selected_threshold", "thresholds"):
         assert read(ours, "run.json")[field] == read(theirs, "run.json")[field]
     with (
         safe_open(ours.folder / "model.safetensors", "pt") as a,
@@ -97,7 +98,8 @@ def test_metrics_are_those_of_the_written_predictions(run: Any, tiny_cache: Path
     probabilities = np.array([row["probabilities"] for row in rows], np.float32)
     labels = np.array([row["labels"] for row in rows])
     threshold = read(result, "run.json")["selected_threshold"]
-    assert read(result, "metrics.json")["scores"] == score_block(probabilities, labels, groups, threshold)
+    expected = score_all(probabilities, labels, groups, threshold)
+    assert read(result, "metrics.json")["scores"] == {name: asdict(scores) for name, scores in expected.items()}
 
 
 def test_predictions_hold_test_and_held_out_tracklets_with_the_cache_s_labels(run: Any, tiny_cache: Path) -> None:
@@ -201,7 +203,7 @@ def test_training_in_bf16_gives_the_gradients_of_fp32_but_for_rounding(tiny_cach
         trainer = Trainer(config, features, rows)
         (batch,) = trainer._data.batches(rows.train, len(rows.train))
         logits = trainer._forward(batch, in_bf16=precision == "bf16")
-        trainer._objective.loss(logits, trainer._labels(rows.train)).backward()
+        trainer._objective.loss(logits, *trainer._labels(rows.train)).backward()
         gradients[precision] = {name: p.grad.flatten() for name, p in trainer.model.named_parameters()}
         assert all(p.dtype == g.dtype == torch.float32 for p, g in
                    zip(trainer.model.parameters(), gradients[precision].values(), strict=True))  # fmt: skip

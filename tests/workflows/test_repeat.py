@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from vpar_cache.errors import CacheError
+from vpar_cache.cache.features import open_features
+from vpar_cache.errors import CacheError, UserError
 from vpar_cache.extraction.extract import extract
+from vpar_cache.runs.load import load_run
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import train
 from vpar_cache.workflows.repeat import repeat_run
@@ -53,3 +57,54 @@ def test_unknown_settings_are_one_line(run: Path, tmp_path: Path) -> None:
     (run / "run.json").write_text(json.dumps({**record, "settings": {"colour": 1}}), "utf-8")
     with pytest.raises(CacheError, match=r"first/run\.json.*'colour'"):
         repeat_run(run, runs=tmp_path, device="cpu")
+
+
+def test_a_run_with_folds_is_repeated_with_the_same_file_wherever_it_is(tiny_cache: Path, tmp_path: Path) -> None:
+    folds, moved, other = (tmp_path / name for name in ("folds.csv", "moved.csv", "other.csv"))
+    lines = ["person_id,fold", *(f"{person},{person % 2}" for person in range(1, 10))]
+    folds.write_text("\n".join(lines), "utf-8")
+    moved.write_text("\n".join(lines), "utf-8")
+    other.write_text("\n".join([*lines, "10,0"]), "utf-8")
+    settings: dict[str, Any] = {"model": "linear", "epochs": 2, "device": "cpu", "folds": folds, "fold": 1}
+    folder = train(TrainConfig(features=tiny_cache, runs=tmp_path, name="folded", **settings)).folder
+    assert "folds.csv" not in (folder / "run.json").read_text("utf-8")
+    folds.unlink()
+    assert repeat_run(folder, runs=tmp_path, device="cpu", folds=moved).verdict == "metrics identical"
+    for wrong in (None, other):
+        with pytest.raises(UserError, match="--folds"):
+            repeat_run(folder, runs=tmp_path, device="cpu", folds=wrong, name="again")
+
+
+@pytest.fixture(scope="module")
+def frames_cache(tmp_path_factory: pytest.TempPathFactory, extract_config: Any) -> Path:
+    """A cache with the tokens of every frame."""
+    return extract(extract_config(tmp_path_factory.mktemp("frames") / "frames.h5", keep_frames=True)).index
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"parts": "fixed"},
+        {"parts": "learned", "tune_text": True, "layers": 2},
+        {"model": "vtb", "parts": "learned", "tune_text": True},
+        {"model": "vtf-temporal", "tune_text": True},
+        {"recipe": "paper", "drop_path": 0.3, "norm_eps": 1e-3},
+    ],
+    ids=str,
+)
+def test_options_of_the_model_are_loaded_and_repeated_from_the_run_alone(
+    options: dict[str, Any], frames_cache: Path, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"dim": 32, "heads": 2, "epochs": 2, "batch_size": 4, "device": "cpu"}
+    config = TrainConfig(features=frames_cache, runs=tmp_path, name="first", **{**settings, **options})
+    folder = train(config).folder
+    run, features = load_run(folder), open_features(frames_cache)
+    table = pq.read_table(folder / "predictions.parquet").to_pydict()
+    rows = [features.tracklet_ids.index(name) for name in table["tracklet_id"]]
+    probabilities = run.predict(features.arrays[run.reads].gather(rows))
+    np.testing.assert_allclose(probabilities, np.array(table["probabilities"]), atol=1e-6)
+    assert {name: run.settings[name] for name in options} == options
+    repeated = repeat_run(folder, runs=tmp_path, device="cpu")
+    assert repeated.verdict == "metrics identical"
+    for file in ("model.safetensors", "predictions.parquet"):
+        assert (repeated.run.folder / file).read_bytes() == (folder / file).read_bytes()

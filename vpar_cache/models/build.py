@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,8 +13,10 @@ from vpar_cache.models.cnn_rnn import CnnRnn
 from vpar_cache.models.fusion import FusionTransformer
 from vpar_cache.models.inputs import ModelInputs
 from vpar_cache.models.linear import LinearHeads
+from vpar_cache.models.parts import PartBias
 from vpar_cache.models.prior import Prior
 from vpar_cache.models.settings import ModelSettings
+from vpar_cache.models.temporal import TemporalFusion
 from vpar_cache.models.videopar import VideoPar, VideoParImage
 from vpar_cache.models.vtb import Vtb
 from vpar_cache.models.zero_shot import ZeroShot
@@ -31,7 +34,7 @@ def build_model(
     what the model needs.
     """
 
-    def fusion(kind: type[FusionTransformer]) -> nn.Module:
+    def fusion(kind: type[FusionTransformer], **more: Any) -> nn.Module:
         model = kind(
             inputs.num_outputs,
             inputs.token_dim,
@@ -42,6 +45,9 @@ def build_model(
             logit_norm=settings.logit_norm,
             drop_path=settings.drop_path,
             norm_eps=settings.norm_eps,
+            tune_text=settings.tune_text,
+            part_bias=None if settings.parts is None else PartBias(settings.parts, inputs),
+            **more,
         )
         if block_state is not None:
             model.load_last_block(block_state)
@@ -49,6 +55,7 @@ def build_model(
 
     builders: dict[str, Callable[[], nn.Module]] = {
         "vtf": lambda: fusion(FusionTransformer),
+        "vtf-temporal": lambda: fusion(TemporalFusion, frames=inputs.row_shape[0]),
         "linear": lambda: LinearHeads(inputs.num_outputs, inputs.token_dim),
         "vtb": lambda: fusion(Vtb),
         "videopar-image": lambda: VideoParImage(inputs.num_outputs, inputs.token_dim, settings.dim),

@@ -18,6 +18,8 @@ class ModelInputs:
     """(A,) float64: the share of train tracklets that have each output."""
     groups: tuple[slice, ...]
     """The outputs of each group."""
+    group_names: tuple[str, ...]
+    """The name of each group."""
     row_shape: tuple[int, ...]
     """Shape of one row that the model reads: (N, D), (T, D) or (T, N, D)."""
     text: Tensor

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 LOSSES = ("bce", "weighted", "ce")
 """See models/objective.py."""
+PARTS = ("fixed", "learned")
+"""See models/parts.py."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +19,16 @@ class ModelSettings:
     dim: int = 512
     """Width of the model."""
     layers: int = 1
-    """vtf, vtb: fusion blocks."""
+    """Fusion models: fusion blocks."""
     heads: int = 8
-    """vtf, vtb: attention heads per block."""
+    """Fusion models: attention heads per block."""
     logit_norm: bool = False
-    """vtf, vtb: BatchNorm over the logits, as in the authors' code."""
+    """Fusion models: BatchNorm over the logits, as in the authors' code."""
     drop_path: float = 0.0
-    """vtf, vtb: how likely a tracklet skips a residual branch of a block in training (stochastic depth)."""
+    """Fusion models: how likely a tracklet skips a residual branch of a block in training (stochastic depth)."""
     norm_eps: float = 1e-5
-    """vtf, vtb: epsilon of the LayerNorms. torch's default; 1e-6 in ViT, so with block_init."""
+    """Fusion models: epsilon of the LayerNorms. torch's default; 1e-6 in ViT, so with block_init."""
+    parts: str | None = None
+    """Fusion models: each attribute reads the grid of tokens through a prior over its rows: fixed or learned."""
+    tune_text: bool = False
+    """Fusion models: learn an offset on the text embeddings."""

@@ -20,7 +20,7 @@ class System:
     paper_backbone: str = ""
     """Backbone of that row; on another backbone the paper's name is not used."""
     has_fusion: bool = False
-    """Whether --layers, --heads, --logit-norm and --block-init apply."""
+    """Whether --layers, --heads, --logit-norm, --block-init, --parts and --tune-text apply."""
     is_trained: bool = True
 
     def title(self, model: str, backbone: str) -> str:
@@ -38,6 +38,7 @@ def _same_architecture(backbone: str, expected: str) -> bool:
 
 SYSTEMS = {
     "vtf": System("visual", "bce", "CLIP-VTF", _CLIP, has_fusion=True),
+    "vtf-temporal": System("frame_tokens", "bce", has_fusion=True),  # not in the paper, which averages frames
     "linear": System("visual", "bce", "CLIP-VTF without fusion", _CLIP),
     "vtb": System("visual", "bce", "VTB", _VIT, has_fusion=True),
     "videopar-image": System("frame_embeddings", "ce", "VideoPAR (image)", _RESNET),

@@ -32,21 +32,25 @@ class Case:
     """(A,)"""
 
 
-def decide(probabilities: NDArray[np.float32], schema: Schema, threshold: float) -> list[tuple[str, str]]:
-    """Return (group, value) of each group, for probabilities (A,).
+def decide(
+    probabilities: NDArray[np.float32], schema: Schema, thresholds: NDArray[np.float32]
+) -> list[tuple[str, str]]:
+    """Return (group, value) of each group, for probabilities (A,) and thresholds (A,).
 
-    Of a choice the most probable value; of a group with one output, whether it is above the threshold.
+    Of a choice the most probable value; of a group with one output, whether it is above its threshold.
     """
     decided = []
     for group, columns in schema.slices():
         values = probabilities[columns]
-        number = int(values.argmax()) if group.is_choice else int(values[0] > threshold)
+        number = int(values.argmax()) if group.is_choice else int(values[0] > thresholds[columns.start])
         decided.append((group.name, group.value_names()[number]))
     return decided
 
 
-def draw_cases(cases: Sequence[Case], schema: Schema, threshold: float, title: str, path: Path) -> Path:
-    """Write a PNG with a row for each case: its frames, then the prediction of each group.
+def draw_cases(
+    cases: Sequence[Case], schema: Schema, thresholds: NDArray[np.float32], title: str, path: Path
+) -> Path:
+    """Write a PNG with a row for each case: its frames, then the prediction of each group at thresholds (A,).
 
     A wrong prediction has the truth beside it.
     """
@@ -59,8 +63,8 @@ def draw_cases(cases: Sequence[Case], schema: Schema, threshold: float, title: s
         pictures.set_title(case.title, fontsize=7, loc="left")
         pictures.set_axis_off()
         words.set_axis_off()
-        truth = decide(case.labels.astype(np.float32), schema, 0.5)
-        lines = zip(decide(case.probabilities, schema, threshold), truth, strict=True)
+        truth = decide(case.labels.astype(np.float32), schema, np.full_like(thresholds, 0.5))
+        lines = zip(decide(case.probabilities, schema, thresholds), truth, strict=True)
         for number, ((group, predicted), (_, true)) in enumerate(lines):
             right = predicted == true
             words.text(

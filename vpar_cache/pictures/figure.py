@@ -20,7 +20,6 @@ from vpar_cache.datasets.decoding import decode_frame, decode_image
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import CacheError, UserError, nearest
-from vpar_cache.metrics.vtf import VTF_THRESHOLD
 from vpar_cache.models.fusion import FusionTransformer
 from vpar_cache.pictures.drawing import AttentionMap, Case, draw_attention, draw_cases
 from vpar_cache.runs.finished import FinishedRun, find_runs, read_run
@@ -99,7 +98,15 @@ def draw_figure(config: FigureConfig) -> Path:
         for tracklet, row in zip(tracklets, chosen, strict=True)
     ]
     title = f"{run.name}: prediction, and the truth where it is wrong{mark}"
-    return draw_cases(cases, run.schema, VTF_THRESHOLD, title, config.out)
+    return draw_cases(cases, run.schema, _thresholds(run), title, config.out)
+
+
+def _thresholds(run: FinishedRun) -> NDArray[np.float32]:
+    """Return the run's threshold for each output, (A,). Raises CacheError where one is missing."""
+    names = [output.name for output in run.schema.outputs]
+    if missing := [name for name in names if name not in run.thresholds]:
+        raise CacheError(f"{run.folder}/run.json: thresholds has none for {missing[0]!r}. Train the run again")
+    return np.array([run.thresholds[name] for name in names], np.float32)  # (A,)
 
 
 def _choose(ids: Sequence[str], wanted: Sequence[str], where: str) -> list[int]:
@@ -133,15 +140,16 @@ def _attention(
         raise CacheError(
             f"--features: got {features.path}; expected the cache that {run.folder} was trained on. Name that one"
         )
-    model = load_run(run.folder).model
+    loaded = load_run(run.folder)
+    model = loaded.model
     if not isinstance(model, FusionTransformer):
         raise UserError(
-            f"--attention: got {run.name}, a run of {run.model}; expected one of vtf or vtb, which have a fusion "
-            "Transformer. Name such a run"
+            f"--attention: got {run.name}, a run of {run.model}; expected one of vtf, vtf-temporal or vtb, which "
+            "have a fusion Transformer. Name such a run"
         )
     outputs = [_output(name, run.schema) for name in config.attention]
     rows = np.array([features.tracklet_ids.index(tracklet.tracklet_id) for tracklet in tracklets])
-    tokens = torch.from_numpy(features.visual.gather(rows).astype(np.float32))  # (B, N, D)
+    tokens = torch.from_numpy(features.arrays[loaded.reads].gather(rows).astype(np.float32))  # (B, *row_shape)
     with torch.inference_mode():
         weights = model.attention(tokens, torch.from_numpy(features.text))  # (B, A, N)
     maps = (

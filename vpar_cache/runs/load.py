@@ -43,8 +43,8 @@ class LoadedRun:
     """All settings of the training."""
     reads: str
     """The array of a cache that its rows come from, as in `features.arrays[run.reads]`."""
-    threshold: float
-    """A probability above it is a yes: chosen on validation people, or the paper's 0.45."""
+    thresholds: NDArray[np.float64]
+    """(A,): a probability above its output's is a yes. Chosen on validation people, or the paper's 0.45."""
     random_weights: bool
     """True where the features came from random weights: then predictions have no meaning."""
 
@@ -70,6 +70,25 @@ class LoadedRun:
         )
         return objective.probabilities(logits).numpy()  # (B, A)
 
+    def holds(self, probabilities: ArrayLike) -> NDArray[np.bool_]:
+        """Return which outputs hold, (B, A), for probabilities (B, A) as `predict` returns them.
+
+        The output of a group of one holds if its probability is above its threshold. Of a group of several exactly
+        one holds, the most probable: a person's top has one colour, whatever the thresholds. Raises DataError for
+        another number of columns.
+        """
+        found = np.asarray(probabilities)  # (B, A)
+        if found.ndim != 2 or found.shape[1] != len(self.thresholds):
+            raise DataError(
+                f"probabilities: got shape {found.shape}; expected (B, {len(self.thresholds)}), as from predict"
+            )
+        holds: NDArray[np.bool_] = found > self.thresholds.astype(found.dtype)  # (B, A)
+        for group, columns in self.schema.slices():
+            if group.is_choice:
+                best = found[:, columns].argmax(axis=1)  # (B,)
+                holds[:, columns] = best[:, None] == np.arange(len(group.outputs))  # (B, outputs of the group)
+        return holds
+
 
 def load_run(folder: str | os.PathLike[str], model: ModelBuilder | None = None) -> LoadedRun:
     """Return the model of a finished run.
@@ -87,7 +106,9 @@ def load_run(folder: str | os.PathLike[str], model: ModelBuilder | None = None) 
         inputs = _inputs(metadata["inputs"], tensors_under(INPUT_PREFIX, tensors), schema)
         is_own = settings["model"] == CUSTOM
         module = None if is_own else _build(settings, inputs)
-        reads, threshold = str(metadata["reads"]), float(metadata["threshold"])
+        reads, thresholds = str(metadata["reads"]), np.array(metadata["thresholds"], dtype=np.float64)  # (A,)
+        if thresholds.shape != (schema.num_outputs,) or not ((thresholds >= 0) & (thresholds <= 1)).all():
+            raise ValueError(f"expected {schema.num_outputs} thresholds between 0 and 1")
         random_weights = bool(metadata["random_weights"])
     if is_own != (model is not None):
         raise UserError(
@@ -102,7 +123,7 @@ def load_run(folder: str | os.PathLike[str], model: ModelBuilder | None = None) 
     with _as_cache_error(path):
         module.load_state_dict(tensors_under(MODEL_PREFIX, tensors))
     module = module.eval().requires_grad_(False)
-    return LoadedRun(module, inputs, schema, settings, reads, threshold, random_weights)
+    return LoadedRun(module, inputs, schema, settings, reads, thresholds, random_weights)
 
 
 @contextmanager
@@ -131,6 +152,7 @@ def _inputs(record: dict[str, Any], tensors: dict[str, Tensor], schema: Schema) 
     return ModelInputs(
         train_rates=rates.to(torch.float64),  # (A,)
         groups=tuple(columns for _, columns in schema.slices()),
+        group_names=tuple(group.name for group in schema.groups),
         row_shape=tuple(map(int, record["row_shape"])),
         text=text,  # (A, Dt)
         negative=tensors["negative"],  # (A, Dt)

@@ -63,6 +63,8 @@ class RunRecord:
     text_fingerprint: str = ""
     extraction: dict[str, Any] = Field(default_factory=dict)
     """The settings of the cache that decide its features."""
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    """By output: a probability above it is a yes in predictions. The protocols have thresholds of their own."""
     num_train: Count | None = None
     epoch_seconds_per_tracklet: Seconds | None = None
     encode_seconds_per_tracklet: Seconds | None = None

@@ -11,9 +11,10 @@ from typing import Any
 from vpar_cache.base.checks import check_at_least, check_choice
 from vpar_cache.errors import UserError
 from vpar_cache.models.settings import LOSSES as MODEL_LOSSES
-from vpar_cache.models.settings import ModelSettings
+from vpar_cache.models.settings import PARTS, ModelSettings
 from vpar_cache.models.systems import CUSTOM, MODELS, SYSTEMS
 from vpar_cache.runs.name import check_run_name
+from vpar_cache.training.folds import read_folds
 
 RECIPES = ("strict", "paper", "reference")
 LOSSES = ("auto", *MODEL_LOSSES)
@@ -28,6 +29,8 @@ REFERENCE: dict[str, Any] = {
     "logit_norm": True,
     "drop_path": 0.1,
     "norm_eps": 1e-6,
+    "parts": None,
+    "tune_text": False,
     "precision": "fp32",
 }
 """What --recipe reference fixes: the choices of the authors' code that the paper does not mention."""
@@ -66,15 +69,22 @@ class TrainConfig(ModelSettings):
     loss: str = "auto"
     """bce, weighted or ce, see models/objective.py; auto: the model's own (systems.SYSTEMS)."""
     block_init: str | None = None
-    """vtf, vtb: copy the last block of an ImageNet ViT-B/16: imagenet (from the model hub), a file, or
+    """Fusion models: copy the last block of an ImageNet ViT-B/16: imagenet (from the model hub), a file, or
     random:SEED."""
     views: int | None = None
     """How many of the stored views to use: each epoch draws one, or the plain features. None: all."""
     recipe: str = "strict"
-    """strict: train people who are held out select epoch and threshold; paper: all train people, last epoch,
-    threshold 0.45; reference: paper, with the settings of REFERENCE."""
+    """strict: validation or held-out train people select epoch and thresholds; paper: all train people, last
+    epoch, threshold 0.45; reference: paper, with the settings of REFERENCE."""
     val_fraction: float = 0.1
-    """strict: share of train people to hold out."""
+    """strict: share of train people to hold out, where neither the cache nor folds say who chooses."""
+    folds: str | os.PathLike[str] | None = None
+    """strict: a CSV file with the columns person_id or tracklet_id, and fold (an integer): the train tracklets of
+    `fold` choose, those of the other folds train."""
+    fold: int | None = None
+    """strict: the fold that chooses."""
+    folds_digest: str | None = None
+    """blake3 of the file `folds`, which a run records in place of its path; None: computed. Another is refused."""
     precision: str = "auto"
     """Matrix products in training: bf16 (weights, sums of gradients and Adam stay fp32) or fp32. auto: bf16 where
     the processor or GPU computes it natively. Predictions are always computed in fp32."""
@@ -94,6 +104,8 @@ class TrainConfig(ModelSettings):
         check_choice("--loss", self.loss, LOSSES)
         check_choice("--schedule", self.schedule, SCHEDULES)
         check_choice("--precision", self.precision, TRAIN_PRECISIONS)
+        if self.parts is not None:
+            check_choice("--parts", self.parts, PARTS)
         if self.loss == "auto":
             loss = SYSTEMS[self.model].loss if self.model in SYSTEMS else "bce"
             object.__setattr__(self, "loss", loss)  # the run records what was done
@@ -122,6 +134,7 @@ class TrainConfig(ModelSettings):
             check_run_name(self.name)
         self._check_fusion()
         self._check_reference()
+        self._check_folds()
 
     def _check_fusion(self) -> None:
         fusion = [model for model in MODELS if SYSTEMS[model].has_fusion]
@@ -129,10 +142,12 @@ class TrainConfig(ModelSettings):
             ("--logit-norm", self.logit_norm),
             ("--block-init", self.block_init),
             ("drop_path", self.drop_path),
+            ("--parts", self.parts),
+            ("--tune-text", self.tune_text),
         ):
             if value and self.model not in fusion:
                 raise UserError(
-                    f"{option} applies to --model {' and '.join(fusion)}, not to {self.model}; leave it out"
+                    f"{option} applies to --model {', '.join(fusion)}, not to {self.model}; leave it out"
                 )
         if self.dim % self.heads:
             raise UserError(f"--dim: got {self.dim}; expected a multiple of --heads {self.heads}")
@@ -162,6 +177,28 @@ class TrainConfig(ModelSettings):
                     "out, or use --recipe paper"
                 )
 
+    def _check_folds(self) -> None:
+        if (self.folds, self.fold, self.folds_digest) == (None, None, None):
+            return
+        if self.recipe != "strict":
+            raise UserError(
+                f"--folds: only --recipe strict chooses, not {self.recipe}; leave --folds and --fold out"
+            )
+        if self.folds is None:
+            digest = f" (a file of digest {self.folds_digest[:12]})" if self.folds_digest else ""
+            raise UserError(
+                f"--folds: got none; expected the CSV file that --fold {self.fold} is of{digest}. Give it"
+            )
+        if self.fold is None:
+            raise UserError("--fold: got none; expected the number of the fold that chooses. Give it with --folds")
+        digest = read_folds(Path(self.folds)).digest
+        if self.folds_digest not in (None, digest):
+            raise UserError(
+                f"--folds: got {self.folds} of digest {digest[:12]}; expected the file of the run, of digest "
+                f"{str(self.folds_digest)[:12]}. Give that one"
+            )
+        object.__setattr__(self, "folds_digest", digest)
+
     @classmethod
     def of_recipe(cls, recipe: str, **given: Any) -> TrainConfig:
         """Return settings: what is given and not None, then REFERENCE with that recipe, then the defaults."""
@@ -171,5 +208,5 @@ class TrainConfig(ModelSettings):
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that decide the result: all but where it reads, writes and computes."""
-        apart = {"features", "runs", "name", "overwrite", "resume", "device", "offline"}
+        apart = {"features", "runs", "name", "overwrite", "resume", "device", "offline", "folds"}
         return {key: value for key, value in asdict(self).items() if key not in apart}

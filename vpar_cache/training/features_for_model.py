@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from vpar_cache.cache.features import Features
 from vpar_cache.cache.format import FRAME_TOKENS
@@ -11,8 +12,8 @@ from vpar_cache.errors import UserError
 from vpar_cache.models.inputs import ModelInputs
 
 
-def model_inputs(model: str, reads: str, features: Features, train_labels: Tensor) -> ModelInputs:
-    """Return the inputs of a model that reads the array `reads`; `train_labels`: (n, A) of 0 and 1.
+def model_inputs(model: str, reads: str, features: Features, train: NDArray[np.int64]) -> ModelInputs:
+    """Return the inputs of a model that reads the array `reads` and trains on the rows `train` (n,).
 
     Raises UserError where the cache does not hold that array.
     """
@@ -23,8 +24,9 @@ def model_inputs(model: str, reads: str, features: Features, train_labels: Tenso
             f"with {fix} and another --out, or choose another model"
         )
     return ModelInputs(
-        train_rates=train_labels.double().mean(dim=0),  # (A,)
+        train_rates=torch.from_numpy(_rates_of_known(features.labels[train], features.known[train])),  # (A,)
         groups=tuple(columns for _, columns in features.schema.slices()),
+        group_names=tuple(group.name for group in features.schema.groups),
         row_shape=features.arrays[reads].shape[1:],
         text=torch.from_numpy(features.text),  # (A, Dt)
         negative=torch.from_numpy(features.text_negative),  # (A, Dt)
@@ -32,6 +34,19 @@ def model_inputs(model: str, reads: str, features: Features, train_labels: Tenso
         prefix_tokens=features.prefix_tokens,
         logit_scale=_logit_scale(features),
     )
+
+
+def groups_never_known(features: Features, train: NDArray[np.int64]) -> list[str]:
+    """Return the names of groups whose label is known of no row in `train`: nothing can be learned about them."""
+    known = features.known[train]  # (n, A)
+    return [name for name, columns in features.schema.named_slices() if not known[:, columns].any()]
+
+
+def _rates_of_known(labels: NDArray[np.uint8], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the share of 1 among the known labels of each output, (A,) of (n, A); 0 where none is known."""
+    positives = (labels * known).sum(axis=0, dtype=np.float64)  # (A,)
+    rates: NDArray[np.float64] = positives / np.maximum(known.sum(axis=0), 1)  # (A,)
+    return rates
 
 
 def _logit_scale(features: Features) -> float | None:

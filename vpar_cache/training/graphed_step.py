@@ -11,8 +11,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Step = Callable[[Tensor, Tensor], Tensor]
-"""Float16 rows (B, *row_shape) and labels (B, A) -> loss (). Computes gradients and updates the weights."""
+Step = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Float16 rows (B, *row_shape), labels (B, A) and which labels are known (B, A) -> loss (). Computes gradients and
+updates the weights."""
 _WARM_UP = 3
 """Steps that PyTorch asks to run before a capture; they are steps of the training like all others."""
 
@@ -20,7 +21,7 @@ _WARM_UP = 3
 class GraphedStep:
     """Runs a step; from the fourth on, batches of the first batch's shape replay its captured graph.
 
-    What the step reads besides its two arguments, such as the learning rate, is fixed at the capture.
+    What the step reads besides its arguments, such as the learning rate, is fixed at the capture.
     """
 
     def __init__(self, step: Step) -> None:
@@ -29,24 +30,25 @@ class GraphedStep:
         self._graph: torch.cuda.CUDAGraph | None = None
         self._count = 0
 
-    def __call__(self, rows: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, rows: Tensor, labels: Tensor, known: Tensor) -> Tensor:
         """Run one step and return its loss (), valid until the next call."""
+        batch = (rows, labels, known)  # (B, *row_shape), (B, A), (B, A)
         self._count += 1
         if self._count == 1:
-            self._rows, self._labels = rows.clone(), labels.clone()  # (B, *row_shape), (B, A)
-        if rows.shape != self._rows.shape:
-            return self._step(rows, labels)  # the last batch of an epoch
+            self._buffers = tuple(tensor.clone() for tensor in batch)
+        if rows.shape != self._buffers[0].shape:
+            return self._step(*batch)  # the last batch of an epoch
         if self._count <= _WARM_UP:
             self._stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self._stream):
-                loss = self._step(rows, labels)
+                loss = self._step(*batch)
             torch.cuda.current_stream().wait_stream(self._stream)
             return loss
-        self._rows.copy_(rows)
-        self._labels.copy_(labels)
+        for buffer, tensor in zip(self._buffers, batch, strict=True):
+            buffer.copy_(tensor)
         if self._graph is None:
             self._graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self._graph):  # records the step, does not run it
-                self._loss = self._step(self._rows, self._labels)
+                self._loss = self._step(*self._buffers)
         self._graph.replay()
         return self._loss

@@ -20,6 +20,7 @@ from vpar_cache.cache.features import Features
 from vpar_cache.cache.format import VISUAL
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.metrics.scoring import best_threshold
+from vpar_cache.metrics.thresholds import output_thresholds
 from vpar_cache.metrics.vtf import VTF, VTF_THRESHOLD
 from vpar_cache.models.build import ModelBuilder, build_model, build_own_model
 from vpar_cache.models.inputs import ModelInputs
@@ -69,8 +70,7 @@ class Trainer:
         self._order = np.random.Generator(np.random.PCG64(config.seed))
         self._groups = features.schema.named_slices()
         self.reads = own.reads if own else SYSTEMS[config.model].reads
-        train_labels = torch.from_numpy(features.labels[rows.train])  # (n, A)
-        self.inputs = model_inputs(config.model, self.reads, features, train_labels)
+        self.inputs = model_inputs(config.model, self.reads, features, rows.train)
         self.model = _new_model(config, self.inputs, own).to(self._device)
         self._objective = Objective(config.loss, self.inputs.groups, self.inputs.train_rates, self._device)
         self._has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules())
@@ -157,10 +157,12 @@ class Trainer:
         if self._in_graph:
             step = GraphedStep(step)  # one for each epoch: a graph keeps the learning rate of its capture
         batches = self._data.batches(self._draw(order), size)  # each (B, *row_shape)
-        labels = self._labels(order).split(size)  # each (B, A)
-        for batch, wanted in zip(batches, labels, strict=True):
+        labels, known = (whole.split(size) for whole in self._labels(order))  # each (B, A)
+        for batch, wanted, mask in zip(batches, labels, known, strict=True):
             check_stop(self._stop)
-            total += step(batch, wanted) * len(batch)  # stays on the device: reading it would wait for each step
+            total += step(batch, wanted, mask) * len(
+                batch
+            )  # stays on the device: reading it would wait for each step
         mean = float(total) / len(order)
         sums = torch.stack([p.detach().sum() for p in self.model.parameters()])  # (parameters,)
         if not np.isfinite(mean) or not sums.isfinite().all():
@@ -169,9 +171,9 @@ class Trainer:
             )
         return mean
 
-    def _step(self, optimizer: torch.optim.Optimizer, batch: Tensor, labels: Tensor) -> Tensor:
-        """Update the weights by a batch (B, *row_shape) with labels (B, A); return its loss ()."""
-        loss = self._objective.loss(self._forward(batch, in_bf16=self._in_bf16), labels)  # ()
+    def _step(self, optimizer: torch.optim.Optimizer, batch: Tensor, labels: Tensor, known: Tensor) -> Tensor:
+        """Update the weights by a batch (B, *row_shape), labels (B, A), known (B, A); return its loss ()."""
+        loss = self._objective.loss(self._forward(batch, in_bf16=self._in_bf16), labels, known)  # ()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -199,8 +201,10 @@ class Trainer:
             )
         return logits.float()  # (B, A)
 
-    def _labels(self, rows: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(self._features.labels[rows]).to(self._device, torch.float32)  # (B, A)
+    def _labels(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Return labels (n, A) of 0 and 1, and which of them are known (n, A)."""
+        labels = torch.from_numpy(self._features.labels[rows]).to(self._device, torch.float32)  # (n, A)
+        return labels, torch.from_numpy(self._features.known[rows]).to(self._device)  # (n, A), (n, A)
 
     @torch.inference_mode()
     def _logits(self, rows: NDArray[np.int64], *, in_bf16: bool = False) -> Tensor:
@@ -222,24 +226,24 @@ class Trainer:
         if not len(rows):
             return None, None
         logits = self._logits(rows, in_bf16=self._in_bf16)  # (n, A)
-        loss = float(self._objective.loss(logits.to(self._device), self._labels(rows)))
+        loss = float(self._objective.loss(logits.to(self._device), *self._labels(rows)))
         probabilities = self._objective.probabilities(logits).numpy()  # (n, A)
-        scores = VTF.score(
-            probabilities,
-            self._features.labels[rows],
-            self._groups,
-            VTF_THRESHOLD,
-            known=self._features.known[rows],
-        )
+        labels, known = self._features.labels[rows], self._features.known[rows]  # (n, A), (n, A)
+        scores = VTF.score(probabilities, labels, self._groups, VTF_THRESHOLD, known=known)
         return loss, scores.average["f1"]
 
-    def select_threshold(self) -> float | None:
-        """Return the threshold with the highest vtf F1 on the validation rows; None without any."""
+    def select_thresholds(self) -> tuple[float | None, NDArray[np.float64]]:
+        """Return the threshold with the highest vtf F1 on the validation rows, and one for each output (A,).
+
+        Without validation rows they are None, and the paper's threshold for each output.
+        """
         rows = self._rows.validation
         if not len(rows):
-            return None
-        known = self._features.known[rows]  # (n, A)
-        return best_threshold(self.predict(rows), self._features.labels[rows], self._groups, known=known)
+            return None, np.full(self.inputs.num_outputs, VTF_THRESHOLD)
+        labels, known = self._features.labels[rows], self._features.known[rows]  # (n, A), (n, A)
+        probabilities = self.predict(rows)  # (n, A)
+        common = best_threshold(probabilities, labels, self._groups, known=known)
+        return common, output_thresholds(probabilities, labels, known, common)  # (A,)
 
 
 def _new_model(config: TrainConfig, inputs: ModelInputs, own: OwnModel | None) -> nn.Module:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.base.callbacks import Say, log
 from vpar_cache.cache.features import Features
-from vpar_cache.errors import DataError
+from vpar_cache.errors import DataError, UserError
 from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.folds import read_folds
 
 MIN_PEOPLE = 5
 """With fewer train people nobody is held out: too few would be left to train or to select with."""
@@ -24,19 +27,20 @@ class Rows:
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
-    """Rows of train people who are not in `train`; empty where nobody is held out."""
+    """Rows that choose epoch and thresholds, none of them in `train`; empty where nothing is chosen."""
     test: NDArray[np.int64]
     recipe: str
     """The recipe that was followed: strict falls back to paper when there are too few people."""
 
 
 def choose_rows(features: Features, config: TrainConfig, say: Say = log) -> Rows:
-    """Return the rows of each part.
+    """Return the rows of each part, and say who chooses.
 
-    strict: some train people are held out; who depends on --seed and --val-fraction alone. paper, reference: all
-    train people train. Raises DataError when a split is empty.
+    strict: the user's fold chooses, else the cache's validation tracklets, else train people who are held out (who
+    depends on --seed and --val-fraction alone). paper, reference: all train tracklets train, nothing is chosen.
+    Raises DataError for an empty split or folds that do not fit, UserError for a fold that nobody is in.
     """
-    train, test = features.rows_of("train"), features.rows_of("test")
+    train, given, test = (features.rows_of(split) for split in ("train", "validation", "test"))
     for name, rows in (("train", train), ("test", test)):
         if not len(rows):
             raise DataError(f"{features.path} has no {name} tracklet; extract it again from data with both splits")
@@ -45,14 +49,46 @@ def choose_rows(features: Features, config: TrainConfig, say: Say = log) -> Rows
         return Rows(train, nobody, test, config.recipe)
     if config.model in SYSTEMS and not SYSTEMS[config.model].is_trained:
         return Rows(train, nobody, test, "paper")
-    people = np.unique(features.person_ids[train])
-    if len(people) < MIN_PEOPLE:
-        say(
-            f"{len(people)} train people are too few to hold some out (at least {MIN_PEOPLE}): continuing with "
-            "--recipe paper, the last epoch and threshold 0.45"
+    if config.folds is not None:
+        chosen = _rows_of_fold(features, train, config.folds, config.fold)  # (n_train,)
+        left_out = f"; the cache's {len(given)} validation tracklets are left out" if len(given) else ""
+        say(f"fold {config.fold} of {config.folds}: {_who(features, train[chosen], 'train')}{left_out}")
+    elif len(given):
+        say(_who(features, given, "validation"))
+        return Rows(train, given, test, "strict")
+    else:
+        people = np.unique(features.person_ids[train])
+        if len(people) < MIN_PEOPLE:
+            say(
+                f"{len(people)} train people are too few to hold some out (at least {MIN_PEOPLE}): continuing "
+                "with --recipe paper, the last epoch and threshold 0.45"
+            )
+            return Rows(train, nobody, test, "paper")
+        count = min(max(1, math.floor(config.val_fraction * len(people) + 0.5)), len(people) - 1)
+        random = np.random.Generator(np.random.PCG64([config.seed, 1]))  # not the generator of the batches' order
+        chosen = np.isin(
+            features.person_ids[train], random.choice(people, size=count, replace=False)
+        )  # (n_train,)
+        say(_who(features, train[chosen], "held-out train"))
+    return Rows(train[~chosen], train[chosen], test, "strict")
+
+
+def _rows_of_fold(
+    features: Features, train: NDArray[np.int64], path: str | os.PathLike[str], fold: int | None
+) -> NDArray[np.bool_]:
+    """Return which of the train rows are in the fold that chooses, (n_train,)."""
+    folds = read_folds(Path(path)).of_rows(features, train)  # (n_train,)
+    chosen: NDArray[np.bool_] = folds == fold  # (n_train,)
+    present = np.unique(folds).tolist()
+    if fold not in present or len(present) < 2:
+        raise UserError(
+            f"--fold: got {fold}; expected one of two or more folds of the train tracklets. {path} has "
+            f"{', '.join(map(str, present[:20]))}"
         )
-        return Rows(train, nobody, test, "paper")
-    count = min(max(1, math.floor(config.val_fraction * len(people) + 0.5)), len(people) - 1)
-    random = np.random.Generator(np.random.PCG64([config.seed, 1]))  # not the generator of the order of batches
-    held_out = np.isin(features.person_ids[train], random.choice(people, size=count, replace=False))  # (n_train,)
-    return Rows(train[~held_out], train[held_out], test, "strict")
+    return chosen
+
+
+def _who(features: Features, rows: NDArray[np.int64], kind: str) -> str:
+    people = len(np.unique(features.person_ids[rows]))
+    of = f" of {people} people" if features.people_known else ""
+    return f"{len(rows)} {kind} tracklets{of} choose the epoch and the thresholds"

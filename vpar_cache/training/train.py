@@ -29,7 +29,6 @@ from vpar_cache.cache.index import read_index
 from vpar_cache.errors import UserError
 from vpar_cache.metrics.evaluation import Evaluation
 from vpar_cache.metrics.verdict import verdict
-from vpar_cache.metrics.vtf import VTF_THRESHOLD
 from vpar_cache.models.build import ModelBuilder
 from vpar_cache.models.settings import LOSSES
 from vpar_cache.models.systems import CUSTOM
@@ -40,6 +39,7 @@ from vpar_cache.runs.predictions import RunPredictions, write_predictions
 from vpar_cache.training.checkpoints import CheckpointFile
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.evaluate_rows import evaluate_rows, metrics_block, train_baselines
+from vpar_cache.training.features_for_model import groups_never_known
 from vpar_cache.training.loop import OwnModel, Trainer
 from vpar_cache.training.splits import Rows, choose_rows
 
@@ -111,6 +111,8 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
     rows = choose_rows(features, config, say)
     if features.random_weights:
         say(f"{config.features} holds features of random weights ({features.weights}): scores have no meaning")
+    if never := groups_never_known(features, rows.train):
+        say(f"no train tracklet has a known label of {', '.join(never)}: what is predicted of it has no meaning")
     if config.recipe == "reference" and features.visual_config.get("normalize") != "half":
         say(
             f"{config.features} was normalised with the backbone's own mean and deviation, the authors' code uses "
@@ -123,7 +125,7 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
     elif not checkpoints.path.exists():
         say(f"{checkpoints.path} does not exist, there is nothing to resume: starting from the first epoch")
     history, epoch = trainer.fit(checkpoints, config.resume)
-    threshold = trainer.select_threshold()
+    threshold, thresholds = trainer.select_thresholds()
     probabilities = trainer.predict(rows.test)  # (n_test, A)
     validation = trainer.predict(rows.validation)  # (n_validation, A)
     found = evaluate_rows(
@@ -137,6 +139,7 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
         "recipe": rows.recipe,
         "selected_epoch": epoch,
         "selected_threshold": threshold,
+        "thresholds": dict(zip((o.name for o in features.schema.outputs), thresholds.tolist(), strict=True)),
         "num_train": len(rows.train),
         "num_validation": len(rows.validation),
         "num_test": len(rows.test),
@@ -149,7 +152,7 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
         **_provenance(config, features),
     }
     with new_run_folder(folder) as partial:
-        _write_model(partial, config, features, trainer, VTF_THRESHOLD if threshold is None else threshold)
+        _write_model(partial, config, features, trainer, thresholds)
         write_predictions(
             partial / "predictions.parquet",
             _predictions(features, rows, np.concatenate([validation, probabilities])),
@@ -207,7 +210,7 @@ def _provenance(config: TrainConfig, features: Features) -> dict[str, Any]:
 
 
 def _write_model(
-    folder: Path, config: TrainConfig, features: Features, trainer: Trainer, threshold: float
+    folder: Path, config: TrainConfig, features: Features, trainer: Trainer, thresholds: NDArray[np.float64]
 ) -> None:
     metadata = {
         "model": config.model,
@@ -215,7 +218,7 @@ def _write_model(
         "schema": features.schema.to_dict(),
         "random_weights": features.random_weights,
         "reads": trainer.reads,
-        "threshold": threshold,
+        "thresholds": thresholds.tolist(),
     }
     # Cloned, since safetensors refuses tensors that share memory.
     state = {name: tensor.detach().clone() for name, tensor in trainer.model.state_dict().items()}

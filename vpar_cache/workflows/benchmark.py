@@ -15,7 +15,7 @@ from vpar_cache.base.checks import check_at_least, check_choice
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
-from vpar_cache.models.systems import MODELS, SYSTEMS
+from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.rendering.tables import (
     BASELINE_NOTES,
     MISSING,
@@ -81,7 +81,7 @@ class BenchmarkConfig:
         if not self.models:
             raise UserError("--models: got none; expected one or more. Leave it out to compare all")
         for model in self.models:
-            check_choice("--models", model, MODELS)
+            check_choice("--models", model, tuple(ROWS))
         check_at_least("--seeds", self.seeds, 1)
 
     @property

@@ -43,14 +43,16 @@ def repeat_run(
     runs: Path = Path("cache/runs"),
     overwrite: bool = False,
     device: str = "auto",
+    folds: Path | None = None,
     command: str = "",
     say: Say = log,
     stop: Stop = never,
 ) -> Repetition:
     """Train again with the settings of `run` on the same features, into NAME-repeat, and compare.
 
-    `features`: where the cache is now; None: where it was. Raises CacheError for other features, or for a run.json
-    that lacks a field; UserError for a run of the caller's own model.
+    `features`: where the cache is now; None: where it was. `folds`: the fold file, for a run that has one. Raises
+    CacheError for other features, or for a run.json that lacks a field; UserError for another fold file, or for a
+    run of the caller's own model.
     """
     (folder,) = find_runs([run], runs)
     old_run = read_run(folder)
@@ -68,6 +70,7 @@ def repeat_run(
         name=name or f"{folder.name}-repeat",
         overwrite=overwrite,
         device=device,
+        folds=folds,
     )
     result = train(config, command=command, say=say, stop=stop)
     old, new = (json.loads((path / "metrics.json").read_text("utf-8")) for path in (folder, result.folder))
