@@ -64,7 +64,14 @@ MORE: tuple[dict[str, Any], ...] = ({"model": "vtf"}, {"model": "videopar"}, {"r
 @pytest.mark.parametrize(
     "changes",
     [
-        {"layers": 2, "loss": "weighted", "schedule": "warmup-cosine", "logit_norm": True, "seed": 3},
+        {
+            "layers": 2,
+            "loss": "weighted",
+            "schedule": "warmup-cosine",
+            "logit_norm": True,
+            "drop_path": 0.3,
+            "seed": 3,
+        },
         {"model": "3dcnn", "recipe": "paper"},
         *(pytest.param(changes, marks=pytest.mark.slow) for changes in MORE),
     ],

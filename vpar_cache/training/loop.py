@@ -134,7 +134,9 @@ class Trainer:
         started = time.monotonic()
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
             torch.manual_seed(np.random.SeedSequence([config.seed, epoch]).generate_state(1)[0].item())
-            loss = self._train_epoch(optimizer, epoch)  # seeded for dropout in the caller's own model
+            loss = self._train_epoch(
+                optimizer, epoch
+            )  # seeded for stochastic depth, and dropout in the caller's model
         seconds = time.monotonic() - started
         validation_loss, f1 = self._validate()
         return {

@@ -90,5 +90,5 @@ def _rows_of_fold(
 
 def _who(features: Features, rows: NDArray[np.int64], kind: str) -> str:
     people = len(np.unique(features.person_ids[rows]))
-    of = f" of {people} people" if features.people_known else ""
+    of = f" of {people} {'person' if people == 1 else 'people'}" if features.people_known else ""
     return f"{len(rows)} {kind} tracklets{of} choose the epoch and the thresholds"
