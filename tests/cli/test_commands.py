@@ -114,6 +114,22 @@ def test_a_piped_report_cuts_and_wraps_nothing(vpar: Call, tiny_cache: Path, tmp
     assert str(round(100 * metrics["scores"]["vtf"]["average"]["f1"], 2)) in score.stdout
 
 
+def test_folds_parts_and_tuned_text_from_the_command_line(vpar: Call, tiny_cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "folds.csv").write_text("person_id,fold\n" + "".join(f"{i},{i % 3}\n" for i in range(9)))
+    options = ["--dim", "32", "--heads", "2", "--epochs", "1", "--device", "cpu", "--name", "folded"]
+    folds = ["--folds", "folds.csv", "--fold", "1", "--parts", "learned", "--tune-text"]
+    done = vpar("train", "--features", str(tiny_cache), *options, *folds)
+    assert done.returncode == 0, done.stderr
+    assert "fold 1 of folds.csv: 4 train tracklets of 2 people choose" in done.stderr
+    record = json.loads((tmp_path / "cache/runs/folded/run.json").read_text())
+    assert [record["settings"][name] for name in ("parts", "tune_text", "fold")] == ["learned", True, 1]
+    assert (record["num_train"], record["num_validation"]) == (8, 4)
+    again = ["train", "--from-run", "folded", "--device", "cpu"]
+    assert "--folds" in vpar(*again).stderr
+    done = vpar(*again, "--folds", "folds.csv")
+    assert done.stdout == "cache/runs/folded-repeat: metrics identical\n"
+
+
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
