@@ -25,7 +25,20 @@ from vpar_cache.models.systems import SYSTEMS, system_title
     ],
 )
 def test_titles(model: str, backbone: str, title: str) -> None:
-    assert system_title(model, backbone) == title
+    assert system_title(model, backbone, {"parts": None, "tune_text": False}) == title
+
+
+@pytest.mark.parametrize(
+    ("settings", "title"),
+    [
+        ({"parts": "fixed"}, "CLIP-VTF with fixed parts"),
+        ({"tune_text": True}, "CLIP-VTF with tuned text"),
+        ({"parts": "learned", "tune_text": True}, "CLIP-VTF with learned parts and tuned text"),
+        ({"parts": 7, "tune_text": "<b>"}, "CLIP-VTF"),
+    ],
+)
+def test_a_title_says_what_was_added_to_the_paper_s_model(settings: dict[str, object], title: str) -> None:
+    assert system_title("vtf", "open_clip:ViT-B-16-quickgelu", settings) == title
 
 
 def test_every_paper_name_is_a_published_row() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from vpar_cache.models.settings import PARTS
 
 _CLIP, _VIT, _RESNET = "open_clip:ViT-B-16", "timm:vit_base_patch16_224", "timm:resnet50"
 
@@ -53,6 +57,14 @@ CUSTOM = "custom"
 """The model's name in a run of the caller's own model."""
 
 
-def system_title(model: str, backbone: str) -> str:
-    """Return System.title; for a model that is not in the table, its name and its backbone."""
-    return SYSTEMS[model].title(model, backbone) if model in SYSTEMS else f"{model} on {backbone}"
+def system_title(model: str, backbone: str, settings: Mapping[str, Any]) -> str:
+    """Return System.title, and what the settings of the run add to the paper's model.
+
+    For a model that is not in the table: its name and its backbone.
+    """
+    title = SYSTEMS[model].title(model, backbone) if model in SYSTEMS else f"{model} on {backbone}"
+    parts = settings.get("parts")
+    added = [f"{parts} parts"] if parts in PARTS else []
+    if settings.get("tune_text") is True:
+        added.append("tuned text")
+    return f"{title} with {' and '.join(added)}" if added else title

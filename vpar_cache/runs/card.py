@@ -59,9 +59,10 @@ say nothing about the method.
 
 """
 _RECIPES = {
-    "strict": "strict: people held out of the train split chose epoch {epoch} and threshold {threshold}.",
+    "strict": "strict: people who train nothing chose epoch {epoch}, threshold {threshold}, and for predictions a "
+    "threshold for each output.",
     "reference": "reference: the choices of the authors' code (loss weights, BatchNorm over logits, width 768, "
-    "warm-up and cosine); all train people, last epoch, threshold 0.45.",
+    "stochastic depth, warm-up and cosine); all train people, last epoch, threshold 0.45.",
     "paper": "paper: all train people, last epoch, threshold 0.45.",
 }
 _METRICS = {"precision": "precision", "recall": "recall", "f1": "F1", "accuracy": "accuracy", "mA": "mA"}
@@ -76,7 +77,7 @@ def model_card(record: Mapping[str, Any], found: Evaluation) -> str:
         **{name: _text(record[name]) for name in names},
         **{name: record[name] for name in plain},
         warning=_WARNING.format(weights=weights) if record["random_weights"] else "",
-        system=_text(system_title(record["model"], str(record["backbone"]))),
+        system=_text(system_title(record["model"], str(record["backbone"]), record["settings"])),
         people=f"of {found.num_people} people " if found.num_people is not None else "of unknown people ",
         num_groups=len(record["schema"]["groups"]),
         unknown=_unknown(found.unknown),

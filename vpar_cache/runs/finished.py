@@ -27,8 +27,9 @@ class FinishedRun(RunRecord, MetricsRecord):
 
     @property
     def title(self) -> str:
-        """The paper's name on the paper's backbone, else the model's; empty where it is not known."""
-        return system_title(self.model, self.backbone) if self.model else ""
+        """The paper's name on the paper's backbone, else the model's, with what the options add; empty where it
+        is not known."""
+        return system_title(self.model, self.backbone, self.settings) if self.model else ""
 
     @property
     def outputs(self) -> Outputs:
