@@ -86,9 +86,10 @@ def test_validation_tracklets_choose_in_strict_and_are_not_used_otherwise() -> N
     assert rows.recipe == "strict", "few train people do not matter"
     assert said == ["5 validation tracklets of 3 people choose the epoch and the thresholds"]
     for recipe in ("paper", "reference"):
-        rows = choose_rows(cache, TrainConfig.of_recipe(recipe, features=Path("x.h5")))
-        assert list(rows.train) == [0, 1, 2, 3]
+        rows = choose_rows(cache, TrainConfig.of_recipe(recipe, features=Path("x.h5")), said.append)
+        assert (list(rows.train), rows.recipe) == ([0, 1, 2, 3], recipe)
         assert not len(rows.validation)
+        assert said[-1].startswith("5 validation tracklets are not used")
 
 
 def test_it_is_said_who_is_held_out_and_of_how_many_people_where_they_are_known() -> None:

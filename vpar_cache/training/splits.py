@@ -45,10 +45,12 @@ def choose_rows(features: Features, config: TrainConfig, say: Say = log) -> Rows
         if not len(rows):
             raise DataError(f"{features.path} has no {name} tracklet; extract it again from data with both splits")
     nobody = np.empty(0, dtype=np.int64)
-    if config.recipe != "strict":
-        return Rows(train, nobody, test, config.recipe)
-    if config.model in SYSTEMS and not SYSTEMS[config.model].is_trained:
-        return Rows(train, nobody, test, "paper")
+    is_trained = config.model not in SYSTEMS or SYSTEMS[config.model].is_trained
+    if config.recipe != "strict" or not is_trained:
+        recipe = config.recipe if config.recipe != "strict" else "paper"
+        if len(given):
+            say(f"{len(given)} validation tracklets are not used: nothing is chosen")
+        return Rows(train, nobody, test, recipe)
     if config.folds is not None:
         chosen = _rows_of_fold(features, train, config.folds, config.fold)  # (n_train,)
         left_out = f"; the cache's {len(given)} validation tracklets are left out" if len(given) else ""
