@@ -146,7 +146,7 @@ def test_no_flipped_bit_escapes_as_anything_but_a_data_error(file):
     footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
     expected = score(path, SMALL).evaluation.scores
     rng = np.random.default_rng(0)
-    for _ in range(400):
+    for _ in range(200):
         damaged, position = bytearray(whole), int(rng.integers(len(whole)))
         damaged[position] ^= 1 << rng.integers(8)
         path.write_bytes(damaged)
