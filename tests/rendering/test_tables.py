@@ -33,7 +33,14 @@ def test_a_cell_shows_what_the_number_is_read_against() -> None:
 
 @pytest.mark.parametrize(
     ("value", "constant", "share"),
-    [(80.0, 20.0, 0.25), (50.0, 50.0, 1.0), (40.0, 60.0, 1.0), (50.0, 0.0, 0.0), (50.0, None, None), (0.0, 5.0, None)],
+    [
+        (80.0, 20.0, 0.25),
+        (50.0, 50.0, 1.0),
+        (40.0, 60.0, 1.0),
+        (50.0, 0.0, 0.0),
+        (50.0, None, None),
+        (0.0, 5.0, None),
+    ],
 )  # fmt: skip
 def test_a_bar_is_the_share_of_a_number_that_the_constant_reaches(
     value: float, constant: float | None, share: float | None

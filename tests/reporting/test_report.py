@@ -79,9 +79,8 @@ def test_every_number_of_a_run_with_a_protocol_has_its_best_constant(tmp_path):
         is_score = bool(number.protocol) and number.unit == "percent"
         assert (number.best_constant is not None) == is_score, number
         assert not is_score or number.threshold is not None
-        shuffled = number.table in ("averages", "validation") or number.metric == "f1" and number.table in (
-            "groups", "parts_quality", "parts_camera", "parts_length",
-        )  # fmt: skip
+        of_parts = number.table == "groups" or number.table.startswith("parts")
+        shuffled = number.table in ("averages", "validation") or (of_parts and number.metric == "f1")
         assert (number.shuffled is not None) == (number.p is not None) == shuffled, number
 
 

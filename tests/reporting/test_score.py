@@ -288,12 +288,20 @@ def test_train_labels_that_do_not_fit_are_refused_by_name(file, data, words):
     assert "\n" not in str(caught.value)
 
 
+def test_train_labels_come_from_a_dataset_s_folder_only_where_the_schema_is_its_own(file, tmp_path):
+    path = file(columns())
+    (tmp_path / "own.toml").write_text('name = "own"\n[[group]]\nname = "hat"\n')
+    done = call_vpar("score", str(path), "--schema", "own.toml", "--root", "folder", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--root: got folder with --schema own.toml" in done.stderr
+
+
 # --- the real MARS labels ---
 
 
 @pytest.fixture(scope="module")
 def mars_files(real_data, tmp_path_factory):
-    """A folder with the test labels and the train rates as predictions, the train labels, and the dataset's lists."""
+    """A folder with the test labels beside the train rates, the train labels, and the dataset's lists."""
     folder = tmp_path_factory.mktemp("mars")
     train, test = real_mars_labels(real_data)
     rates = np.broadcast_to(train.mean(axis=0), test.shape)

@@ -82,7 +82,7 @@ BAD = {
     "not a probability": (set_value("probabilities", 4, [2.0] * 4), "'0004C1T0001', output 0 .* must lie in"),
     "few labels": (set_value("labels", 4, [1]), "has 1 labels, but schema small has 4 outputs"),
     "two classes": (set_value("labels", 4, [0, 1, 1, 0]), "2 labels of the group are 1"),
-    "a row less": (lambda c: [values.pop() for values in c.values()], "23 test tracklets are not those of metrics.json"),
+    "a row less": (lambda c: [values.pop() for values in c.values()], "23 test tracklets are not those of"),
     "another label": (set_value("labels", 4, [1, 0, 1, 0]), "24 test tracklets are not those of metrics.json"),
     "another person": (set_value("person_id", 4, 99), "24 test tracklets are not those of metrics.json"),
     "a label now unknown": (set_value("labels", 4, [None, 0, 1, 0]), "are not those of metrics.json"),

@@ -30,8 +30,8 @@ _FEW_PEOPLE = 30
 _TRIPLE = {"precision": "P", "recall": "R", "f1": "F1"}
 _OUTPUT_NOTE = (
     "outputs: P, R and F1 of the positive class over all tracklets, also where the group has several outputs; mA: "
-    "(TPR + TNR) / 2. Always yes: the F1 of saying yes to every tracklet, the best that a constant can do; its P is "
-    "the share of positives, its R 100, its mA 50."
+    "(TPR + TNR) / 2. Always yes: the F1 of saying yes to every tracklet, the best that a constant can do; its P "
+    "is the share of positives, its R 100, its mA 50."
 )
 _CALIBRATION_NOTE = (
     "calibration: of the tracklets that were given a probability p, a share of p should have the output. ECE is "
