@@ -128,6 +128,6 @@ def _marks(number: Number) -> list[str]:
     if number.weights.startswith("random"):
         meaningless = number.kind.startswith(UNTRAINED)
         marks.append("random weights: without meaning" if meaningless else "random weights")
-    if number.protocol == SELECTED:
+    if number.protocol == SELECTED and number.source != "constant":
         marks.append(f"threshold {number.threshold:g}")
     return marks
