@@ -147,6 +147,16 @@ def test_mars_and_duke_share_what_means_the_same() -> None:
     assert [columns.stop for _, columns in common.groups][-1] == len(common.of_run)
 
 
+def test_a_label_of_the_opposite_meaning_is_not_the_same_whatever_its_name() -> None:
+    ours = Schema("ours", (binary("hat", "hat", "a hat", "no hat"), binary("bag", "bag", "a bag", "no bag")))
+    theirs = Schema(
+        "theirs", (binary("hat", "hat", "no hat", "a hat"), binary("bag", "carries", "a bag", "no bag"))
+    )
+    common = common_outputs(ours, theirs)
+    assert (common.groups, common.of_run.tolist(), common.of_cache.tolist()) == ([("bag", slice(0, 1))], [1], [1])
+    assert common.left_out == ("hat (ours)", "hat (theirs)")
+
+
 def test_a_cache_without_train_labels_is_read_against_the_constants_of_the_run(
     run: Path, demo_root: Path, extract_config: Make, tmp_path: Path
 ) -> None:
