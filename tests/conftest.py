@@ -14,6 +14,7 @@ import pytest
 from tests.support.tiny_clip import TINY_BACKBONE, TINY_CLIP
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.runs.finished import PAPER_TEST_TRACKLETS
 
 TINY_SIZE = DemoSize(train_people=6, test_people=3, tracklets_per_person=2, frames=4)
 
@@ -33,6 +34,14 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set VPAR_TEST_DATA")
     return folder
+
+
+@pytest.fixture
+def small_paper_split(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let the test splits of the paper have 200 tracklets, so that runs on them are quick to make."""
+    for dataset in ("mars", "duke"):
+        monkeypatch.setitem(PAPER_TEST_TRACKLETS, dataset, 200)
+    return 200
 
 
 @pytest.fixture(scope="session")

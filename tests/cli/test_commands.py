@@ -18,7 +18,7 @@ from vpar_cache.extraction.config import DATASETS
 from vpar_cache.training.config import MODELS, RECIPES
 
 VPAR = [sys.executable, "-c", "from vpar_cli.main import run; run()"]
-COMMANDS = ("extract", "train", "report", "score", "verify", "info", "demo")
+COMMANDS = ("extract", "train", "evaluate", "report", "score", "verify", "info", "demo")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -44,6 +44,10 @@ def test_help_names_every_choice_whole(vpar: Call, command: str, choices: tuple[
         (["extract", "--dataset", "mars", "--gpu", "0", "--device", "cpu"], ["--gpu 0", "--device cpu"]),
         (["benchmark", "--dataset", "demo", "--models", "vft"], ["--models", "'vft'", "'vtf'"]),
         (["benchmark", "--dataset", "demo", "--recipe", "reference"], ["reference", "strict or paper"]),
+        (["score", "a.parquet", "--train-labels", "b.parquet", "--root", "c"], ["--train-labels", "--root"]),
+        (["score", "a.parquet", "--schema", "duke", "--root", "absent"], ["absent"]),
+        (["evaluate", "--features", "x.h5"], ["--run", "vpar evaluate --help"]),
+        (["evaluate", "--run", "absent", "--features", "x.h5"], ["absent", "cache/runs"]),
         (["figure", "absent", "--dataset", "mars", "--out", "a.png"], ["absent"]),
     ],
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.fake_runs import make_run
+from tests.support.fake_runs import SMALL, make_run
 from tests.support.hostile_files import NASTY, assert_refused, bounded, call_vpar
+from vpar_cache.errors import CacheError
+from vpar_cache.rendering.formats import render
+from vpar_cache.reporting.report import report
 
 
 def spoil(path: Path, key: str, value: Any) -> None:
@@ -41,6 +45,37 @@ def test_a_hostile_run_folder_is_refused(edit: Callable[[Path], object], tmp_pat
     with bounded(tmp_path / "runs", outside=tmp_path / "outside"):
         done = call_vpar("report", str(run), folder=tmp_path)
     assert_refused(done, str(run))
+
+
+def containers(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where the lists and objects of a JSON tree are; of a list the first element alone."""
+    entries = tree.items() if isinstance(tree, dict) else enumerate(tree[:1]) if isinstance(tree, list) else ()
+    for key, value in entries:
+        if isinstance(value, dict | list):
+            yield (*path, key)
+            yield from containers(value, (*path, key))
+
+
+def test_no_change_of_metrics_escapes_as_anything_but_a_cache_error(tmp_path: Path) -> None:
+    schema = replace(SMALL, quality=("occlusion",))
+    folder = make_run(tmp_path, "a", schema=schema, n=30, selected=0.3, details=True, unknown=0.3)
+    good = (folder / "metrics.json").read_text()
+    messages = []
+    for path in containers({**json.loads(good), "validation": None}):
+        for value in ({}, [], {"other": "first"}):
+            data = json.loads(good)
+            parent = data
+            for key in path[:-1]:
+                parent = parent[key]
+            first = next(iter(parent[path[-1]].values()), 0) if isinstance(parent[path[-1]], dict) else 0
+            parent[path[-1]] = {"other": first} if value == {"other": "first"} else value
+            (folder / "metrics.json").write_text(json.dumps(data))
+            try:
+                render(report([folder], tmp_path, details=True), "csv")
+            except CacheError as error:
+                messages.append(str(error))
+    assert len(messages) > 150
+    assert not [message for message in messages if "\n" in message]
 
 
 def test_names_from_a_run_print_as_text_in_every_format(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.rendering.test_page import contrast
-from tests.support.pages import CHART, GROUPS, HOSTILE, NOTES, SCORES, part, parts, wide
+from tests.support.pages import BARS, CHART, GROUPS, HOSTILE, NOTES, SCORES, part, parts, wide
 from vpar_cache.errors import printable
 from vpar_cache.rendering.page import write_page
 from vpar_cache.rendering.tables import Part
@@ -182,7 +182,7 @@ def test_a_wide_table_scrolls_in_its_box_and_never_the_page(show, width: int) ->
 
 @pytest.mark.parametrize(("scheme", "media", "is_dark"), [("light", "", 0), ("dark", "", 1), ("dark", "print", 0)])
 def test_text_has_contrast_in_every_scheme(show, scheme: str, media: str, is_dark: int) -> None:
-    browser = show([part("demo", SCORES, GROUPS, CHART, NOTES)], 1000, scheme, media)
+    browser = show([part("demo", SCORES, GROUPS, BARS, CHART, NOTES)], 1000, scheme, media)
     shown = browser.execute_script(COLORS)
     assert len(shown) > 50
     for text, ink, page in shown:
@@ -194,14 +194,32 @@ def test_text_has_contrast_in_every_scheme(show, scheme: str, media: str, is_dar
         assert (contrast(colors[1], "#000000") < 2) == is_dark
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_bars_lie_behind_readable_numbers_and_stay_with_their_row(show, scheme: str) -> None:
+    browser = show([part("demo", BARS)], 1000, scheme)
+    table = browser.find_element(By.TAG_NAME, "table")
+    styles = "return [...document.querySelectorAll('td')].map((e) => getComputedStyle(e).backgroundImage)"
+    drawn = browser.execute_script(styles)
+    assert [re.findall(r"([\d.]+)%", image)[:1] for image in drawn] == [["0"], ["50"], ["100"], [], ["30"], []]
+    ink = browser.execute_script("return getComputedStyle(document.querySelector('td')).color")
+    behind = re.findall(r"rgb\([^)]*\)", drawn[1])[0]
+    colors = ["#" + "".join(f"{int(c):02x}" for c in re.findall(r"\d+", color)[:3]) for color in (ink, behind)]
+    assert contrast(*colors) >= 4.5
+    press(table, "System")
+    assert rows(table) == ["run 9", "run 10"]
+    press(table, "System")
+    assert rows(table) == ["run 10", "run 9"]
+    assert browser.execute_script(styles) == drawn[3:] + drawn[:3]
+
+
 def test_without_scripts_all_is_there_and_nothing_pretends_to_sort(browser: Chrome, show) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
-        show([part("demo", SCORES, GROUPS, CHART, NOTES)])
+        show([part("demo", SCORES, GROUPS, BARS, CHART, NOTES)])
         text = browser.find_element(By.TAG_NAME, "body").text
         assert browser.find_elements(By.TAG_NAME, "button") == []
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    for shown in ("Table 1. demo: averages", "80.1 to 83.2", "average", "run 10", "a plain remark"):
+    for shown in ("Table 1. demo: averages", "80.1 to 83.2", "average", "run 10", "a plain remark", "60.00"):
         assert shown in text
     assert "sorts its table" not in text

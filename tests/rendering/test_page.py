@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.fake_runs import make_mars_run, make_run
-from tests.support.pages import CHART, GROUPS, HOSTILE, part, parts
+from tests.support.pages import BARS, CHART, GROUPS, HOSTILE, part, parts
 from vpar_cache import __version__
 from vpar_cache.errors import CacheError, UserError, printable
 from vpar_cache.rendering.page import check_page_path, render_page, write_page
@@ -145,7 +146,7 @@ def test_the_same_blocks_give_the_same_bytes(tmp_path: Path) -> None:
     assert all(character.isprintable() or character == "\n" for character in page)
 
 
-def test_all_that_the_report_prints_is_on_the_page(tmp_path: Path) -> None:
+def test_all_that_the_report_prints_is_on_the_page(tmp_path: Path, small_paper_split: int) -> None:
     make_mars_run(tmp_path, "mars-a", selected=0.37)
     make_run(tmp_path, "demo-a", weights="random:0", random_weights=True, encode_seconds_per_tracklet=1)
     (make_run(tmp_path, "cut") / "metrics.json").unlink()
@@ -161,6 +162,24 @@ def test_all_that_the_report_prints_is_on_the_page(tmp_path: Path) -> None:
             assert not Counter(cells) - Counter(read.texts["th"] + read.texts["td"])
     assert set(report.notes) <= set(read.texts["li"])
     assert "All runs: random weights." in read.texts["p"]
+
+
+def test_a_number_has_a_bar_of_the_share_that_a_constant_reaches_and_none_without_a_constant() -> None:
+    classes = [a.get("class", "") for tag, a in Page(render_page([part("demo", BARS)])).tags if tag == "td"]
+    assert classes == [
+        "number bar bar-0", "number bar bar-50", "number bar bar-100", "number", "number bar bar-30", "number",
+    ]  # fmt: skip
+    plain = [a.get("class", "") for tag, a in Page(render_page([part("demo", GROUPS)])).tags if tag == "td"]
+    assert set(plain) == {"number"}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.0249, 0.026, 0.5, 0.974, 0.976, 1.0])
+def test_every_bar_has_a_width_within_half_a_step_of_its_share(share: float) -> None:
+    page = Page(render_page([part("demo", replace(BARS, bars=((None, share, None, None),) * 2))]))
+    (step,) = {int(found) for a in page.values("class") for found in re.findall(r"\bbar-(\d+)", a)}
+    assert abs(step - 100 * share) <= 2.5
+    (width,) = re.findall(rf"\.bar-{step} {{ --share: (\d+)%; }}", CSS)
+    assert int(width) == step
 
 
 def test_a_title_does_not_repeat_the_name_of_its_part() -> None:
@@ -208,7 +227,7 @@ def test_colours_have_the_contrast_that_wcag_asks_of_text_and_of_lines(scheme: s
     light, dark = re.split(r"@media screen and \(prefers-color-scheme: dark\)", CSS)
     colors = variables(light if scheme == "light" else dark)
     assert set(variables(light)) == set(variables(dark))
-    for behind in ("page", "hover"):
+    for behind in ("page", "hover", "bar"):
         for text in ("ink", "muted", "link"):
             assert contrast(colors[text], colors[behind]) >= 4.5, (text, behind)
     for line in ("rule", "link"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.pages import number
-from vpar_cache.rendering.tables import COUNT, PLAIN, POINTS, Column, cell, metric_table, rounded
+from vpar_cache.rendering.tables import COUNT, PLAIN, POINTS, Column, Shown, bar, cell, metric_table, rounded
 
 
 @pytest.mark.parametrize(
@@ -17,10 +17,45 @@ def test_a_cell_is_written_by_its_unit(value: float, unit: str, text: str) -> No
     assert cell(number(value=value, unit=unit)) == text
 
 
-def test_an_interval_has_one_decimal_and_a_missing_number_is_a_dash() -> None:
-    assert cell(number(low=25.04, high=75.5), shows_interval=True) == "25.0 to 75.5"
-    assert cell(number(low=-1.0, high=2.0, unit=POINTS), shows_interval=True) == "-1.0 to +2.0"
-    assert cell(number(), shows_interval=True) == cell(None) == "–"
+def test_a_range_has_one_decimal_and_a_missing_number_is_a_dash() -> None:
+    assert cell(number(low=25.04, high=75.5), "interval") == "25.0 to 75.5"
+    assert cell(number(low=-1.0, high=2.0, unit=POINTS), "interval") == "-1.0 to +2.0"
+    assert cell(number(shuffled_low=1.0, shuffled_high=2.0), "shuffled_range") == "1.0 to 2.0"
+    shown: tuple[Shown, ...] = ("interval", "shuffled_range", "best_constant", "shuffled", "p")
+    assert {cell(number(), shows) for shows in shown} == {"–"} == {cell(None)}
+
+
+def test_a_cell_shows_what_the_number_is_read_against() -> None:
+    full = number(best_constant=31.054, shuffled=28.5, p=1 / 201)
+    shown: tuple[Shown, ...] = ("best_constant", "shuffled", "p")
+    assert [cell(full, shows) for shows in shown] == ["31.05", "28.50", "0.005"]
+
+
+@pytest.mark.parametrize(
+    ("value", "constant", "share"),
+    [
+        (80.0, 20.0, 0.25),
+        (50.0, 50.0, 1.0),
+        (40.0, 60.0, 1.0),
+        (50.0, 0.0, 0.0),
+        (50.0, None, None),
+        (0.0, 5.0, None),
+    ],
+)  # fmt: skip
+def test_a_bar_is_the_share_of_a_number_that_the_constant_reaches(
+    value: float, constant: float | None, share: float | None
+) -> None:
+    found = number(value=value, best_constant=constant)
+    assert bar(found, "value") == share
+    assert {bar(found, "interval"), bar(found, "shuffled"), bar(None, "value")} == {None}
+
+
+def test_a_table_of_metrics_has_a_bar_for_each_number_with_a_constant() -> None:
+    numbers = [number(value=80.0, best_constant=20.0), number(group="pose", value=70.0)]
+    columns = [Column("F1", "f1", "vtf"), Column("best", "f1", "vtf", "best_constant")]
+    table = metric_table("t", "Group", numbers, columns)
+    assert table.rows == (("hat", "80.00", "20.00"), ("pose", "70.00", "–"))
+    assert table.bars == ((None, 0.25, None), (None, None, None))
 
 
 def test_a_table_has_a_row_for_each_group_and_item_and_a_dash_where_there_is_no_number() -> None:

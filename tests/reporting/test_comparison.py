@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from tests.runs.test_predictions import SCHEMA, rewrite
@@ -11,6 +10,7 @@ from tests.support.fake_runs import groups_of, make_run
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.errors import CacheError
 from vpar_cache.metrics.intervals import difference_block
+from vpar_cache.metrics.scoring import THRESHOLDS
 from vpar_cache.reporting.comparison import compare_runs
 from vpar_cache.runs.finished import read_run
 from vpar_cache.runs.predictions import read_test_predictions
@@ -33,12 +33,16 @@ def differences(details):
 def test_differences_are_the_second_less_the_first(pair):
     first, second = map(named, pair)
     found = differences(compare_runs(first, second))
-    for protocol in ("vtf", "videopar"):
+    for protocol in ("vtf", "videopar", "pooled"):
         a, b = (run.scores[protocol] for run, _ in (first, second))
         hat, average = found["hat F1", protocol], found["average F1", protocol]
         assert hat.value == pytest.approx(100 * (b.groups["hat"]["f1"] - a.groups["hat"]["f1"]), abs=1e-4)
         assert average.value == pytest.approx(100 * (b.average["f1"] - a.average["f1"]), abs=1e-4)
         assert average.low <= average.value <= average.high
+    instance = found["average accuracy", "instance"]
+    one, two = (run.scores["instance"].average["accuracy"] for run, _ in (first, second))
+    assert instance.value == pytest.approx(100 * (two - one), abs=1e-4)
+    assert ("hat F1", "instance") not in found
     assert ("average recall", "videopar") not in found
     assert ("average accuracy", "vtf") not in found
 
@@ -58,11 +62,11 @@ def test_a_comparison_carries_both_names_and_the_rule(pair):
     details = compare_runs(*map(named, pair))
     assert details.title == "b less a"
     assert details.blocks[0].title.startswith("b less a: ")
-    assert "probability > 0.45" in details.blocks[0].title
+    assert "under each protocol" in details.blocks[0].title
+    assert {heading.split()[0] for heading in details.blocks[0].header[1:]} == set(THRESHOLDS)
     for one in details.numbers:
         assert (one.system, one.source, one.unit, one.n) == ("b less a", "comparison", "points", 60)
-        assert one.protocol
-        assert one.threshold
+        assert one.threshold == THRESHOLDS[one.protocol]
 
 
 def test_random_weights_of_either_mark_the_comparison(tmp_path):
@@ -95,6 +99,16 @@ def test_runs_of_other_tracklets_attributes_labels_or_people_are_refused(pair, t
     refused(fewer, pair[0], r"only one has '0059C1T0001'")
     mars = make_run(tmp_path, "mars", schema=MARS, n=60, details=True)
     refused(pair[0], mars, r"other attributes \(mars, 43 outputs\) than .* \(small, 4\)")
-    people = pq.read_table(pair[1] / "predictions.parquet")["person_id"].to_pylist()
-    rewrite(pair[1], lambda columns: columns.update(person_id=people[::-1]))
-    refused(*pair, "another person or other labels for tracklet '0000C1T0001'")
+    people = make_run(tmp_path, "people", schema=SCHEMA, n=60, people=5, details=True)
+    refused(pair[0], people, "another person or other labels for tracklet '0010C1T0001'")
+    unknown = make_run(tmp_path, "unknown", schema=SCHEMA, n=60, unknown=0.3, details=True)
+    refused(pair[0], unknown, "another person or other labels for tracklet")
+
+
+def test_unknown_labels_have_no_part_in_a_difference(tmp_path):
+    fields = {"schema": SCHEMA, "n": 60, "unknown": 0.3, "people": None, "details": True}
+    first, second = (named(make_run(tmp_path, name, seed=i, **fields)) for i, name in enumerate("ab"))
+    details = compare_runs(first, second)
+    a, b = (run.scores["vtf"].average["f1"] for run, _ in (first, second))
+    assert differences(details)["average F1", "vtf"].value == pytest.approx(100 * (b - a), abs=1e-4)
+    assert "60 tracklets" in details.blocks[1].lines[0]

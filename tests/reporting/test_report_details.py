@@ -36,30 +36,34 @@ def systems(report):
     return [part.numbers[0].system for part in report.details]
 
 
-def test_the_plain_report_reads_no_predictions(runs):
+def test_neither_the_report_nor_its_details_read_predictions_and_a_comparison_does(runs):
+    expected = make_report([], runs, details=True)
     for folder in runs.iterdir():
         (folder / "predictions.parquet").unlink()
     assert make_report([], runs).details == ()
+    assert make_report([], runs, details=True) == expected
     with pytest.raises(CacheError, match=r"predictions.parquet is missing"):
-        make_report([], runs, details=True)
+        make_report([], runs, compare=True)
 
 
-def test_table_1_shows_intervals_only_where_some_run_has_one(runs, tmp_path):
+def test_table_1_shows_intervals_and_shuffled_scores_only_where_some_run_has_them(runs, tmp_path):
     make_run(tmp_path / "alone", "alone", people=1)
-    assert "F1 95 %" not in make_report([], tmp_path / "alone").parts[0].blocks[0].header
+    bare = make_report([], tmp_path / "alone").parts[0].blocks[0]
+    assert not {"F1 95 %", "F1 shuffled", "p"} & set(bare.header)
     report = make_report([], runs)
     table = report.parts[0].blocks[0]
-    column = table.header.index("F1 95 %")
-    assert table.header[column - 1] == "F1"
-    cells = {row[0]: row[column] for row in table.rows}
-    low, high = json.loads((runs / "a" / "metrics.json").read_text())["intervals"]["vtf"]["average"]["f1"]
-    assert cells["a"] == f"{100 * low:.1f} to {100 * high:.1f}"
-    assert cells["prior"] == "–"
+    rows = {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
+    stored = json.loads((runs / "a" / "metrics.json").read_text())
+    low, high = stored["intervals"]["protocols"]["vtf"]["average"]["f1"]
+    assert rows["a"]["F1 95 %"] == f"{100 * low:.1f} to {100 * high:.1f}"
+    luck = stored["shuffled"]["vtf"]["average"]["f1"]
+    assert (rows["a"]["F1 shuffled"], rows["a"]["p"]) == (f"{100 * luck['mean']:.2f}", f"{luck['p']:.3f}")
+    assert [rows["best constant"][heading] for heading in ("F1 95 %", "F1 shuffled", "p")] == ["–"] * 3
     assert any(note.startswith("95 %") for note in report.footnotes)
 
 
 def test_the_long_table_has_the_intervals_too(runs):
-    block = json.loads((runs / "a" / "metrics.json").read_text())["intervals"]
+    block = json.loads((runs / "a" / "metrics.json").read_text())["intervals"]["protocols"]
     found = {
         (n.group, n.protocol, n.metric): n for n in make_report([runs / "a"], runs).numbers if n.system == "a"
     }
@@ -73,9 +77,10 @@ def test_details_follow_the_tables_of_each_run_and_widen_table_1(runs):
     assert titles(report)[: len(titles(plain))] == titles(plain)
     assert systems(report) == ["a", "b", "c"]
     assert "F1 of means" not in plain.parts[0].blocks[0].header
-    assert {"F1 of means", "mA"} <= set(report.parts[0].blocks[0].header)
+    assert "mA" in plain.parts[0].blocks[0].header
+    assert {"F1 of means", "F1 shuffled 95 %"} <= set(report.parts[0].blocks[0].header)
     rows = list(csv.DictReader(io.StringIO(render(report, "csv"))))
-    assert {"outputs", "slices_camera", "confusion", "averages", "groups"} <= {row["table"] for row in rows}
+    assert {"outputs", "parts_camera", "confusion", "averages", "groups"} <= {row["table"] for row in rows}
 
 
 def test_a_page_has_all_details_and_makes_none_twice(runs):
@@ -135,7 +140,7 @@ EDITS = {
 def test_hostile_predictions_of_a_run_are_refused(runs, edit):
     rewrite(runs / "a", edit)
     with bounded(runs):
-        done = call_vpar("report", str(runs / "a"), "--details", folder=runs)
+        done = call_vpar("report", "a", "b", "--runs", str(runs), "--compare", folder=runs)
     assert_refused(done, "predictions.parquet")
 
 
@@ -147,7 +152,7 @@ def test_rows_of_few_bytes_each_are_counted_before_they_are_unpacked(runs):
     pq.write_table(table, runs / "a" / "predictions.parquet", row_group_size=count)
     del table, names
     with bounded(runs):
-        done = call_vpar("report", str(runs / "a"), "--details", folder=runs)
+        done = call_vpar("report", "a", "b", "--runs", str(runs), "--compare", folder=runs)
     assert_refused(done, f"{count} rows, but 1000000 are the most")
 
 

@@ -62,18 +62,19 @@ def test_the_page_has_every_detail_and_the_differences_of_runs_that_can_be_compa
     assert any("calibration" in heading for heading in headings(tmp_path / "page.html", 3))
 
 
-def test_a_run_without_predictions_is_on_the_page_without_details_and_both_say_so(
+def test_what_cannot_be_compared_for_want_of_predictions_is_left_out_and_both_say_so(
     report: Call, tmp_path: Path
 ) -> None:
     make_run(tmp_path / "cache/runs", "a", details=True)
     make_run(tmp_path / "cache/runs", "b", seed=1)
     code, _, notes = report("--html", "page.html")
     assert code == 0
-    assert "no details of b: cache/runs/b/predictions.parquet is missing" in notes
-    assert any(
-        line.startswith("no details of b: ") for line in Page((tmp_path / "page.html").read_text()).texts["li"]
-    )
-    assert "b" not in headings(tmp_path / "page.html", 2)
+    line = "no comparison of b with a: cache/runs/b/predictions.parquet is missing"
+    assert line in notes
+    assert any(text.startswith(line) for text in Page((tmp_path / "page.html").read_text()).texts["li"])
+    parts = headings(tmp_path / "page.html", 2)
+    assert "b" in parts, "its details are in metrics.json"
+    assert "b less a" not in parts
 
 
 def test_without_runs_the_page_has_the_published_rows(report: Call, tmp_path: Path) -> None:

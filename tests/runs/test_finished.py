@@ -2,17 +2,54 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
-from tests.support.fake_runs import make_run
+from tests.support.fake_runs import make_mars_run, make_run, write
+from vpar_cache.attributes.duke_table import DUKE
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.errors import CacheError
-from vpar_cache.runs.finished import find_runs, read_run
+from vpar_cache.runs.finished import PAPER_TEST_TRACKLETS, find_runs, read_run
 
 
 def test_a_run_says_whose_numbers_it_holds_and_where_they_were_measured(tmp_path):
     run = read_run(make_run(tmp_path, "demo-a", selected=0.37))
     assert (run.name, run.dataset, run.weights, run.random_weights) == ("demo-a", "demo", "openai", False)
     assert run.place == "demo (24 test tracklets of 6 people)"
+    run = read_run(make_run(tmp_path, "demo-b", people=None))
+    assert run.place == "demo (24 test tracklets)"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, True),
+        ({"n": 198}, True),
+        ({"n": 197}, False),
+        ({"dataset": "MARS"}, False),
+        ({"dataset": "duke"}, False),
+        ({"schema": DUKE}, False),
+        ({"schema": DUKE, "dataset": "duke"}, True),
+        ({"schema": replace(MARS, groups=MARS.groups[:-1])}, False),
+        ({"schema": replace(MARS, name="mine", quality=())}, True),
+    ],
+)
+def test_the_papers_split_is_that_of_its_dataset_with_all_outputs_and_nearly_all_tracklets(
+    tmp_path, small_paper_split, fields, expected
+):
+    assert read_run(make_mars_run(tmp_path, "a", **fields)).is_on_paper_split == expected
+
+
+def test_the_papers_splits_have_their_published_sizes():
+    assert PAPER_TEST_TRACKLETS == {"mars": 8062, "duke": 2636}
+
+
+def test_a_split_of_another_name_is_not_the_papers(tmp_path, small_paper_split):
+    folder = make_mars_run(tmp_path, "a")
+    write(folder / "metrics.json", json.loads((folder / "metrics.json").read_text()) | {"split": "train"})
+    assert not read_run(folder).is_on_paper_split
 
 
 def test_either_sign_of_random_weights_is_enough(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from dataclasses import replace
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.fake_runs import SMALL, make_run, people_of, predictions
+from tests.support.fake_runs import SMALL, known_labels, make_run, people_of, predictions
 from vpar_cache.errors import CacheError
 from vpar_cache.runs.finished import read_run
 from vpar_cache.runs.predictions import read_test_predictions, write_predictions
@@ -83,8 +82,11 @@ BAD = {
     "not a probability": (set_value("probabilities", 4, [2.0] * 4), "'0004C1T0001', output 0 .* must lie in"),
     "few labels": (set_value("labels", 4, [1]), "has 1 labels, but schema small has 4 outputs"),
     "two classes": (set_value("labels", 4, [0, 1, 1, 0]), "2 labels of the group are 1"),
-    "a row less": (lambda c: [values.pop() for values in c.values()], "23 test tracklets .* metrics.json says 24"),
-    "another run": (lambda c: c["probabilities"].reverse(), "the run's average vtf F1 is .* of different runs"),
+    "a row less": (lambda c: [values.pop() for values in c.values()], "23 test tracklets are not those of"),
+    "another label": (set_value("labels", 4, [1, 0, 1, 0]), "24 test tracklets are not those of metrics.json"),
+    "another person": (set_value("person_id", 4, 99), "24 test tracklets are not those of metrics.json"),
+    "a label now unknown": (set_value("labels", 4, [None, 0, 1, 0]), "are not those of metrics.json"),
+    "another run": (lambda c: c["probabilities"].reverse(), "the average vtf F1 is .* of different runs"),
 }  # fmt: skip
 
 
@@ -97,11 +99,22 @@ def test_what_does_not_fit_is_refused_by_name(folder, edit, message):
     assert "\n" not in str(caught.value)
 
 
-def test_another_prior_than_the_one_that_was_scored_is_refused(folder):
-    path = folder / "metrics.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"prior_rates": [0.9] * 4}))
-    with pytest.raises(CacheError, match=r"the prior's average vtf F1 is .* of different runs"):
-        read_test_predictions(read_run(folder))
+def test_unknown_labels_are_empty_in_the_file_and_stay_unknown(tmp_path):
+    folder = make_run(tmp_path, "b", schema=SCHEMA, n=60, details=True, unknown=0.3)
+    found = read_test_predictions(read_run(folder))
+    known = known_labels(SCHEMA, 60, 0.3)
+    assert (found.known == known).all()
+    assert not found.labels[~known].any()
+    write_predictions(folder / "predictions.parquet", found)
+    column = pq.read_table(folder / "predictions.parquet")["labels"].combine_chunks()
+    assert column.flatten().null_count == (~known).sum() > 0
+    np.testing.assert_array_equal(read_test_predictions(read_run(folder)).known, known)
+
+
+def test_people_that_are_not_known_are_no_part_of_what_must_fit(tmp_path):
+    folder = make_run(tmp_path, "b", schema=SCHEMA, details=True, people=None)
+    rewrite(folder, lambda columns: columns["person_id"].reverse())
+    assert len(read_test_predictions(read_run(folder)).tracklet_ids) == 24
 
 
 def test_a_missing_file_a_link_and_a_pipe_are_refused(folder, tmp_path):

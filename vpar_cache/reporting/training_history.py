@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from vpar_cache.base.files import read_plain
 from vpar_cache.errors import CacheError
+from vpar_cache.metrics.scoring import THRESHOLDS
 from vpar_cache.rendering.tables import PLAIN, Block, Chart, Column, Number, metric_table
 from vpar_cache.runs.finished import FinishedRun
 
@@ -48,7 +49,7 @@ def history_numbers(run: FinishedRun, **about: Any) -> list[Number]:
                 fields: dict[str, Any] = {**about, "split": column.metric.partition("_")[0]}
                 fields |= {"value": 100 * value} if is_score else {"value": value, "unit": PLAIN}
                 fields |= {"group": "epoch", "item": str(epoch), "protocol": column.protocol}
-                fields |= {"best_constant": constant} if is_score else {}
+                fields |= {"best_constant": constant, "threshold": THRESHOLDS["vtf"]} if is_score else {}
                 numbers.append(Number(table="training", metric=column.metric, **fields))
     return numbers
 

@@ -115,7 +115,7 @@ def _check_evaluation(path: Path, prefix: str, found: Evaluation, schema: Schema
         raise _invalid(path, f"{prefix}scores.vtf.groups", kept, f"expected groups of {', '.join(groups)}")
     for field in ("scores", "best_constant", "prior"):
         blocks = getattr(found, field)
-        if field != "scores" and blocks:
+        if field != "scores" and (blocks or found.constants):
             _check_names(path, f"{prefix}{field}", blocks, found.scores)
         for name, block in blocks.items():
             protocol = PROTOCOLS.get("vtf" if name == SELECTED else name)
@@ -136,9 +136,13 @@ def _check_evaluation(path: Path, prefix: str, found: Evaluation, schema: Schema
         _check_names(path, f"{prefix}shuffled", found.shuffled, found.scores)
         for name, luck in found.shuffled.items():
             _check_names(path, f"{prefix}shuffled.{name}.average", luck.average, found.scores[name].average)
+    if found.constants or found.best_constant or found.prior:
+        _check_names(path, f"{prefix}constants", found.constants, PROTOCOLS)
+    for part in found.parts:
+        _check_names(path, f"{prefix}parts", part.scores, PROTOCOLS if part.scores else ())
     numbers = {
         **{f"constants.{name}": values for name, values in found.constants.items()},
-        **({"prior_rates": found.prior_rates} if found.prior_rates else {}),
+        **({"prior_rates": found.prior_rates} if found.prior_rates or found.constants else {}),
         "details.outputs": found.details.outputs,
     }
     for field, values in numbers.items():
@@ -146,10 +150,14 @@ def _check_evaluation(path: Path, prefix: str, found: Evaluation, schema: Schema
     _check_length(path, f"{prefix}details.bins", found.details.bins, NUM_BINS, "one for each bin")
     curve = found.details.threshold_curve
     _check_length(path, f"{prefix}details.threshold_curve", curve, len(THRESHOLD_GRID), "one for each threshold")
+    if found.details.prior_calibration:
+        names = found.details.prior_calibration
+        _check_names(path, f"{prefix}details.prior_calibration", names, found.details.calibration)
     for group, columns in schema.named_slices():
-        size = columns.stop - columns.start
-        for row in found.details.confusions.get(group, ()):
-            _check_length(path, f"{prefix}details.confusions.{group}", row, size, "one for each class")
+        if (confusion := found.details.confusions.get(group)) is not None:
+            for values in (confusion, *confusion):
+                size = columns.stop - columns.start
+                _check_length(path, f"{prefix}details.confusions.{group}", values, size, "one for each class")
 
 
 def _check_fractions(path: Path, where: str, tree: Any) -> None:
