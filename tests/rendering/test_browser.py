@@ -200,7 +200,12 @@ def test_bars_lie_behind_readable_numbers_and_stay_with_their_row(show, scheme: 
     table = browser.find_element(By.TAG_NAME, "table")
     styles = "return [...document.querySelectorAll('td')].map((e) => getComputedStyle(e).backgroundImage)"
     drawn = browser.execute_script(styles)
-    assert [re.findall(r"([\d.]+)%", image)[:1] for image in drawn] == [["0"], ["50"], ["100"], [], ["30"], []]
+    assert [re.findall(r"([\d.]+)%", image)[:1] for image in drawn] == [["0"], ["50"], [], ["100"], ["30"], []]
+    over = browser.find_element(By.CSS_SELECTOR, "td.bar-over")
+    assert over.value_of_css_property("background-color") not in (
+        "rgba(0, 0, 0, 0)",
+        re.findall(r"rgb\([^)]*\)", drawn[1])[0],
+    )
     ink = browser.execute_script("return getComputedStyle(document.querySelector('td')).color")
     behind = re.findall(r"rgb\([^)]*\)", drawn[1])[0]
     colors = ["#" + "".join(f"{int(c):02x}" for c in re.findall(r"\d+", color)[:3]) for color in (ink, behind)]

@@ -39,7 +39,7 @@ def test_a_cell_shows_what_the_number_is_read_against() -> None:
         (40.0, 60.0, 1.0),
         (50.0, 0.0, 0.0),
         (50.0, None, None),
-        (0.0, 5.0, None),
+        (0.0, 5.0, 1.0),
     ],
 )  # fmt: skip
 def test_a_bar_is_the_share_of_a_number_that_the_constant_reaches(

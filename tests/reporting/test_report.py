@@ -14,7 +14,7 @@ from vpar_cache.attributes.duke_table import DUKE
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.metrics.verdict import verdict
 from vpar_cache.rendering.formats import render
-from vpar_cache.rendering.tables import Table
+from vpar_cache.rendering.tables import Notes, Table
 from vpar_cache.reporting.report import Report, Section
 from vpar_cache.reporting.report import report as make_report
 from vpar_cache.runs.finished import read_run
@@ -295,9 +295,12 @@ def test_every_run_is_said_to_be_above_what_sees_no_image_or_not(tmp_path):
     make_run(tmp_path, "a")
     make_run(tmp_path, "b", prior=None, people=1, seed=1)
     first, second = make_report([], tmp_path).sections
-    assert f"a: {verdict(read_run(tmp_path / 'a'))}" in first.remarks
-    assert "best constant" in first.remarks[0]
-    assert not [remark for remark in second.remarks if "F1 is" in remark], "nothing to be read against"
+    assert first.verdicts == (f"a: {verdict(read_run(tmp_path / 'a'))}",)
+    assert "best constant" in first.verdicts[0]
+    assert second.verdicts == (), "nothing to be read against"
+    notes = first.part(with_details=False).blocks[0]
+    assert isinstance(notes, Notes)
+    assert notes.lines == first.verdicts, "above the tables"
 
 
 def test_unknown_labels_and_people_that_are_not_known_are_said_beside_the_tables(tmp_path):

@@ -32,6 +32,10 @@ def titles(report):
     return [block.title for block in blocks if isinstance(block, Table | Chart)]
 
 
+def first_table(report):
+    return next(block for block in report.parts[0].blocks if isinstance(block, Table))
+
+
 def systems(report):
     return [part.numbers[0].system for part in report.details]
 
@@ -48,10 +52,10 @@ def test_neither_the_report_nor_its_details_read_predictions_and_a_comparison_do
 
 def test_table_1_shows_intervals_and_shuffled_scores_only_where_some_run_has_them(runs, tmp_path):
     make_run(tmp_path / "alone", "alone", people=1)
-    bare = make_report([], tmp_path / "alone").parts[0].blocks[0]
+    bare = first_table(make_report([], tmp_path / "alone"))
     assert not {"F1 95 %", "F1 shuffled", "p"} & set(bare.header)
     report = make_report([], runs)
-    table = report.parts[0].blocks[0]
+    table = first_table(report)
     rows = {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
     stored = json.loads((runs / "a" / "metrics.json").read_text())
     low, high = stored["intervals"]["protocols"]["vtf"]["average"]["f1"]
@@ -76,9 +80,9 @@ def test_details_follow_the_tables_of_each_run_and_widen_table_1(runs):
     plain, report = make_report([], runs), make_report([], runs, details=True)
     assert titles(report)[: len(titles(plain))] == titles(plain)
     assert systems(report) == ["a", "b", "c"]
-    assert "F1 of means" not in plain.parts[0].blocks[0].header
-    assert "mA" in plain.parts[0].blocks[0].header
-    assert {"F1 of means", "F1 shuffled 95 %"} <= set(report.parts[0].blocks[0].header)
+    assert "F1 of means" not in first_table(plain).header
+    assert "mA" in first_table(plain).header
+    assert {"F1 of means", "F1 shuffled 95 %"} <= set(first_table(report).header)
     rows = list(csv.DictReader(io.StringIO(render(report, "csv"))))
     assert {"outputs", "parts_camera", "confusion", "averages", "groups"} <= {row["table"] for row in rows}
 

@@ -66,7 +66,7 @@ BARS = Table(
     "Table 3. demo: bars",
     ("System", "P", "F1", "mA"),
     (("run 9", "80.00", "70.00", "60.00"), ("run 10", "50.00", "40.00", "–")),
-    bars=((None, 0.0, 0.52, 1.0), (None, None, 0.275, None)),
+    bars=((None, 0.0, 0.52, 1.0), (None, 0.99, 0.275, None)),
 )
 """With how much of each number a constant reaches."""
 CURVE = Table("Curve", ("Threshold", "F1"), tuple((x, "1.00") for x in ("0.05", "0.1", "0.45 to 0.5", "0.2")))

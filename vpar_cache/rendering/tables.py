@@ -207,9 +207,9 @@ def cell(number: Number | None, shows: Shown = "value") -> str:
 
 def bar(number: Number | None, shows: Shown) -> float | None:
     """Return how much of a number the best constant reaches, 0 to 1; None where there is none."""
-    if number is None or shows != "value" or number.best_constant is None or number.value <= 0:
+    if number is None or shows != "value" or number.best_constant is None:
         return None
-    return min(1.0, number.best_constant / number.value)
+    return min(1.0, number.best_constant / number.value) if number.value > 0 else 1.0
 
 
 def rounded(value: float | None, unit: str) -> float | None:
