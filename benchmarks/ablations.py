@@ -44,7 +44,10 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 WITHIN_TRACKLET = ("pose", "motion")
 """Groups of which a value is seen only as a change between frames."""
-COLUMNS = ("F1", "mA", "best constant", "shuffled", *(f"{name} F1" for name in WITHIN_TRACKLET))
+COLUMNS = (
+    "F1", "mA", "best constant", "shuffled",
+    *(f"{name} {what}" for what in ("F1", "constant") for name in WITHIN_TRACKLET),
+)  # fmt: skip
 
 
 def main() -> None:
@@ -90,6 +93,10 @@ def run_row(name: str, index: Path, runs: Path, options: argparse.Namespace) -> 
             "best constant": metrics["best_constant"]["vtf"]["average"]["f1"],
             "shuffled": metrics["shuffled"]["vtf"]["average"]["f1"]["mean"],
             **{f"{group} F1": scores["groups"][group]["f1"] for group in WITHIN_TRACKLET},
+            **{
+                f"{group} constant": metrics["best_constant"]["vtf"]["groups"][group]["f1"]
+                for group in WITHIN_TRACKLET
+            },
         }
         for column, number in numbers.items():
             found[column].append(round(100 * number, 2))

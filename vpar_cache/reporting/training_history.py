@@ -66,7 +66,7 @@ def history_blocks(numbers: list[Number], title: str) -> list[Block]:
         for column in columns
     }
     blocks: list[Block] = [metric_table(f"{title}: training, each epoch", "Epoch", numbers, columns)]
-    for ending, label in (("loss", "loss"), ("f1", "validation F1, %")):
+    for ending, label in (("loss", "loss"), ("f1", "validation vtf F1, %")):
         drawn = [line for metric, line in lines.items() if metric.endswith(ending)]
         constant = [(float(n.item), n.best_constant) for n in numbers if n.metric.endswith(ending)]
         known = tuple((epoch, value) for epoch, value in constant if value is not None)

@@ -19,6 +19,7 @@ from vpar_cache.base.devices import resolve_device
 from vpar_cache.cache.features import Features
 from vpar_cache.cache.format import VISUAL
 from vpar_cache.errors import CacheError, DataError, UserError
+from vpar_cache.metrics.constants import best_constant
 from vpar_cache.metrics.scoring import best_threshold
 from vpar_cache.metrics.thresholds import output_thresholds
 from vpar_cache.metrics.vtf import VTF, VTF_THRESHOLD
@@ -97,6 +98,7 @@ class Trainer:
         if state.epoch:
             self._restore(state, optimizer)
         epochs = range(state.epoch + 1, config.epochs + 1)
+        constant = self._validation_constant()
         with tqdm(
             epochs, unit="epoch", desc="train", disable=None, initial=state.epoch, total=config.epochs
         ) as bar:
@@ -104,8 +106,8 @@ class Trainer:
                 row = self._epoch(optimizer, epoch)
                 state.history.append(row)
                 f1 = row["validation_f1"]
-                shown = "-" if f1 is None else f"{100 * f1:.2f}"
-                bar.set_postfix({"loss": f"{row['train_loss']:.3f}", "validation F1": shown})
+                shown = "-" if f1 is None else f"{100 * f1:.2f} ({constant})"
+                bar.set_postfix({"loss": f"{row['train_loss']:.3f}", "validation vtf F1": shown})
                 if f1 is not None and f1 > state.best_f1:
                     state.best_f1, state.best_epoch = f1, epoch
                     state.best = copy.deepcopy(self.model.state_dict())
@@ -233,6 +235,17 @@ class Trainer:
         labels, known = self._features.labels[rows], self._features.known[rows]  # (n, A), (n, A)
         scores = VTF.score(probabilities, labels, self._groups, VTF_THRESHOLD, known=known)
         return loss, scores.average["f1"]
+
+    def _validation_constant(self) -> str:
+        """Return in words what the best constant of the rows that train scores on the validation rows."""
+        train, rows = self._rows.train, self._rows.validation
+        if not len(rows):
+            return ""
+        labels, known = self._features.labels, self._features.known  # (N, A) each
+        held = best_constant(VTF, labels[train], self._groups, known=known[train])  # (A,)
+        answers = np.broadcast_to(held.astype(np.float64), labels[rows].shape)  # (n, A)
+        f1 = VTF.score(answers, labels[rows], self._groups, known=known[rows]).average["f1"]
+        return f"best constant {100 * f1:.2f}"
 
     def select_thresholds(self) -> tuple[float | None, NDArray[np.float64]]:
         """Return the threshold with the highest vtf F1 on the validation rows, and one for each output (A,).
