@@ -83,8 +83,8 @@ def _columns(protocol: str) -> list[Column]:
         Column("F1 95 %", "f1", protocol, "interval"),
         Column("best constant F1", "f1", protocol, "best_constant"),
         Column("shuffled F1", "f1", protocol, "shuffled"),
-        Column("shuffled 95 %", "f1", protocol, "shuffled_range"),
         Column("p", "f1", protocol, "p"),
-        Column("F1 of means", "f1_of_means", protocol),
         Column("mA", "mA", protocol),
+        Column("F1 of means", "f1_of_means", protocol),
+        Column("shuffled 95 %", "f1", protocol, "shuffled_range"),
     ]
