@@ -186,4 +186,4 @@ def _check_names(path: Path, field: str, found: Iterable[str], expected: Iterabl
 
 def _invalid(path: Path, field: str, value: Any, rule: str) -> CacheError:
     where = f"{path}: {printable(field)[:200]}" if field else f"{path}"
-    return CacheError(f"{where}: got {short_repr(value)}; {printable(rule)}. To fix it, {_FIX}")
+    return CacheError(f"{where}: got {short_repr(value)[:300]}; {printable(rule)}. To fix it, {_FIX}")
