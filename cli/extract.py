@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vpar_cache.errors import UserError
+from vpar_cache.errors import UserError, count_of
 
 from .console import print_text, say
 from .interrupts import stoppable
@@ -64,6 +64,12 @@ def extract(
     shard_size: Annotated[int | None, typer.Option(help="Tracklets per shard. Default: about 52 MB.")] = None,
     limit: Annotated[int | None, typer.Option(help="Use only this many tracklets, spread evenly.")] = None,
     max_bad: Annotated[int, typer.Option(help="How many unusable tracklets may be left out.")] = 0,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace features of other settings at --out, and drop tracklets that it holds."
+        ),
+    ] = False,
     recheck: Annotated[
         bool,
         typer.Option(
@@ -74,7 +80,7 @@ def extract(
 ) -> None:
     """Stage 1: encode every tracklet once with a frozen backbone, into sealed HDF5 shards.
 
-    Run the same command again after an interrupt or a change: only what is missing, damaged or stale is computed.
+    Run the same command again after an interrupt or a change: only new, changed and damaged tracklets are encoded.
     """
     from vpar_cache.extraction.config import ExtractConfig, with_preset
 
@@ -106,6 +112,7 @@ def extract(
         shard_size=shard_size,
         limit=limit,
         max_bad=max_bad,
+        overwrite=overwrite,
         recheck=recheck,
         offline=offline,
         **with_preset(preset, chosen),
@@ -116,8 +123,8 @@ def extract(
         result = write_cache(config, say=say, stop=stop)
     validation = f", {result.num_validation} validation" if result.num_validation else ""
     say(
-        f"{result.num_train} train{validation} and {result.num_test} test tracklets in {result.seconds:.1f} s; "
-        f"shards: {result.shards_computed} computed, {result.shards_kept} kept; {result.precision}"
+        f"{result.num_train} train{validation} and {count_of(result.num_test, 'test tracklet')} in "
+        f"{result.seconds:.1f} s: encoded {result.encoded}, copied {result.copied}; {result.precision}"
         + (f"; left out: {len(result.skipped)}, see skipped.csv" if result.skipped else "")
         + ("; RANDOM WEIGHTS: these features have no meaning" if result.random_weights else "")
     )

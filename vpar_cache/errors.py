@@ -4,6 +4,7 @@
     ├── UserError        an invalid option or argument
     ├── DataError        an invalid dataset, label file, image or predictions file
     └── CacheError       a feature cache or a run folder that is damaged, stale or of another version
+        └── DamagedError a file of a feature cache whose contents are not those that were written
     Stopped              the caller asked for it: exit status 130 or 143
 
 Only the command line maps them to an exit status. Any other exception is a bug.
@@ -31,9 +32,21 @@ class CacheError(VparError):
     """A feature cache or a run folder is damaged, stale or of another version."""
 
 
+class DamagedError(CacheError):
+    """A file of a feature cache was read, and its contents are not those that were written.
+
+    Never raised for a file that cannot be read now (permission, lock, I/O error): that one may be intact.
+    """
+
+
 def printable(text: str) -> str:
     """Return `text` on one line: control, bidirectional and line-breaking characters become visible escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def count_of(count: int, noun: str) -> str:
+    """Return a number and its noun: 1 shard, 2 shards."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def nearest(value: str, valid: Iterable[str]) -> str:

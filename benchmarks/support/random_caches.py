@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from support.program import FRAMES
 from vpar_cache.attributes.mars_table import MARS
-from vpar_cache.base.hashing import canonical_json, fingerprint
+from vpar_cache.base.hashing import fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import ShardHeader, read_shard_header
 from vpar_cache.cache.rows import RowArray
@@ -84,7 +84,6 @@ def write_cache(
             text_config=config,
             text_fingerprint=fingerprint(config),
             weights="random:0",
-            environments=[canonical_json({})],
         ),
     )
     return index
@@ -99,7 +98,7 @@ def read_batches(rows: RowArray, order: NDArray[np.int64], batch_size: int) -> N
 def _write_shards(
     index: Path, ids: list[str], rows_per_shard: int, content: Content, random: np.random.Generator
 ) -> Iterator[ShardHeader]:
-    for number, start in enumerate(range(0, len(ids), rows_per_shard)):
+    for start in range(0, len(ids), rows_per_shard):
         names = ids[start : start + rows_per_shard]
         shapes = {
             fmt.VISUAL: (len(names), content.num_tokens, DIM),
@@ -108,13 +107,11 @@ def _write_shards(
         contents = ShardContents(
             arrays={n: random.standard_normal(s, np.float32).astype(np.float16) for n, s in shapes.items()},
             tracklet_ids=names,
+            source_digests=[f"{i:064x}" for i in range(start, start + len(names))],
             skipped=[],
             visual_config=content.config(),
             visual_fingerprint=fingerprint(content.config()),
-            source_digest=f"{number:064x}",
             weights="random:0",
-            environment={},
+            environments=[],
         )
-        path = fmt.shard_folder(index) / fmt.shard_name(number)
-        write_shard(path, contents)
-        yield read_shard_header(path)
+        yield read_shard_header(write_shard(fmt.shard_folder(index), contents))

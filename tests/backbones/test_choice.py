@@ -88,7 +88,7 @@ def test_other_negatives_are_another_text_and_the_same_shards(
     before = open_features(config.out)
     result = extract(extract_config(tmp_path / "a.h5", prompts=str(own)))
     after = open_features(config.out)
-    assert (result.shards_computed, result.shards_kept) == (0, 4)
+    assert (result.encoded, result.shards_kept) == (0, 4)
     assert before.text_fingerprint != after.text_fingerprint
     assert before.visual_fingerprint == after.visual_fingerprint
     np.testing.assert_array_equal(before.text, after.text)

@@ -14,7 +14,9 @@ def test_fields_are_shown_as_they_were_and_as_they_are() -> None:
     assert differing_fields(OURS, THEIRS) == ["frames: 6 -> 4", "new: None -> 'x'", "old: 2 -> None"]
 
 
-def test_the_error_names_the_cache_the_fields_and_the_folder_to_delete() -> None:
+def test_the_error_names_the_cache_the_fields_and_the_way_out_which_deletes_nothing() -> None:
     message = str(other_settings(Path("cache/mars.h5"), OURS, THEIRS))
     assert "cache/mars.h5 holds features of other settings (frames: 6 -> 4; new: None -> 'x'" in message
-    assert "cache/mars/ first" in message
+    assert "another --out" in message
+    assert "--overwrite" in message
+    assert "delete" not in message

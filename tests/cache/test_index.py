@@ -26,6 +26,7 @@ from tests.support.small_caches import (
     put,
     run_alone,
 )
+from vpar_cache.base.lock import sole_writer
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.index import read_index
 from vpar_cache.cache.seal import check_seal, write_seal
@@ -34,6 +35,7 @@ from vpar_cache.errors import CacheError, UserError
 
 N = sum(sum(rows) for rows in SHARD_ROWS)
 BIG = (N, TOKENS, DIM)
+SHARD = "shard-0123456789abcdef.h5"
 
 
 @pytest.fixture
@@ -58,6 +60,7 @@ def test_every_field_comes_back(kept: SmallCache) -> None:
     assert index.visual_config == VISUAL_CONFIG
     assert index.text_config == contents.text_config
     assert index.environments == [ENVIRONMENT]
+    assert list(index.source_digests) == [d for shard in contents.shards for d in shard.source_digests]
     assert index.shapes == {name: array.shape for name, array in kept.arrays.items()}
     assert index.tracklet_ids == tuple(contents.tracklet_ids)
     assert index.splits.tolist() == contents.splits
@@ -136,6 +139,27 @@ def test_a_folder_a_pipe_or_nothing_is_a_user_error(kept: SmallCache, tmp_path: 
         read_index(tmp_path / "pipe.h5")
 
 
+def test_a_cache_that_is_being_written_says_who_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "mars.h5"
+    with (
+        sole_writer(path),
+        pytest.raises(UserError, match=f"{path} is not complete: process {os.getpid()} on host"),
+    ):
+        read_index(path)
+    with pytest.raises(UserError, match="does not exist"):
+        read_index(path)
+
+
+def test_a_link_to_an_index_is_the_index_that_it_leads_to(kept: SmallCache, tmp_path: Path) -> None:
+    (tmp_path / "link.h5").symlink_to(kept.index)
+    linked, index = read_index(tmp_path / "link.h5"), read_index(kept.index)
+    assert linked.path == kept.index
+    assert [shard.path for shard in linked.shards] == [shard.path for shard in index.shards]
+    (tmp_path / "broken.h5").symlink_to(tmp_path / "store" / "mars.h5")
+    with pytest.raises(UserError, match=f"{tmp_path}/store/mars.h5 does not exist"):
+        read_index(tmp_path / "broken.h5")
+
+
 def test_a_shard_is_not_an_index(kept: SmallCache) -> None:
     with pytest.raises(CacheError, match="'split' is missing"):
         read_index(kept.shard(0))
@@ -143,7 +167,9 @@ def test_a_shard_is_not_an_index(kept: SmallCache) -> None:
 
 def test_a_renamed_index_is_refused_with_the_reason(index: Path) -> None:
     renamed = index.rename(index.with_name("duke.h5"))
-    with pytest.raises(CacheError, match=r"takes rows from 'mars/shard-00000\.h5'.*An index keeps its name"):
+    with pytest.raises(
+        CacheError, match=r"takes rows from 'mars/shard-[0-9a-f]{16}\.h5'.*An index keeps its name"
+    ):
         read_index(renamed)
 
 
@@ -180,10 +206,10 @@ def layout(text: bytes) -> Callable[[h5py.File], object]:
         (link("text", h5py.ExternalLink("other.h5", "/text")), "'text' is a link to elsewhere"),
         (put("visual", shape=BIG, dtype="<f2", external=[("/etc/passwd", 0, 800)]), "not a virtual dataset"),
         (virtual("visual", "/etc/passwd", "visual", BIG), "takes rows from '/etc/passwd'"),
-        (virtual("visual", "mars/../other/shard-00000.h5", "visual", BIG), "expected mars/shard-NNNNN.h5"),
-        (virtual("visual", "mars/shard-00000.h5", "visual", (2**40, TOKENS, DIM)), "does not list the"),
-        (virtual("visual", "mars/shard-00000.h5", "visual", (N, DIM)), "no /visual of three dimensions"),
-        (virtual("augmented", "mars/shard-00000.h5", "augmented", (N, 3, TOKENS, DIM)), "does not list the 10"),
+        (virtual("visual", "mars/../other/shard-0123456789abcdef.h5", "visual", BIG), "expected mars/shard-HEX.h5"),
+        (virtual("visual", f"mars/{SHARD}", "visual", (2**40, TOKENS, DIM)), "does not list the"),
+        (virtual("visual", f"mars/{SHARD}", "visual", (N, DIM)), "no /visual of three dimensions"),
+        (virtual("augmented", f"mars/{SHARD}", "augmented", (N, 3, TOKENS, DIM)), "not list the 10"),
         (put("tracklet_id", data=np.array([b"same"] * N)), "tracklet_id must be unique"),
         (put("split", data=np.array([b"train"] * 5 + [b"val"] * 5)), "split must be train, validation or test"),
         (put("split", data=np.array([b"test"] * N)), "does not fit /augmented"),
@@ -196,6 +222,8 @@ def layout(text: bytes) -> Callable[[h5py.File], object]:
         (lambda f: f.attrs.__setitem__("people_known", "yes"), "'people_known' is not one int"),
         (lambda f: f.attrs.__setitem__("shared_people", 3), "shared_people must be 0"),
         (lambda f: f.attrs.__setitem__("format_version", 1), "got cache format 1; expected format 2"),
+        (put("source_digest", data=np.array([b"0" * 64] * (N - 1))), "source_digest is"),
+        (put("source_digest", data=np.array([b"X" * 64] * N)), "source_digest is not of 64 hex digits"),
         (put("labels", data=np.full((N, 4), 7, "u1")), "labels must be 0 or 1"),
         (put("labels", data=np.zeros((N, 5), "u1")), r"labels is uint8 \(10, 5\); expected"),
         (put("text/embeddings", data=np.full((4, TEXT_DIM), np.nan, "<f4")), "text/embeddings must be finite"),
@@ -205,7 +233,7 @@ def layout(text: bytes) -> Callable[[h5py.File], object]:
         (layout(b'{"grid":[true,4],"prefix_tokens":1}'), "do not make 5 tokens"),
         (put("shards", data=np.zeros(0, fmt.SHARD_ROW)), "extents is"),
         (set_field("shards", "file", 0, b"../../x.h5"), "not the name of a shard"),
-        (set_field("shards", "file", 0, b"shard-00003.h5"), "does not fit"),
+        (set_field("shards", "file", 0, SHARD.encode()), "does not fit"),
         (set_field("shards", "rows", 0, -1), "more rows"),
         (set_field("shards", "bytes", 0, 99), "does not fit"),
         (set_field("extents", "offset", 0, 2**62), "does not fit"),
@@ -227,12 +255,12 @@ def test_no_shard_is_opened_to_learn_the_shape_of_a_virtual_dataset(index: Path)
         """As long as its source, which HDF5 opens when it is asked."""
         del file["visual"]
         layout = h5py.VirtualLayout(BIG, "<f2", maxshape=(None, TOKENS, DIM))
-        source = h5py.VirtualSource("mars/shard-00000.h5", "visual", BIG, "<f2", (None, TOKENS, DIM))
+        source = h5py.VirtualSource(f"mars/{SHARD}", "visual", BIG, "<f2", (None, TOKENS, DIM))
         layout[0 : h5py.h5s.UNLIMITED] = source[0 : h5py.h5s.UNLIMITED]
         file.create_virtual_dataset("visual", layout)
 
     edit_sealed(index, endless)
     fmt.shard_folder(index).mkdir()
-    os.mkfifo(fmt.shard_folder(index) / "shard-00000.h5")  # opening it would wait for ever
+    os.mkfifo(fmt.shard_folder(index) / SHARD)  # opening it would wait for ever
     code = "import sys, vpar_cache.cache.index as i; print(i.read_index(sys.argv[1]).shapes['visual'])"
     assert run_alone(code, index) == str(BIG)

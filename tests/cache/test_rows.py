@@ -140,7 +140,7 @@ def test_rows_are_those_of_the_file_that_was_opened(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CacheError, match=r"absent: No such file or directory$"):
+    with pytest.raises(CacheError, match=r"absent: No such file or directory;"):
         RowArray([Extent(tmp_path / "absent", 0, 3)], ROW)
 
 
@@ -163,7 +163,8 @@ def test_more_files_than_the_usual_limit_can_be_open(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MANY_FILES, str(tmp_path)]
     subprocess.run([*command, "1000"], check=True)
     done = subprocess.run([*command, "200"], capture_output=True, text=True, check=False)
-    assert done.stderr.strip().endswith("Too many open files; raise the limit on open files (ulimit -n)")
+    assert "Too many open files" in done.stderr
+    assert "raise the limit on open files (ulimit -n)" in done.stderr
 
 
 def test_views_follow_as_rows_of_their_own(array: RowArray, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,14 +57,15 @@ def test_an_extracted_cache_passes(tiny_cache: Path) -> None:
 def test_a_flipped_bit_anywhere_is_found_and_the_shard_named_with_its_tracklets(
     cache: SmallCache, data: st.DataObject
 ) -> None:
-    path = cache.shard(data.draw(st.sampled_from([0, 3])))
+    number = data.draw(st.sampled_from([0, 3]))
+    path = cache.shard(number)
     position, bit = data.draw(st.integers(0, path.stat().st_size - 1)), data.draw(st.integers(0, 7))
     flip(path, position, bit)
     problem = only_problem(cache)
     flip(path, position, bit)
     assert f"{path} is damaged: its bytes do not match its seal" in problem
     held = {0: "0000C1T0000, 0000C1T0001, 0000C1T0002;", 3: "9 tracklets from 0003C1T0000 to 0003C1T0008;"}
-    assert f"it holds {held[int(path.stem[-1])]}" in problem
+    assert f"it holds {held[number]}" in problem
 
 
 def test_a_flipped_bit_anywhere_in_the_index_is_found(cache: SmallCache) -> None:
@@ -100,19 +102,29 @@ def test_every_damaged_shard_is_listed(cache: SmallCache) -> None:
     cache.shard(1).unlink()
     cache.shard(3).write_bytes(b"")
     first, second, third = verify_cache(cache.index).problems
-    assert "shard-00000.h5 is damaged" in first
-    assert "shard-00001.h5: No such file or directory; it holds 0001C1T0000, 0001C1T0001" in second
-    assert "shard-00003.h5 is damaged" in third
+    assert f"{cache.shard(0).name} is damaged" in first
+    assert f"{cache.shard(1).name}: No such file or directory; it holds 0001C1T0000, 0001C1T0001" in second
+    assert f"{cache.shard(3).name} is damaged" in third
 
 
-@pytest.mark.parametrize("make", [lambda p, t: p.symlink_to(t), lambda p, t: os.mkfifo(p), lambda p, t: p.mkdir()])
-def test_only_a_regular_file_is_opened(
-    cache: SmallCache, tmp_path: Path, make: Callable[[Path, Path], object]
-) -> None:
-    shutil.copy(cache.shard(0), tmp_path / "elsewhere.h5")
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_only_a_regular_file_is_opened(cache: SmallCache, make: Callable[[Path], object]) -> None:
     cache.shard(0).unlink()
-    make(cache.shard(0), tmp_path / "elsewhere.h5")
+    make(cache.shard(0))
     assert "is not a regular file" in only_problem(cache)
+
+
+def test_a_linked_shard_is_not_followed_and_the_copy_that_the_message_says_mends_it(
+    cache: SmallCache, tmp_path: Path
+) -> None:
+    shutil.move(cache.shard(0), tmp_path / "elsewhere.h5")
+    cache.shard(0).symlink_to(tmp_path / "elsewhere.h5")
+    (problem,) = verify_cache(cache.index).problems
+    assert "is a symbolic link" in problem
+    assert "remove" not in problem
+    subprocess.run(["sh", "-c", problem.partition("in its place: ")[2]], check=True)
+    assert verify_cache(cache.index).problems == ()
+    assert (tmp_path / "elsewhere.h5").exists()
 
 
 def test_an_unreadable_place_on_the_disk_is_reported(cache: SmallCache, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +136,9 @@ def test_an_unreadable_place_on_the_disk_is_reported(cache: SmallCache, monkeypa
         return original(path, skip)
 
     monkeypatch.setattr(verify_module, "hash_file", fail)
-    assert "cannot be read (Input/output error; check the disk)" in only_problem(cache)
+    (problem,) = verify_cache(cache.index).problems
+    assert f"{cache.shard(0)}: it cannot be read: Input/output error (error 5)" in problem
+    assert "damaged" not in problem
 
 
 def test_training_is_refused_with_the_same_words(cache: SmallCache) -> None:
@@ -139,7 +153,7 @@ def test_that_a_shard_was_checked_before_is_not_believed(cache: SmallCache) -> N
     before = cache.shard(0).stat()
     flip(cache.shard(0), 5000)
     os.utime(cache.shard(0), ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert "shard-00000.h5 is damaged" in only_problem(cache)
+    assert f"{cache.shard(0).name} is damaged" in only_problem(cache)
 
 
 def test_hdf5_never_opens_a_damaged_index_or_any_shard(cache: SmallCache, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,10 +98,11 @@ def test_info_describes_a_cache_and_marks_random_weights(vpar: Call, tiny_cache:
 
 def test_verify_says_what_is_damaged_and_exits_2(vpar: Call, extracted: Path) -> None:
     assert vpar("verify", str(extracted)).returncode == 0
-    flip(extracted.with_suffix("") / "shard-00001.h5", 5000)
+    shard = sorted(extracted.with_suffix("").glob("shard-*.h5"))[1]
+    flip(shard, 5000)
     done = vpar("verify", str(extracted))
     assert done.returncode == 2
-    assert "shard-00001.h5" in done.stderr
+    assert shard.name in done.stderr
     assert "0000" not in done.stdout
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.encoders import make_encoder
 from vpar_cache.backbones.encoder import Encoder
+from vpar_cache.extraction import extract as extraction
 
 
 @pytest.fixture(scope="package")
@@ -19,3 +20,11 @@ def no_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.fail("a frame was encoded")
 
     monkeypatch.setattr(Encoder, "encode_frames", never)
+
+
+@pytest.fixture
+def no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*args: object) -> None:
+        pytest.fail("an encoder was built")
+
+    monkeypatch.setattr(extraction, "build_encoder", never)

@@ -24,7 +24,9 @@ from vpar_cache.extraction.encoder_identity import EncoderIdentity, encoder_requ
 from vpar_cache.extraction.extract import extract
 
 Make = Callable[..., ExtractConfig]
-IDENTITY = EncoderIdentity({"dim": 32, "mean": [0.48145466, 1e-7]}, {"logit_scale": None}, "random:0", 57, 32)
+IDENTITY = EncoderIdentity(
+    {"dim": 32, "mean": [0.48145466, 1e-7], "precision": "auto"}, {"logit_scale": None}, "random:0", 57, 32
+)
 
 
 @pytest.fixture
@@ -107,7 +109,7 @@ def test_a_finished_rerun_imports_no_library_of_networks(extracted: Path, demo_r
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.split("\n")[1]) == (0, "set()"), done.stderr
-    assert "shards: 0 computed, 4 kept; fp32; RANDOM WEIGHTS" in done.stderr
+    assert "encoded 0, copied 18; fp32; RANDOM WEIGHTS" in done.stderr
     assert bytes_of(extracted) == before
 
 
@@ -119,8 +121,8 @@ def test_the_encoder_is_built_once_where_anything_is_missing(
     assert built == []
     assert extract(extract_config(extracted, recheck=True)).shards_kept == 4
     assert built == ["cpu"]
-    (fmt.shard_folder(extracted) / fmt.shard_name(2)).unlink()
-    assert extract(extract_config(extracted)).shards_computed == 1
+    sorted(fmt.shard_folder(extracted).glob("shard-*.h5"))[2].unlink()
+    assert extract(extract_config(extracted)).shards_written == 1
     assert built == ["cpu", "cpu"]
     (fmt.shard_folder(extracted) / "hints.json").write_bytes(b"garbage")
     assert extract(extract_config(extracted)).shards_kept == 4
@@ -147,7 +149,7 @@ def test_a_wrong_hint_neither_refuses_nor_spoils_a_cache(
     remember(hints, encoder_request(extract_config(extracted)), wrong)
     hints.save()
     result = extract(extract_config(extracted))
-    assert (result.shards_computed, result.shards_kept) == (4 - left, left)
+    assert (result.shards_written, result.shards_kept) == (4 - left, left)
     assert built == ["cpu"]
     assert bytes_of(extracted) == before
     assert recall(Hints(extracted), encoder_request(extract_config(extracted))) == right

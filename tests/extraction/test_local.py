@@ -15,11 +15,11 @@ from tests.support.comparing import bytes_of, leftovers, published
 from vpar_cache.backbones import encoder as encoder_module
 from vpar_cache.backbones import open_clip_vit
 from vpar_cache.backbones.encoder import Encoder
-from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import read_shard_header
+from vpar_cache.cache.index import read_index
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError, DataError
-from vpar_cache.extraction import encoder_identity, published_shards
+from vpar_cache.extraction import encoder_identity, shard, stored_rows
 from vpar_cache.extraction import extract as extraction
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.executors import local
@@ -31,21 +31,19 @@ Make = Callable[..., ExtractConfig]
 def test_two_writers_share_the_shards_and_write_them_in_their_places(
     extract_config: Make, demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, writers = published_shards.write_shard, []
+    write, writers = shard.write_shard, []
 
-    def spy(path: Path, contents: Any) -> None:
+    def spy(folder: Path, contents: Any) -> Path:
         writers.append(threading.current_thread().name)
         time.sleep(0.02)
-        write(path, contents)
+        return write(folder, contents)
 
-    monkeypatch.setattr(published_shards, "write_shard", spy)
+    monkeypatch.setattr(shard, "write_shard", spy)
     config = extract_config(tmp_path / "a.h5", shard_size=1, batch_size=2, devices=("cpu", "cpu"))
-    assert extract(config).shards_computed == len(writers) == 18
+    assert extract(config).shards_written == len(writers) == 18
     assert len(set(writers)) == 2
-    headers = [read_shard_header(fmt.shard_folder(config.out) / name) for name in published(config.out)]
-    assert [header.tracklet_ids[0] for header in headers] == [
-        t.tracklet_id for t in load_mars(demo_root).tracklets
-    ]
+    shards = [read_shard_header(listed.path) for listed in read_index(config.out).shards]
+    assert [header.tracklet_ids[0] for header in shards] == [t.tracklet_id for t in load_mars(demo_root).tracklets]
 
 
 def test_an_error_with_its_own_line_stays_what_it_is(
@@ -80,7 +78,7 @@ def test_a_writer_that_fails_stops_the_others_and_is_what_the_error_says(
     assert "run the same command again" in str(stopped.value)
     assert len(begun) < 9, "the other went on"
     assert (published(config.out), leftovers(tmp_path)) == ([], []), "half a shard was published"
-    assert extract(config).shards_computed == 2
+    assert extract(config).shards_written == 2
 
 
 def test_a_source_that_changes_while_it_is_encoded_is_seen_by_the_next_run(
@@ -88,13 +86,11 @@ def test_a_source_that_changes_while_it_is_encoded_is_seen_by_the_next_run(
 ) -> None:
     config, read = extract_config(tmp_path / "a.h5"), []
     with monkeypatch.context() as patch:
-        patch.setattr(local, "file_signature", lambda task: "before reading")
+        patch.setattr(local, "file_signature", lambda source: "before reading")
         extract(config)
-    hash_tracklet = published_shards.hash_tracklet
-    monkeypatch.setattr(
-        published_shards, "hash_tracklet", lambda source: (read.append("x"), hash_tracklet(source))[1]
-    )
-    assert extract(config).shards_kept == 4
+    hash_tracklet = stored_rows.hash_tracklet
+    monkeypatch.setattr(stored_rows, "hash_tracklet", lambda source: (read.append("x"), hash_tracklet(source))[1])
+    assert extract(config).copied == 18
     assert len(read) == 18
 
 

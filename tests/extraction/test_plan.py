@@ -17,7 +17,7 @@ from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.plan import (
     SHARD_BYTES,
     ShardTask,
-    digest_shard,
+    estimate_bytes,
     file_signature,
     plan_shards,
     row_shapes,
@@ -32,7 +32,7 @@ def tracklet(number: int, split: str = "train", frames: int = 9, folder: Path = 
     return Tracklet(f"{number:04d}C1T0001", split, number, 1, folder, names, empty, empty)  # type: ignore[arg-type]
 
 
-def plan(tracklets: list[Tracklet], row_bytes: int = ROW_BYTES, **settings: Any) -> tuple[ShardTask, ...]:
+def plan(tracklets: list[Tracklet], row_bytes: int = ROW_BYTES, **settings: Any) -> tuple[tuple[Source, ...], ...]:
     config = ExtractConfig(dataset="mars", root=Path("x"), out=Path("a.h5"), **settings)
     return plan_shards(tracklets, config, row_bytes)
 
@@ -42,16 +42,15 @@ MANY = [tracklet(n) for n in range(12)] + [tracklet(n, "test") for n in range(12
 
 @pytest.mark.parametrize(("size", "lengths"), [(1, [1] * 17), (5, [5, 5, 5, 2]), (99, [17])])
 def test_shards_cut_the_tracklets_in_their_order(size: int, lengths: list[int]) -> None:
-    tasks = plan(MANY, shard_size=size)
-    assert [len(task.sources) for task in tasks] == lengths
-    assert [source.tracklet for task in tasks for source in task.sources] == MANY
-    assert [task.file for task in tasks] == [f"shard-{n:05d}.h5" for n in range(len(lengths))]
+    shards = plan(MANY, shard_size=size)
+    assert [len(sources) for sources in shards] == lengths
+    assert [source.tracklet for sources in shards for source in sources] == MANY
 
 
 def test_shards_are_about_52_megabytes_unless_told() -> None:
-    tasks = plan([tracklet(n) for n in range(600)], ROW_BYTES + 6 * 512 * 2)
-    assert len(tasks[0].sources) in range(256, 264)
-    assert [len(task.sources) for task in plan(MANY[:3], 2 * SHARD_BYTES)] == [1, 1, 1]
+    shards = plan([tracklet(n) for n in range(600)], ROW_BYTES + 6 * 512 * 2)
+    assert len(shards[0]) in range(256, 264)
+    assert [len(sources) for sources in plan(MANY[:3], 2 * SHARD_BYTES)] == [1, 1, 1]
 
 
 def test_the_plan_does_not_depend_on_devices_workers_or_batches() -> None:
@@ -60,7 +59,7 @@ def test_the_plan_does_not_depend_on_devices_workers_or_batches() -> None:
 
 
 def test_train_tracklets_alone_have_views_and_views_have_jitter() -> None:
-    sources = [source for task in plan(MANY, frames=3, views=2) for source in task.sources]
+    sources = [source for shard in plan(MANY, frames=3, views=2) for source in shard]
     for source in sources:
         plain, *views = source.draws
         assert plain.jitter is None
@@ -72,12 +71,12 @@ def test_train_tracklets_alone_have_views_and_views_have_jitter() -> None:
 
 
 def test_a_draw_does_not_depend_on_the_other_tracklets() -> None:
-    alone = plan([MANY[7]], views=2, sampling="random")[0].sources[0]
-    assert alone == plan(MANY, views=2, sampling="random", shard_size=4)[1].sources[3]
+    alone = plan([MANY[7]], views=2, sampling="random")[0][0]
+    assert alone == plan(MANY, views=2, sampling="random", shard_size=4)[1][3]
 
 
 def test_files_are_listed_once_in_order_of_use() -> None:
-    source = plan([tracklet(1, frames=2)], frames=4, views=3)[0].sources[0]
+    source = plan([tracklet(1, frames=2)], frames=4, views=3)[0][0]
     assert source.files() == ("000.jpg", "001.jpg")
 
 
@@ -94,6 +93,14 @@ def test_arrays_follow_the_settings() -> None:
     assert set(row_shapes(ExtractConfig(out=Path("a.h5"), frames=None, views=1), 5, 32)) == {"visual", "augmented"}
 
 
+def test_an_estimate_counts_the_views_of_train_tracklets_alone() -> None:
+    config = ExtractConfig(out=Path("a.h5"), views=3, frames=4)
+    shapes = row_shapes(config, 5, 32)
+    tasks = [ShardTask(n, shard, (None,) * len(shard)) for n, shard in enumerate(plan(MANY, views=3, frames=4))]
+    arrays = 2 * (17 * (5 * 32 + 4 * 32) + 12 * 3 * 5 * 32)
+    assert 0 < estimate_bytes(tasks, shapes) - arrays <= 17 * 400 + len(tasks) * 10_000
+
+
 # --- digests and signatures ---
 
 
@@ -102,8 +109,8 @@ def changed(source: Source, **changes: Any) -> Source:
 
 
 def test_a_digest_sees_ids_names_contents_and_their_order() -> None:
-    one = plan([tracklet(1, frames=2)], frames=2)[0].sources[0]
-    renamed = plan([dataclasses.replace(one.tracklet, frames=("000.jpg", "1.jpg"))], frames=2)[0].sources[0]
+    one = plan([tracklet(1, frames=2)], frames=2)[0][0]
+    renamed = plan([dataclasses.replace(one.tracklet, frames=("000.jpg", "1.jpg"))], frames=2)[0][0]
     digests = [
         digest_source(one, ["a", "b"]),
         digest_source(one, ["b", "a"]),
@@ -113,25 +120,24 @@ def test_a_digest_sees_ids_names_contents_and_their_order() -> None:
     ]
     assert len(set(digests)) == 5
     assert digest_source(changed(one, labels=np.ones(3, np.uint8), person_id=7), ["a", "b"]) == digests[0]
-    assert digest_shard(digests[:2]) != digest_shard(digests[1::-1])
 
 
 def test_a_digest_and_a_signature_see_another_draw_of_the_same_files() -> None:
-    train, test = (plan([tracklet(1, split, frames=1)], views=1)[0] for split in ("train", "test"))
-    assert train.sources[0].files() == test.sources[0].files()
-    assert digest_source(train.sources[0], ["a"]) != digest_source(test.sources[0], ["a"])
+    train, test = (plan([tracklet(1, split, frames=1)], views=1)[0][0] for split in ("train", "test"))
+    assert train.files() == test.files()
+    assert digest_source(train, ["a"]) != digest_source(test, ["a"])
     assert file_signature(train) != file_signature(test)
 
 
 @pytest.fixture
-def on_disk(tmp_path: Path) -> ShardTask:
+def on_disk(tmp_path: Path) -> Source:
     for name in ("000.jpg", "001.jpg"):
         (tmp_path / name).write_bytes(b"jpeg")
         os.utime(tmp_path / name, ns=(10**18, 10**18))
-    return plan([tracklet(1, frames=2, folder=tmp_path)], frames=2)[0]
+    return plan([tracklet(1, frames=2, folder=tmp_path)], frames=2)[0][0]
 
 
-def test_a_signature_sees_touched_resized_and_missing_files(on_disk: ShardTask, tmp_path: Path) -> None:
+def test_a_signature_sees_touched_resized_and_missing_files(on_disk: Source, tmp_path: Path) -> None:
     seen = [file_signature(on_disk)]
     assert file_signature(on_disk) == seen[0]
     os.utime(tmp_path / "001.jpg", ns=(10**18, 10**18 + 1))
@@ -146,7 +152,7 @@ def test_a_signature_sees_touched_resized_and_missing_files(on_disk: ShardTask, 
 
 @pytest.mark.parametrize("field", ["st_size", "st_mtime_ns", "st_ctime_ns"])
 def test_a_signature_sees_each_field_by_itself(
-    field: str, on_disk: ShardTask, monkeypatch: pytest.MonkeyPatch
+    field: str, on_disk: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stat = {"st_size": 4, "st_mtime_ns": 5, "st_ctime_ns": 6}
     signatures = set()

@@ -20,10 +20,10 @@ from vpar_cache.datasets.frame_choice import Draw, Source
 from vpar_cache.datasets.loading import LoadedPiece, cut, hash_tracklet, load_piece
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.plan import ShardTask, digest_shard, plan_shards, row_shapes
+from vpar_cache.extraction.encoder_identity import identity_of
+from vpar_cache.extraction.plan import Plan, ShardTask, make_plan, plan_shards, row_shapes
 from vpar_cache.extraction.shard import compute_shard
 
-HEADER = {"visual_config": {}, "visual_fingerprint": "0" * 64, "weights": "random:0", "environment": {}}
 Make = Callable[..., ExtractConfig]
 
 
@@ -31,7 +31,8 @@ def task_of(config: ExtractConfig, root: Path) -> ShardTask:
     """Nine tracklets of both splits."""
     tracklets = load_mars(root).tracklets[7:16]
     assert {tracklet.split for tracklet in tracklets} == {"train", "test"}
-    return plan_shards(tracklets, replace(config, shard_size=9), 1)[0]
+    (sources,) = plan_shards(tracklets, replace(config, shard_size=9), 1)
+    return ShardTask(0, sources, (None,) * len(sources))
 
 
 def loaded(task: ShardTask, bad: tuple[int, ...] = (), length: int | None = None) -> Iterator[LoadedPiece]:
@@ -45,7 +46,13 @@ def loaded(task: ShardTask, bad: tuple[int, ...] = (), length: int | None = None
 def shard(
     task: ShardTask, encoder: Encoder, config: ExtractConfig, bad: tuple[int, ...] = (), length: int | None = None
 ) -> ShardContents:
-    return compute_shard(task, loaded(task, bad, length), encoder, config, HEADER, lambda count: None)
+    return compute_shard(
+        task, loaded(task, bad, length), encoder, config, plan_of(config, encoder), lambda count: None
+    )
+
+
+def plan_of(config: ExtractConfig, encoder: Encoder) -> Plan:
+    return make_plan([], config, identity_of(encoder))
 
 
 def by_hand(source: Source, draw: Draw, encoder: Encoder) -> Any:
@@ -75,7 +82,7 @@ def test_every_row_is_the_encoding_of_its_draw(
     task = task_of(config, demo_root)
     contents = shard(task, encoder, config, length=length)
     assert contents.tracklet_ids == [source.tracklet.tracklet_id for source in task.sources]
-    assert contents.source_digest == digest_shard([hash_tracklet(source) for source in task.sources])
+    assert contents.source_digests == [hash_tracklet(source) for source in task.sources]
     for row, source in enumerate(task.sources):
         plain = by_hand(source, source.draws[0], encoder)
         assert least_cosine(contents.arrays[fmt.VISUAL][row], plain.tokens[0]) >= 0.9999
@@ -105,10 +112,10 @@ def test_a_bad_tracklet_is_left_out_and_the_others_keep_their_rows(
     assert least_cosine(left.arrays[fmt.VISUAL], whole.arrays[fmt.VISUAL][good]) >= 0.9999
     train = [row for row in good if task.sources[row].tracklet.split == "train"]
     assert least_cosine(left.arrays[fmt.AUGMENTED], whole.arrays[fmt.AUGMENTED][train]) >= 0.9999
-    assert [(skip[0], skip[2]) for skip in left.skipped] == [
-        (whole.tracklet_ids[row], "x.jpg: broken") for row in bad
+    assert left.source_digests == [whole.source_digests[row] for row in good]
+    assert [(skip[0], skip[2], skip[3]) for skip in left.skipped] == [
+        (whole.tracklet_ids[row], "x.jpg: broken", whole.source_digests[row]) for row in bad
     ]
-    assert left.source_digest == whole.source_digest
 
 
 def test_a_shard_of_bad_tracklets_alone_is_empty_and_keeps_its_shapes(
@@ -126,8 +133,8 @@ def test_a_shard_of_bad_tracklets_alone_is_empty_and_keeps_its_shapes(
 def test_a_batch_never_crosses_a_shard(encoder: Encoder, extract_config: Make, demo_root: Path) -> None:
     config = extract_config(Path("a.h5"), views=2, batch_size=1000)
     task = task_of(config, demo_root)
-    short, stream = ShardTask(0, task.sources[:4]), loaded(task)
-    first = compute_shard(short, stream, encoder, config, HEADER, lambda count: None)
+    short, stream = ShardTask(0, task.sources[:4], (None,) * 4), loaded(task)
+    first = compute_shard(short, stream, encoder, config, plan_of(config, encoder), lambda count: None)
     alone = shard(short, encoder, config)
     np.testing.assert_array_equal(first.arrays[fmt.VISUAL], alone.arrays[fmt.VISUAL])
     assert next(stream).piece.source == task.sources[4], "nothing of the next shard was taken"

@@ -84,7 +84,7 @@ def test_what_is_unknown_of_people_is_stored(settings: ExtractConfig) -> None:
     without = "".join(",".join([*line[:2], *line[3:]]) + "\n" for line in lines)
     (settings.root / "labels.csv").write_text(without)
     said: list[str] = []
-    assert extract(settings, say=said.append).shards_computed == 0
+    assert extract(settings, say=said.append).encoded == 0
     features = open_features(settings.out)
     assert (features.people_known, features.shared_people) == (False, 0)
     assert "people not known" in repr(features)

@@ -261,7 +261,7 @@ def _cache_parsers(folder: Path) -> list[Parser]:
         write_seal(path)
         read_shard_header(path)
 
-    other = folder / "shard" / "shard-00000.h5"
+    other = folder / "shard" / cache.shard(0).name
     other.parent.mkdir()
     hints = fmt.shard_folder(cache.index) / "hints.json"
     open_features(cache.index)

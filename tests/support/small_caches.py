@@ -47,7 +47,7 @@ class SmallCache:
     contents: IndexContents
 
     def shard(self, number: int) -> Path:
-        return fmt.shard_folder(self.index) / fmt.shard_name(number)
+        return fmt.shard_folder(self.index) / self.contents.shards[number].file
 
 
 def shard_contents(number: int, rows: tuple[int, int], views: bool = True, frames: bool = True) -> ShardContents:
@@ -65,12 +65,12 @@ def shard_contents(number: int, rows: tuple[int, int], views: bool = True, frame
     return ShardContents(
         arrays={name: random.standard_normal(shape).astype(np.float16) for name, shape in shapes.items()},
         tracklet_ids=[f"{number:04d}C1T{i:04d}" for i in range(count)],
-        skipped=[("0099C1T0001", "train", "x.jpg: 0 bytes, schön leer")] if number == 2 else [],
+        source_digests=[f"{number:032x}{i:032x}" for i in range(count)],
+        skipped=[("0099C1T0001", "train", "x.jpg: 0 bytes, schön leer", "9" * 64)] if number == 2 else [],
         visual_config=VISUAL_CONFIG,
         visual_fingerprint=fingerprint(VISUAL_CONFIG),
-        source_digest=f"{number:064x}",
         weights="random:0",
-        environment=ENVIRONMENT,
+        environments=[canonical_json(ENVIRONMENT)],
     )
 
 
@@ -87,11 +87,7 @@ def write_small_cache(
     for validation.
     """
     shards = [shard_contents(number, counts, views, frames) for number, counts in enumerate(rows)]
-    entries = []
-    for number, shard in enumerate(shards):
-        path = fmt.shard_folder(index) / fmt.shard_name(number)
-        write_shard(path, shard)
-        entries.append(read_shard_header(path))
+    entries = [read_shard_header(write_shard(fmt.shard_folder(index), shard)) for shard in shards]
     splits = [split for train, test in rows for split in ["train"] * train + ["test"] * test]
     n, random = len(splits), np.random.default_rng(9)
     labels = np.zeros((n, SCHEMA.num_outputs), np.uint8)
@@ -132,7 +128,6 @@ def write_small_cache(
         text_config=text_config,
         text_fingerprint=fingerprint(text_config),
         weights="random:0",
-        environments=[canonical_json(ENVIRONMENT)] * len(shards),
     )
     write_index(index, contents)
     names = shards[0].arrays

@@ -39,6 +39,11 @@ class EncodedBatch:
     frame_tokens: NDArray[np.float16] | None
     """(B, T, N, D), None unless asked for."""
 
+    def row(self, number: int) -> EncodedBatch:
+        """Return one tracklet: the same arrays without B."""
+        kept = None if self.frame_tokens is None else self.frame_tokens[number]  # (T, N, D)
+        return EncodedBatch(self.tokens[number], self.frame_embeddings[number], kept)
+
 
 class Encoder:
     """A frozen network on one device, in eval mode, and its text encoder.
@@ -127,9 +132,14 @@ class Encoder:
         return asked or (CPU_BATCH_FRAMES if self.device.type == "cpu" else GPU_BATCH_FRAMES)
 
     @torch.inference_mode()
-    def encode_frames(self, frames: NDArray[np.uint8], keep_frames: bool = False) -> EncodedBatch:
-        """Return the features of frames (B, T, S, S, 3). Uses smaller batches when a GPU runs out of memory."""
-        parts = self._in_parts(frames, lambda part: self._encode(part, keep_frames))
+    def encode_frames(
+        self, frames: NDArray[np.uint8], keep_frames: bool = False, counts: tuple[int, ...] = ()
+    ) -> EncodedBatch:
+        """Return the features of frames (B, T, S, S, 3). Uses smaller batches when a GPU runs out of memory.
+
+        `counts`: how often each of the T frames counts in the mean; default once.
+        """
+        parts = self._in_parts(frames, lambda part: self._encode(part, keep_frames, counts))
         kept = [part.frame_tokens for part in parts if part.frame_tokens is not None]  # each (b, T, N, D)
         return EncodedBatch(
             np.concatenate([part.tokens for part in parts]),  # (B, N, D)
@@ -151,13 +161,13 @@ class Encoder:
         half = len(frames) // 2
         return [*self._in_parts(frames[:half], compute), *self._in_parts(frames[half:], compute)]
 
-    def _encode(self, frames: NDArray[np.uint8], keep_frames: bool) -> EncodedBatch:
+    def _encode(self, frames: NDArray[np.uint8], keep_frames: bool, counts: tuple[int, ...]) -> EncodedBatch:
         batch, count = frames.shape[:2]
         flat = frames.reshape(batch * count, *frames.shape[2:])  # (B*T, S, S, 3)
         tokens = self._tokens(flat).unflatten(0, (batch, count)).float()  # (B, T, N, width)
         project = self._network.project
         # Mean and projection are both linear: averaging first gives the same result for less work.
-        mean_tokens = project(tokens.mean(dim=1))  # (B, N, D)
+        mean_tokens = project(_mean(tokens, counts))  # (B, N, D)
         embeddings = project(self._network.summary(tokens))  # (B, T, D)
         kept = project(tokens) if keep_frames else None  # (B, T, N, D)
         return EncodedBatch(_half(mean_tokens), _half(embeddings), None if kept is None else _half(kept))
@@ -189,6 +199,14 @@ class Encoder:
         if not np.isfinite(embeddings).all():
             raise DataError("--weights: the text encoder returned values that are not finite; use other weights")
         return embeddings
+
+
+def _mean(tokens: Tensor, counts: tuple[int, ...]) -> Tensor:
+    """Return (B, N, width): the mean over the frames of (B, T, N, width), each as often as `counts` says."""
+    if len(set(counts)) < 2:
+        return tokens.mean(dim=1)  # (B, N, width)
+    weights = torch.tensor(counts, dtype=tokens.dtype, device=tokens.device) / sum(counts)  # (T,)
+    return torch.einsum("btnw,t->bnw", tokens, weights)
 
 
 def _half(tensor: Tensor) -> NDArray[np.float16]:

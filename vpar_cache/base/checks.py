@@ -13,6 +13,13 @@ def check_choice(option: str, value: str, valid: tuple[str, ...]) -> None:
         raise UserError(f"{option} {value!r} is unknown; {nearest(value, valid)}")
 
 
+def check_between(option: str, value: float, low: float, high: float) -> None:
+    """Raise UserError for a number below `low` or above `high`, or NaN."""
+    check_at_least(option, value, low)
+    if value > high:
+        raise UserError(f"{option}: got {value}; expected at most {high}")
+
+
 def check_at_least(option: str, value: float, low: float) -> None:
     """Raise UserError for a number below `low`, infinite or NaN."""
     if not (math.isfinite(value) and value >= low):

@@ -15,6 +15,8 @@ from vpar_cache.errors import CacheError, VparError
 
 PARTIAL_SUFFIX = ".partial"
 """Of a file that is being written. One that no process writes any more is a leftover and may be removed."""
+_PARTIAL_NAME = re.compile(rf"\.(.+)\.\d+-[0-9a-f]{{8}}\{PARTIAL_SUFFIX}")
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -44,10 +46,15 @@ def partial_path(path: Path) -> Path:
 
 def remove_leftovers(path: Path) -> None:
     """Remove partial files and folders that killed processes left. No other process may be writing `path`."""
-    leftover = re.compile(re.escape(f".{path.name}.") + rf"\d+-[0-9a-f]{{8}}\{PARTIAL_SUFFIX}")
-    if path.parent.is_dir():
-        for found in path.parent.iterdir():
-            if leftover.fullmatch(found.name):
+    remove_leftovers_in(path.parent, re.compile(re.escape(path.name)))
+
+
+def remove_leftovers_in(folder: Path, names: re.Pattern[str]) -> None:
+    """Remove what `remove_leftovers` removes, for every name in a folder that matches."""
+    if folder.is_dir():
+        for found in folder.iterdir():
+            partial = _PARTIAL_NAME.fullmatch(found.name)
+            if partial is not None and names.fullmatch(partial[1]):
                 if found.is_dir() and not found.is_symlink():
                     shutil.rmtree(found)
                 else:
@@ -100,6 +107,27 @@ _FIXES = {
 }
 
 
+def read_failure(path: Path, error: OSError) -> CacheError:
+    """Return the error for a file that is there and cannot be read now: it may be intact."""
+    fix = _READ_FIXES.get(error.errno or 0, "check the disk or the network mount")
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return CacheError(
+        f"{path}: it cannot be read: {reason} (error {error.errno}). The file may be intact: {fix}, then run the "
+        "same command again"
+    )
+
+
+_READ_FIXES = {
+    errno.EACCES: "get the right to read it",
+    errno.EPERM: "get the right to read it",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "close other programs, or raise the system's limit on open files",
+    errno.ENOMEM: "close other programs, or use a machine with more memory",
+    errno.EAGAIN: "close the program that has locked it",
+    errno.ELOOP: "copy the file in place of the link",
+}
+
+
 def write_text(path: Path, text: str) -> None:
     """Publish a text file atomically, as UTF-8."""
     with atomic_path(path) as partial:
@@ -113,15 +141,20 @@ def fsync_file(path: Path) -> None:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` durable, where the file system supports it."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Make a rename inside `folder` durable, where the file system supports it.
+
+    The rename has succeeded. A file system that cannot sync folders, as some network mounts, says so with any
+    error: only a full disk or quota is one.
+    """
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems cannot sync folders
+        if error.errno in _DISK_FULL:
             raise
-    finally:
-        os.close(descriptor)
 
 
 def read_plain(path: Path, limit: int) -> bytes:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vpar_cache.cache.format import shard_folder
 from vpar_cache.errors import CacheError
 
 
@@ -20,6 +19,6 @@ def other_settings(index: Path, ours: Mapping[str, Any], theirs: Mapping[str, An
     """Return the error for a cache whose features have other settings than this run."""
     fields = "; ".join(differing_fields(ours, theirs))
     return CacheError(
-        f"{index} holds features of other settings ({fields}). Choose another --out, or delete it and "
-        f"{shard_folder(index)}/ first"
+        f"{index} holds features of other settings ({fields}). Choose another --out, or replace them with "
+        "--overwrite"
     )

@@ -6,6 +6,7 @@ starts with a 512-byte HDF5 user block that holds its seal, see `seal.py`. cache
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vpar_cache.base.hashing import fingerprint
 from vpar_cache.errors import CacheError
 
 FORMAT = "vpar-features"
@@ -33,14 +35,15 @@ BIG_ARRAYS = (VISUAL, FRAME_EMBEDDINGS, AUGMENTED, FRAME_TOKENS)
 SPLITS = ("train", "validation", "test")
 """In the order of the rows of an extracted cache."""
 
-SHARD_ROW = np.dtype(
-    [("file", "S64"), ("rows", "<i8"), ("bytes", "<i8"), ("blake3", "S64"), ("source_digest", "S64")]
-)
+SHARD_ROW = np.dtype([("file", "S64"), ("rows", "<i8"), ("bytes", "<i8"), ("blake3", "S64")])
 """A row of the index's /shards."""
 EXTENT_ROW = np.dtype([("file", "S64"), ("dataset", "S32"), ("offset", "<i8"), ("rows", "<i8")])
 """A row of the index's /extents: where a shard holds its rows of a big array, in bytes from its start."""
 
-SHARD_NAME = re.compile(r"shard-\d{5,9}\.h5")
+SHARD_NAME = re.compile(r"shard-[0-9a-f]{16}\.h5")
+SHARD_GLOB = "shard-*.h5"
+"""What a file must not be called in the folder of a cache unless it is a shard."""
+DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def shard_folder(index: Path) -> Path:
@@ -48,9 +51,19 @@ def shard_folder(index: Path) -> Path:
     return index.with_suffix("")
 
 
-def shard_name(number: int) -> str:
-    """Return the file name of a shard."""
-    return f"shard-{number:05d}.h5"
+def shard_name(visual_fingerprint: str, source_digests: Sequence[str], skipped_digests: Sequence[str]) -> str:
+    """Return the file name of a shard, which follows from what it was made of.
+
+    `source_digests`: of its rows, in order; `skipped_digests`: of the tracklets that were left out. Shards of
+    other settings, sources or order have other names, so that none is ever written over another.
+    """
+    plan = {"visual": visual_fingerprint, "rows": list(source_digests), "skipped": list(skipped_digests)}
+    return f"shard-{fingerprint(plan)[:16]}.h5"
+
+
+def follow_link(index: Path) -> Path:
+    """Return the index that a symbolic link leads to: its shards lie beside it, not beside the link."""
+    return Path(os.path.realpath(index)) if index.is_symlink() else index
 
 
 def count_shared_people(
@@ -66,6 +79,6 @@ def count_shared_people(
 def other_version(path: Path, version: int) -> CacheError:
     """Return the error for a cache of another format version."""
     return CacheError(
-        f"{path}: got cache format {version}; expected format {FORMAT_VERSION}. Extract the cache again, or use "
-        "the version of vpar-cache that wrote it"
+        f"{path}: got cache format {version}; expected format {FORMAT_VERSION}. Extract the cache again to "
+        "another --out, or use the version of vpar-cache that wrote it"
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from vpar_cache.base.files import read_failure
 from vpar_cache.cache import format as fmt
-from vpar_cache.errors import CacheError
+from vpar_cache.errors import DamagedError
 
 _MAX_SMALL_BYTES = 65_536
 """HDF5's own limit for compact datasets and attributes, which an untrusted file may exceed."""
@@ -28,9 +28,13 @@ _MAX_TEXTS = 5_000_000
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[CheckedFile]:
-    """Open a file of our format and version; its seal must be checked. HDF5's errors become CacheError."""
+    """Open a file of our format and version; its seal must be checked. Raises DamagedError for what is in it.
+
+    Without HDF5's own locks: a sealed file never changes, and some network file systems have no locks. An error of
+    the operating system is a CacheError and says nothing of the file's contents.
+    """
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             checked = CheckedFile(file, path)
             if (name := checked.attribute("format", str)) != fmt.FORMAT:
                 raise checked.error(f"its format is {name[:80]!r}; expected {fmt.FORMAT}")
@@ -38,11 +42,13 @@ def open_hdf5(path: Path) -> Iterator[CheckedFile]:
                 raise fmt.other_version(path, version)
             yield checked
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise CacheError(f"{path} is not a readable feature cache: {error}; extract the cache again") from error
+        if isinstance(error, OSError) and error.errno:
+            raise read_failure(path, error) from error
+        raise DamagedError(f"{path} is not a readable feature cache: {error}; extract the cache again") from error
 
 
 class CheckedFile:
-    """An open HDF5 file. Each method checks an object, then returns its content; CacheError if a check fails.
+    """An open HDF5 file. Each method checks an object, then returns its content; DamagedError if a check fails.
 
     Names may lead through groups: "text/prompt".
     """
@@ -52,9 +58,9 @@ class CheckedFile:
         self._path = path
         self._bytes = path.stat().st_size
 
-    def error(self, problem: str) -> CacheError:
+    def error(self, problem: str) -> DamagedError:
         """Return the error for this file."""
-        return CacheError(f"{self._path}: {problem}; extract the cache again")
+        return DamagedError(f"{self._path}: {problem}; extract the cache again")
 
     def __contains__(self, name: str) -> bool:
         """Return whether there is any kind of link at the root. Follows none, so it opens no other file."""
@@ -147,9 +153,16 @@ class CheckedFile:
     def fingerprint(self, name: str) -> str:
         """Return an attribute of 64 hex digits."""
         value: str = self.attribute(name, str)
-        if not re.fullmatch(r"[0-9a-f]{64}", value):
+        if not fmt.DIGEST.fullmatch(value):
             raise self.error(f"attribute {name!r} is not 64 hex digits")
         return value
+
+    def digests(self, name: str, count: int) -> list[str]:
+        """Return a one-dimensional dataset of 64 hex digits each."""
+        values = self.texts(name, count)
+        if not all(map(fmt.DIGEST.fullmatch, values)):
+            raise self.error(f"{name} is not of 64 hex digits each")
+        return values
 
     def _decode(self, values: list[bytes], name: str) -> list[str]:
         try:

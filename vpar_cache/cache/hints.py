@@ -15,7 +15,7 @@ from vpar_cache.base.files import read_plain, write_text
 from vpar_cache.cache.format import shard_folder
 from vpar_cache.errors import CacheError
 
-_FILE = "hints.json"
+HINTS_FILE = "hints.json"
 _MAX_BYTES = 256_000_000
 ENCODE_SECONDS = "encode_seconds_per_tracklet"
 """Key of the section "timing": wall time of the last encoding, from JPEG to published shard."""
@@ -25,7 +25,7 @@ class Hints:
     """The hints of one cache. A missing, damaged or foreign file is the same as an empty one."""
 
     def __init__(self, index: Path) -> None:
-        self._path = shard_folder(index) / _FILE
+        self._path = shard_folder(index) / HINTS_FILE
         self._known = _read(self._path)
         self._changed: dict[str, dict[str, Any]] = {}
 
@@ -48,6 +48,11 @@ class Hints:
         self._changed = {}
         with suppress(CacheError):
             write_text(self._path, json.dumps(stored))
+
+
+def is_hints_file(path: Path) -> bool:
+    """Return whether a file holds hints, or nothing at all."""
+    return bool(_read(path)) or (path.is_file() and not path.stat().st_size)
 
 
 def load_encode_seconds(index: Path) -> float | None:

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
+from vpar_cache.base.lock import find_writer
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.hdf5 import CheckedFile, open_hdf5
 from vpar_cache.cache.rows import Extent
 from vpar_cache.cache.seal import check_seal
-from vpar_cache.errors import CacheError, DataError, UserError
+from vpar_cache.errors import DamagedError, DataError, UserError
 
 _VALUE_BYTES = 2
 
@@ -54,6 +55,8 @@ class Index:
     shapes: dict[str, tuple[int, ...]]
     """Of the big float16 arrays, by name; `visual` is always there."""
     tracklet_ids: tuple[str, ...]
+    source_digests: tuple[str, ...]
+    """(N,) of what each row was made: tracklet id, draws, chosen frames and their contents."""
     splits: NDArray[np.str_]
     """(N,) train, validation or test"""
     person_ids: NDArray[np.int32]
@@ -124,11 +127,16 @@ def count_splits(splits: NDArray[np.str_]) -> dict[str, int]:
 
 
 def read_index(path: str | os.PathLike[str]) -> Index:
-    """Check the index's seal, then read it. Raises UserError when `path` is not a file, else CacheError."""
-    path = Path(path)
+    """Check the index's seal, then read it; of a link, the index that it leads to.
+
+    Raises UserError when `path` is not a file, DamagedError for wrong contents, else CacheError.
+    """
+    path = fmt.follow_link(Path(path))
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the index beside it, {path}.h5")
     if not path.exists():
+        if writer := find_writer(path):
+            raise UserError(f"{path} is not complete: {writer} is writing it. Wait until that ends")
         raise UserError(f"{path} does not exist; make it with `vpar extract --out {path}`")
     if not path.is_file():
         raise UserError(f"{path} is not a regular file; give the index that `vpar extract` wrote")
@@ -144,7 +152,7 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
     try:
         schema = Schema.from_dict(file.json("meta/schema", dict))
     except DataError as error:
-        raise CacheError(f"{path}: {error}") from error
+        raise DamagedError(f"{path}: {error}") from error
     a = schema.num_outputs
     shapes = {name: _virtual_shape(file, name, path) for name in fmt.BIG_ARRAYS if name in file}
     if fmt.VISUAL not in shapes or len(shapes[fmt.VISUAL]) != 3:
@@ -169,6 +177,7 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
         shards=_read_shards(file, path, shapes, ids, splits),
         shapes=shapes,
         tracklet_ids=tuple(ids),
+        source_digests=tuple(file.digests("source_digest", n)),
         splits=splits,
         person_ids=person_ids,
         people_known=people_known == 1,
@@ -228,8 +237,8 @@ def _virtual_shape(file: CheckedFile, name: str, path: Path) -> tuple[int, ...]:
         shapes.add(tuple(int(length) for length in source.vspace.shape))
         parent, _, base = source.file_name.rpartition("/")
         if parent != folder or not fmt.SHARD_NAME.fullmatch(base) or source.dset_name != name:
-            raise CacheError(
-                f"{path}: /{name} takes rows from {source.file_name[:200]!r}; expected {folder}/shard-NNNNN.h5. "
+            raise DamagedError(
+                f"{path}: /{name} takes rows from {source.file_name[:200]!r}; expected {folder}/shard-HEX.h5. "
                 "An index keeps its name and moves together with its folder"
             )
     if len(shapes) != 1 or 0 in (shape := shapes.pop()):
@@ -249,7 +258,7 @@ def _read_shards(
     extents = file.array("extents", fmt.EXTENT_ROW, (len(table) * len(shapes),)).tolist()
     shards = []
     start = 0
-    for number, (name, rows, num_bytes, seal, _) in enumerate(table.tolist()):
+    for number, (name, rows, num_bytes, seal) in enumerate(table.tolist()):
         shard = fmt.shard_folder(path) / name.decode("ascii", "backslashreplace")
         if not fmt.SHARD_NAME.fullmatch(shard.name) or shard.name.encode() != name:
             raise file.error(f"/shards lists {name[:80]!r}, which is not the name of a shard")

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vpar_cache.base.files import read_failure
 from vpar_cache.errors import CacheError
 
 Rows = slice | Sequence[int] | NDArray[Any]
@@ -121,7 +122,11 @@ class RowArray:
             except IndexError:  # the other thread took the last one
                 return
             while part:
-                if not (count := os.preadv(self._files[shard], [part], place)):
+                try:
+                    count = os.preadv(self._files[shard], [part], place)
+                except OSError as error:
+                    raise read_failure(self._paths[shard], error) from error
+                if not count:
                     raise CacheError(f"{self._paths[shard]} became shorter; extract the cache again")
                 part, place = part[count:], place + count
 
@@ -146,9 +151,12 @@ def _open(path: Path) -> int:
             _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
             return os.open(path, flags)
+    except FileNotFoundError as error:
+        raise CacheError(
+            f"{path}: {error.strerror}; if `vpar extract` has replaced it meanwhile, run the same command again"
+        ) from error
     except OSError as error:
-        fix = "; raise the limit on open files (ulimit -n)" if error.errno == errno.EMFILE else ""
-        raise CacheError(f"{path}: {error.strerror}{fix}") from error
+        raise read_failure(path, error) from error
 
 
 def _close(files: Sequence[int]) -> None:

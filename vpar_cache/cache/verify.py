@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vpar_cache.base.files import read_failure
 from vpar_cache.base.hashing import hash_file
 from vpar_cache.cache.format import USER_BLOCK_BYTES
 from vpar_cache.cache.index import ShardInfo, read_index
 from vpar_cache.cache.seal import seal_block
-from vpar_cache.errors import CacheError
+from vpar_cache.errors import CacheError, DamagedError
 
 _FIX = "run `vpar extract` again with the same options: it writes again only what is damaged"
 _MOST_NAMES = 3
@@ -54,27 +55,39 @@ def verify_cache(
 
 
 def check_shard(shard: ShardInfo) -> None:
-    """Compare every byte with what the index lists. Raises CacheError that names the shard and its tracklets."""
+    """Compare every byte with what the index lists. Raises DamagedError that names the shard and its tracklets."""
     found = stat_shard(shard)
     try:
         problem = _problem(shard, found.st_size)
     except OSError as error:
-        problem = f"cannot be read ({error.strerror}; check the disk)"
+        raise read_failure(shard.path, error) from error
     if problem:
-        raise CacheError(f"{shard.path} {problem}; it holds {_names(shard.tracklet_ids)}; {_FIX}")
+        raise DamagedError(f"{shard.path} {problem}; it holds {_names(shard.tracklet_ids)}; {_FIX}")
 
 
 def stat_shard(shard: ShardInfo) -> os.stat_result:
     """Return the shard's size and times. Raises CacheError unless it is a regular file, which a link is not."""
     try:
         found = shard.path.lstat()
-    except OSError as error:
-        raise CacheError(
+    except FileNotFoundError as error:
+        raise DamagedError(
             f"{shard.path}: {error.strerror}; it holds {_names(shard.tracklet_ids)}; {_FIX}"
         ) from error
-    if not stat.S_ISREG(found.st_mode):
-        raise CacheError(f"{shard.path} is not a regular file; remove it, then {_FIX}")
+    except OSError as error:
+        raise read_failure(shard.path, error) from error
+    refuse_other_kinds(shard.path, found.st_mode)
     return found
+
+
+def refuse_other_kinds(path: Path, mode: int) -> None:
+    """Raise CacheError, with how to copy what a link leads to, unless a shard is a regular file."""
+    if stat.S_ISLNK(mode):
+        raise CacheError(
+            f"{path} is a symbolic link, which is not followed. Copy the file in its place: "
+            f"cp -L {path} {path}.copy && mv {path}.copy {path}"
+        )
+    if not stat.S_ISREG(mode):
+        raise CacheError(f"{path} is not a regular file, so it is no shard. Move it away, then {_FIX}")
 
 
 def _problem(shard: ShardInfo, size: int) -> str:

@@ -21,7 +21,7 @@ from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.files import atomic_path
 from vpar_cache.base.hashing import canonical_json
 from vpar_cache.cache import format as fmt
-from vpar_cache.cache.headers import ShardHeader
+from vpar_cache.cache.headers import ShardHeader, Skipped
 from vpar_cache.cache.seal import write_seal
 
 _META_BLOCK_BYTES = fmt.FIRST_ARRAY_BYTES - fmt.USER_BLOCK_BYTES
@@ -34,14 +34,21 @@ class ShardContents:
     arrays: Mapping[str, NDArray[np.float16]]
     """By name of BIG_ARRAYS; /augmented has rows for the train tracklets alone."""
     tracklet_ids: Sequence[str]
-    skipped: Sequence[tuple[str, str, str]]
-    """(tracklet_id, split, reason) of tracklets whose frames could not be read."""
+    source_digests: Sequence[str]
+    """Of each row: tracklet id, draws, chosen frames and their contents, 64 hex digits."""
+    skipped: Sequence[Skipped]
+    """Tracklets whose frames could not be read."""
     visual_config: Mapping[str, Any]
     visual_fingerprint: str
-    source_digest: str
     weights: str
-    environment: Mapping[str, str]
-    """Library versions and processor: recorded, but no part of the fingerprint."""
+    environments: Sequence[str]
+    """Canonical JSON of library versions and processor of all that computed rows: no part of the fingerprint."""
+
+    @property
+    def file_name(self) -> str:
+        """The name of the shard."""
+        skipped = [digest for _, _, _, digest in self.skipped]
+        return fmt.shard_name(self.visual_fingerprint, self.source_digests, skipped)
 
 
 @dataclass(frozen=True)
@@ -75,23 +82,26 @@ class IndexContents:
     text_config: Mapping[str, Any]
     text_fingerprint: str
     weights: str
-    environments: Sequence[str]
-    """Canonical JSON of every environment that computed a shard."""
 
 
-def write_shard(path: Path, contents: ShardContents) -> None:
-    """Publish one sealed shard. Big arrays are contiguous, little-endian float16, uncompressed."""
+def write_shard(folder: Path, contents: ShardContents) -> Path:
+    """Publish one sealed shard and return its path: its name follows from what it was made of.
+
+    Big arrays are contiguous, little-endian float16, uncompressed.
+    """
+    path = folder / contents.file_name
     with _new_file(path) as file:
         # First of all, so that it starts at byte 4096 of the file.
         arrays = {n: contents.arrays[n].astype("<f2", copy=False) for n in fmt.BIG_ARRAYS if n in contents.arrays}
         for name, array in arrays.items():
             file.create_dataset(name, data=array)
         _write_header(file, contents.visual_fingerprint, contents.weights)
-        file.attrs["source_digest"] = contents.source_digest
         _write_texts(file, "tracklet_id", contents.tracklet_ids)
+        _write_texts(file, "source_digest", contents.source_digests)
         _write_text(file, "skipped", canonical_json([list(item) for item in contents.skipped]))
         _write_text(file, "visual_config", canonical_json(contents.visual_config))
-        _write_text(file, "environment", canonical_json(contents.environment))
+        _write_text(file, "environment", _json_list(contents.environments))
+    return path
 
 
 def write_index(path: Path, contents: IndexContents) -> None:
@@ -117,6 +127,7 @@ def write_index(path: Path, contents: IndexContents) -> None:
         ):
             file[name] = np.asarray(values, dtype="<i4")  # (N,)
         _write_texts(file, "tracklet_id", contents.tracklet_ids)
+        _write_texts(file, "source_digest", [d for shard in contents.shards for d in shard.source_digests])
         _write_texts(file, "split", contents.splits)
         file["text/embeddings"] = contents.text_embeddings.astype("<f4")  # (A, Dt)
         file["text/negative"] = contents.negative_embeddings.astype("<f4")  # (A, Dt)
@@ -127,11 +138,16 @@ def write_index(path: Path, contents: IndexContents) -> None:
         _write_text(file, "meta/visual_config", canonical_json(contents.visual_config))
         _write_text(file, "meta/text_config", canonical_json(contents.text_config))
         _write_text(file, "meta/schema", canonical_json(contents.schema.to_dict()))
-        _write_text(file, "meta/environment", f"[{','.join(sorted(set(contents.environments)))}]")
-        shards = [(s.file, len(s.tracklet_ids), s.bytes, s.seal, s.source_digest) for s in contents.shards]
+        _write_text(file, "meta/environment", _json_list([e for s in contents.shards for e in s.environments]))
+        shards = [(s.file, len(s.tracklet_ids), s.bytes, s.seal) for s in contents.shards]
         _write_table(file, "shards", shards, fmt.SHARD_ROW)
         extents = [(s.file, n, s.offsets[n], shape[0]) for s in contents.shards for n, shape in s.shapes.items()]
         _write_table(file, "extents", extents, fmt.EXTENT_ROW)
+
+
+def _json_list(values: Sequence[str]) -> str:
+    """Return a JSON list of canonical JSON texts, each once, in their order."""
+    return f"[{','.join(sorted(set(values)))}]"
 
 
 def _utf8(length: int) -> np.dtype[Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from blake3 import blake3
+from numpy.typing import NDArray
 
 from vpar_cache.base.hashing import canonical_json
 from vpar_cache.datasets.tracklet import Tracklet
@@ -57,6 +58,15 @@ class Draw:
 
     frames: tuple[str, ...]
     jitter: Jitter | None = None
+
+    def distinct(self) -> tuple[str, ...]:
+        """Return the F frames without repetitions, which a short tracklet has."""
+        return tuple(dict.fromkeys(self.frames))
+
+    def order(self) -> NDArray[np.int64]:
+        """Return (T,) the place of each frame among the distinct ones."""
+        places = {name: place for place, name in enumerate(self.distinct())}
+        return np.array([places[name] for name in self.frames], np.int64)  # (T,)
 
 
 @dataclass(frozen=True)

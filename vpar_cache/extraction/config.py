@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from vpar_cache.backbones.names import NORMALIZATIONS, TEXTS, resolve_text, split_backbone
-from vpar_cache.base.checks import check_at_least, check_choice
+from vpar_cache.base.checks import check_between, check_choice
 from vpar_cache.errors import UserError
 
 DATASETS = ("mars", "duke", "folder", "demo")
 SAMPLINGS = ("uniform", "random")
 RESIZES = ("pad", "stretch")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+MOST_FRAMES, MOST_VIEWS, MOST_DRAWN = 1_000, 100, 10_000
+"""Limits of --frames, of --views, and of the frames that all draws of a tracklet take together."""
+MOST = 2**63 - 1
 PRESETS: dict[str, dict[str, Any]] = {
     "reference": {"frames": 6, "sampling": "random", "resize": "pad", "normalize": "half", "prompts": "words"},
 }
@@ -85,6 +88,8 @@ class ExtractConfig:
     """Use only this many tracklets, spread evenly over the dataset. None: all."""
     max_bad: int = 0
     """How many tracklets may be left out because their frames are missing or unreadable."""
+    overwrite: bool = False
+    """Replace features of other settings at `out`, and drop tracklets that are not in this run's list."""
     recheck: bool = False
     """Read the contents of sources and weights again instead of trusting their sizes and times."""
     offline: bool = False
@@ -109,18 +114,24 @@ class ExtractConfig:
             raise UserError(f"--out: got {str(self.out)!r}; expected a name that ends in .h5")
         if not self.devices:
             raise UserError("--device: got none; use --device cpu, or --gpu 0")
-        for option, value, low in (
-            ("--frames", self.frames, 1),
-            ("--views", self.views, 0),
-            ("--seed", self.seed, 0),
-            ("--batch-size", self.batch_size, 1),
-            ("--workers", self.workers, 1),
-            ("--shard-size", self.shard_size, 1),
-            ("--limit", self.limit, 2),
-            ("--max-bad", self.max_bad, 0),
+        for option, value, low, high in (
+            ("--frames", self.frames, 1, MOST_FRAMES),
+            ("--views", self.views, 0, MOST_VIEWS),
+            ("--seed", self.seed, 0, MOST),
+            ("--batch-size", self.batch_size, 1, 1_000_000),
+            ("--workers", self.workers, 1, 1_000),
+            ("--shard-size", self.shard_size, 1, MOST),
+            ("--limit", self.limit, 2, MOST),
+            ("--max-bad", self.max_bad, 0, MOST),
         ):
             if value is not None:
-                check_at_least(option, value, low)
+                check_between(option, value, low, high)
+        if (self.frames or 1) * (1 + self.views) > MOST_DRAWN:
+            drawn = f"--views {self.views} with --frames {self.frames or 'all'}"
+            raise UserError(
+                f"{drawn}: got {(self.frames or 1) * (1 + self.views)} drawn frames a tracklet; expected at most "
+                f"{MOST_DRAWN}. Lower one of them"
+            )
         if self.frames is None and self.sampling == "random":
             raise UserError(
                 "--sampling random cannot be combined with --frames all, which takes every frame; leave one out"

@@ -81,8 +81,8 @@ def recall(hints: Hints, request: dict[str, Any]) -> EncoderIdentity | None:
 
 
 def remember(hints: Hints, request: dict[str, Any], identity: EncoderIdentity) -> None:
-    """Store both for the next run."""
-    hints.put("encoder", "request", request)
+    """Store both for the next run, which asks for the precision that auto resolved to: it adopts the cache's."""
+    hints.put("encoder", "request", {**request, "precision": identity.visual["precision"]})
     hints.put("encoder", "identity", asdict(identity))
 
 

@@ -1,38 +1,31 @@
 """Stage 1, `vpar extract`: tracklets in, a sealed feature cache out.
 
-A list of shard tasks: each is kept when its published shard already stands for the same settings, weights
-and source bytes, and computed otherwise. The index is written last. Killed at any moment, a run can be
-started again with the same options and goes on. One process at a time writes a cache; others are refused.
+A list of shard tasks: rows that the cache at --out holds already, of the same settings, weights and source bytes,
+are copied, and only the others are encoded. No file that the published index lists is changed. A new index is
+published last, then the shards that it no longer lists are removed. Killed at any moment, a run can be started
+again with the same options and goes on. One process at a time writes a cache; others are refused.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import time
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tqdm import tqdm
 
-from vpar_cache.base.callbacks import Say, Stop, log, never
+from vpar_cache.base.callbacks import Say, Stop, check_stop, log, never
 from vpar_cache.base.devices import check_device_name, resolve_device
-from vpar_cache.base.escaping import csv_cell
-from vpar_cache.base.files import plain_failures, remove_leftovers, write_text
+from vpar_cache.base.files import plain_failures, remove_leftovers, remove_leftovers_in
 from vpar_cache.base.lock import sole_writer
 from vpar_cache.cache import format as fmt
+from vpar_cache.cache.fingerprint import other_settings
 from vpar_cache.cache.headers import ShardHeader
 from vpar_cache.cache.hints import ENCODE_SECONDS, Hints
-from vpar_cache.cache.writer import IndexContents, write_index
-from vpar_cache.datasets.loaders import load_dataset
-from vpar_cache.datasets.tracklet import NEEDED_SPLITS, SPLITS, Dataset, LeftOut, build_dataset
-from vpar_cache.errors import DataError, UserError
+from vpar_cache.datasets.tracklet import Dataset, LeftOut
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_identity import (
     EncoderIdentity,
@@ -43,9 +36,21 @@ from vpar_cache.extraction.encoder_identity import (
     remember,
 )
 from vpar_cache.extraction.executors.local import LocalExecutor
-from vpar_cache.extraction.plan import Plan, make_plan
-from vpar_cache.extraction.published_shards import SHOWN_LEFT_OUT, PublishedShards
+from vpar_cache.extraction.held_cache import (
+    HeldCache,
+    read_held_cache,
+    refuse_foreign,
+    refuse_known_differences,
+    refuse_to_drop,
+    remove_unlisted,
+)
+from vpar_cache.extraction.plan import Plan, ShardReceipt, ShardTask, estimate_bytes, make_plan
+from vpar_cache.extraction.results import account_for_skipped, publish_index
+from vpar_cache.extraction.shard import copy_shard, publish_shard
+from vpar_cache.extraction.space import check_space
+from vpar_cache.extraction.stored_rows import FoundShards, RowFinder, remember_source
 from vpar_cache.extraction.text_fields import TextFields
+from vpar_cache.extraction.tracklet_list import list_tracklets
 
 if TYPE_CHECKING:
     from vpar_cache.backbones.encoder import Encoder
@@ -53,6 +58,8 @@ if TYPE_CHECKING:
 
 MOST_THREADS = 5
 """That decode, by default: beyond these, Python's lock makes more threads slower (benchmarks/RESULTS.md)."""
+SHOWN_LEFT_OUT = 5
+"""Tracklets left out that are named while a run works; skipped.csv lists all of them."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,13 @@ class ExtractResult:
     num_train: int
     num_validation: int
     num_test: int
+    encoded: int
+    """Tracklets that were encoded."""
+    copied: int
+    """Tracklets whose features the cache held already."""
     shards_kept: int
-    shards_computed: int
+    """Of which no byte was written; the others are new."""
+    shards_written: int
     skipped: tuple[LeftOut, ...]
     precision: str
     random_weights: bool
@@ -81,14 +93,17 @@ def extract(
     CacheError, and Stopped when `stop` returns True; published shards stay, and the next run continues from there.
     """
     started = time.monotonic()
+    config = replace(config, out=fmt.follow_link(config.out))
     for device in config.devices:
         check_device_name(device)
-    found = _limited(_opened(config, dataset, say), config.limit)
+    refuse_foreign(config.out)
+    found = list_tracklets(config, dataset, say)
     with sole_writer(config.out, say), plain_failures(config.out):
         remove_leftovers(config.out)
+        remove_leftovers_in(fmt.shard_folder(config.out), fmt.SHARD_NAME)
         hints = Hints(config.out)
         try:
-            return _extract(config, found, hints, say, stop, started)
+            return _Extraction(config, found, hints, say, stop).run(started)
         finally:
             hints.save()
 
@@ -99,164 +114,158 @@ class _Work:
 
     identity: EncoderIdentity
     plan: Plan
-    shards: PublishedShards
-    text: TextFields
+    found: FoundShards
 
 
-def _extract(
-    config: ExtractConfig, dataset: Dataset, hints: Hints, say: Say, stop: Stop, started: float
-) -> ExtractResult:
-    """Do all that writes into the cache, under its lock."""
-    with (
-        ThreadPoolExecutor(config.workers or min(os.cpu_count() or 1, MOST_THREADS)) as pool,
-        tqdm(total=len(dataset.tracklets), unit="tracklet", desc="extract", disable=None) as bar,
-    ):
+class _Extraction:
+    """All that writes into the cache, under its lock."""
 
-        def look(identity: EncoderIdentity) -> _Work:
-            bar.reset()
-            plan = make_plan(dataset.tracklets, config, identity)
-            shards = PublishedShards(config, plan, hints, say)
-            shards.find(pool, bar.update, stop)
-            return _Work(identity, plan, shards, TextFields(config.out, dataset.schema, config.prompts, identity))
+    def __init__(self, config: ExtractConfig, dataset: Dataset, hints: Hints, say: Say, stop: Stop) -> None:
+        self._dataset, self._hints, self._say, self._stop = dataset, hints, say, stop
+        self._text = TextFields(dataset.schema, config.prompts)
+        self._held = read_held_cache(config.out, say, stop)
+        # Before an encoder is built: what can be known without one.
+        refuse_to_drop(
+            self._held,
+            {t.tracklet_id for t in dataset.tracklets},
+            config,
+            "are not in this run's list of tracklets",
+        )
+        refuse_known_differences(self._held, config)
+        self._config = _adopt_precision(config, self._held)
+        self._headers: dict[int, ShardHeader] = {}
+        self._encoded: set[str] = set()
+        self._num_left_out = 0
+        self._is_space_checked = False
 
+    def run(self, started: float) -> ExtractResult:
+        """Find what is there, make the rest, publish the index."""
+        config = self._config
+        with (
+            ThreadPoolExecutor(config.workers or min(os.cpu_count() or 1, MOST_THREADS)) as pool,
+            tqdm(total=len(self._dataset.tracklets), unit="tracklet", desc="extract", disable=None) as bar,
+        ):
+            work, encoder = self._look_and_build(pool, bar)
+            self._headers = dict(work.found.kept)
+            self._check_space(work)
+            if encoder is not None:
+                self._text.encode(encoder)  # before the long work: a wrong prompt should show at once
+            to_copy = [task for task in work.found.tasks if not task.to_encode]
+            self._copy(to_copy, work, bar)
+            to_encode = [task for task in work.found.tasks if task.to_encode]
+            if to_encode:
+                assert encoder is not None
+                self._encode(to_encode, work, encoder, pool, bar)
+        headers = [self._headers[number] for number in range(len(work.plan.shards))]
+        skipped = account_for_skipped(config, self._dataset, headers)
+        rows = [tracklet_id for header in headers for tracklet_id in header.tracklet_ids]
+        refuse_to_drop(self._held, rows, config, "cannot be read any more")
+        publish_index(config.out, self._dataset, headers, work.plan, work.identity, self._text)
+        remove_unlisted(config.out, [header.file for header in headers])
+        splits = {tracklet.tracklet_id: tracklet.split for tracklet in self._dataset.tracklets}
+        counts = [splits[row] for row in rows]
+        encoded = len(self._encoded.intersection(rows))
+        return ExtractResult(
+            index=config.out,
+            dataset=self._dataset.name,
+            num_train=counts.count("train"),
+            num_validation=counts.count("validation"),
+            num_test=counts.count("test"),
+            encoded=encoded,
+            copied=len(rows) - encoded,
+            shards_kept=len(work.found.kept),
+            shards_written=len(headers) - len(work.found.kept),
+            skipped=skipped,
+            precision=str(work.identity.visual["precision"]),
+            random_weights=work.identity.weights_name.startswith("random:"),
+            seconds=time.monotonic() - started,
+        )
+
+    def _look_and_build(self, pool: ThreadPoolExecutor, bar: tqdm[Any]) -> tuple[_Work, Encoder | None]:
+        """Return what is to be made, and the encoder where anything needs one."""
+        config = self._config
         request = encoder_request(config)
-        recalled = None if config.recheck else recall(hints, request)
-        work = None if recalled is None else look(recalled)
-        encoder: Encoder | None = None
-        if work is None or work.shards.missing or not work.text.are_known:
-            encoder = _build(config)
-            identity = identity_of(encoder)
-            if work is None or work.identity != identity:  # nothing was recalled, or the hint was wrong
-                work = look(identity)
-        missing = work.shards.missing
-        if encoder is not None:
-            remember(hints, request, work.identity)
-            work.shards.refuse_other_settings()
-            work.text.encode(encoder)  # before the long work: a wrong prompt should show at once
-            if missing:
-                writing = time.monotonic()
-                LocalExecutor(config, work.plan, encoder, pool, work.shards.publish, bar.update, stop).run(missing)
-                tracklets = sum(len(task.sources) for task in missing)
-                hints.put("timing", ENCODE_SECONDS, (time.monotonic() - writing) / tracklets)
-    headers = work.shards.headers
-    skipped = _account_for_skipped(config, dataset, headers)
-    _write_index(config, dataset, work)
-    work.shards.remove_unlisted()
-    splits = {tracklet.tracklet_id: tracklet.split for tracklet in dataset.tracklets}
-    rows = [splits[row] for header in headers for row in header.tracklet_ids]
-    return ExtractResult(
-        index=config.out,
-        dataset=dataset.name,
-        num_train=rows.count("train"),
-        num_validation=rows.count("validation"),
-        num_test=rows.count("test"),
-        shards_kept=len(headers) - len(missing),
-        shards_computed=len(missing),
-        skipped=skipped,
-        precision=str(work.identity.visual["precision"]),
-        random_weights=work.identity.weights_name.startswith("random:"),
-        seconds=time.monotonic() - started,
-    )
+        recalled = None if config.recheck else recall(self._hints, request)
+        work = None if recalled is None else self._look(recalled, pool, bar)
+        if work is not None and self._held.has_settings(work.plan.visual_fingerprint):
+            self._check_space(work)
+            if self._text.are_known and not any(task.to_encode for task in work.found.tasks):
+                return work, None
+        encoder = self._build()
+        identity = identity_of(encoder)
+        if work is None or work.identity != identity:  # nothing was recalled, or the hint was wrong
+            work = self._look(identity, pool, bar)
+        remember(self._hints, request, identity)
+        held = self._held.visual_config
+        if held is not None and not config.overwrite and not self._held.has_settings(work.plan.visual_fingerprint):
+            raise other_settings(config.out, work.plan.visual_config, held)
+        return work, encoder
 
+    def _look(self, identity: EncoderIdentity, pool: ThreadPoolExecutor, bar: tqdm[Any]) -> _Work:
+        """Return what is to be made with such an encoder."""
+        bar.reset()
+        plan = make_plan(self._dataset.tracklets, self._config, identity)
+        self._text.find(identity, self._held.index)
+        finder = RowFinder(self._held, self._hints, self._config.recheck)
+        return _Work(identity, plan, finder.find(plan, pool, bar.update, self._stop))
 
-def _build(config: ExtractConfig) -> Encoder:
-    """Return the encoder on the first device. UserError where any device is missing, before weights are read."""
-    for device in config.devices:
-        resolve_device(device)
-    return build_encoder(config, config.devices[0])
+    def _check_space(self, work: _Work) -> None:
+        """Say once how much is to be written, and stop where it does not fit on the disk."""
+        if work.found.tasks and not self._is_space_checked:
+            check_space(self._config.out, estimate_bytes(work.found.tasks, work.plan.shapes), self._say)
+            self._is_space_checked = True
 
-
-def _opened(config: ExtractConfig, dataset: Dataset | None, say: Say) -> Dataset:
-    """Return the caller's dataset or the one that the settings name, and say what it holds."""
-    if (dataset is None) == (config.dataset is None):
-        got = "none" if dataset is None else f"{config.dataset!r} and a Dataset"
-        raise UserError(f"dataset: got {got}; expected a name in the settings or a Dataset of your own")
-    if dataset is None:
-        assert config.dataset is not None
-        assert config.root is not None
-        # The demo's tracklets are drawn when they are not there: once, not twice at the same time.
-        with sole_writer(config.root, say) if config.dataset == "demo" else nullcontext():
-            dataset = load_dataset(config.dataset, config.root, config.labels, config.schema, config.seed)
-    else:  # checked and put in order, as every loader does
-        given = dataset
-        dataset = build_dataset(
-            given.name, given.schema, given.tracklets, given.left_out, given.notes, given.people_known
+    def _build(self) -> Encoder:
+        """Return the encoder on the first device. UserError where a device is missing, before weights are read."""
+        config = self._config
+        self._say(f"building the encoder {config.backbone}")
+        started = time.monotonic()
+        for device in config.devices:
+            resolve_device(device)
+        encoder = build_encoder(config, config.devices[0])
+        self._say(
+            f"encoder built in {time.monotonic() - started:.1f} s: weights {encoder.weights_name}, "
+            f"{encoder.precision}, on {encoder.device}"
         )
-    say(f"{dataset.name}: {', '.join(_counts(dataset))}")
-    for note in dataset.notes:
-        say(note)
-    return dataset
+        return encoder
+
+    def _copy(self, tasks: list[ShardTask], work: _Work, bar: tqdm[Any]) -> None:
+        """Make the shards of which every row is stored already."""
+        folder = fmt.shard_folder(self._config.out)
+        for task in tasks:
+            check_stop(self._stop)
+            contents = copy_shard(task, work.plan, folder, work.identity.weights_name)
+            self._headers[task.number] = publish_shard(folder, contents)
+            bar.update(len(task.sources))
+
+    def _encode(
+        self, tasks: list[ShardTask], work: _Work, encoder: Encoder, pool: ThreadPoolExecutor, bar: tqdm[Any]
+    ) -> None:
+        """Make the shards that need the encoder."""
+        started = time.monotonic()
+        LocalExecutor(self._config, work.plan, encoder, pool, self._receive, bar.update, self._stop).run(tasks)
+        tracklets = sum(len(task.to_encode) for task in tasks)
+        self._hints.put("timing", ENCODE_SECONDS, (time.monotonic() - started) / tracklets)
+
+    def _receive(self, receipt: ShardReceipt) -> None:
+        """Take note of a published shard."""
+        header = receipt.header
+        self._headers[receipt.number] = header
+        self._encoded.update(receipt.signatures)
+        digests = dict(zip(header.tracklet_ids, header.source_digests, strict=True))
+        for tracklet_id, signature in receipt.signatures.items():
+            if tracklet_id in digests:
+                remember_source(self._hints, tracklet_id, signature, digests[tracklet_id])
+        for tracklet_id, split, reason, _ in header.skipped:
+            if tracklet_id in receipt.signatures:
+                self._num_left_out += 1
+                if self._num_left_out <= SHOWN_LEFT_OUT:
+                    self._say(f"left out: {tracklet_id} ({split}): {reason}")
 
 
-def _counts(dataset: Dataset) -> Iterator[str]:
-    """Yield how many tracklets, and people where they are known, each split has."""
-    for split in SPLITS:
-        if count := dataset.count(split):
-            people = f" of {dataset.num_people(split)} people" if dataset.people_known else ""
-            yield f"{count} {split} tracklets{people}"
-
-
-def _limited(dataset: Dataset, limit: int | None) -> Dataset:
-    """Return the dataset with `limit` tracklets spread evenly, so that both splits and many people stay in."""
-    total = len(dataset.tracklets)
-    if limit is None or limit >= total:
-        return dataset
-    chosen = tuple(dataset.tracklets[(2 * i + 1) * total // (2 * limit)] for i in range(limit))
-    return replace(dataset, tracklets=chosen)
-
-
-def _account_for_skipped(
-    config: ExtractConfig, dataset: Dataset, headers: Sequence[ShardHeader]
-) -> tuple[LeftOut, ...]:
-    """List every labelled tracklet that is not in the cache in skipped.csv. DataError beyond --max-bad."""
-    unreadable = [LeftOut(*skip) for header in headers for skip in header.skipped]
-    skipped = (*dataset.left_out, *unreadable)
-    path = fmt.shard_folder(config.out) / "skipped.csv"
-    if not skipped:
-        path.unlink(missing_ok=True)
-        return ()
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(["tracklet_id", "split", "reason"])
-    writer.writerows(map(csv_cell, (item.tracklet_id, item.split, item.reason)) for item in skipped)
-    write_text(path, table.getvalue())
-    if len(skipped) > config.max_bad:
-        first = "; ".join(f"{item.tracklet_id}: {item.reason}" for item in skipped[:SHOWN_LEFT_OUT])
-        raise DataError(
-            f"{len(skipped)} tracklets cannot be used, more than --max-bad {config.max_bad} ({first}); all are "
-            f"listed in {path}. Fix them, or allow them with --max-bad {len(skipped)}: finished shards are kept"
-        )
-    return skipped
-
-
-def _write_index(config: ExtractConfig, dataset: Dataset, work: _Work) -> None:
-    """Publish the index over the shards."""
-    headers = work.shards.headers
-    by_id = {tracklet.tracklet_id: tracklet for tracklet in dataset.tracklets}
-    rows = [by_id[tracklet_id] for header in headers for tracklet_id in header.tracklet_ids]
-    for split in NEEDED_SPLITS:
-        if not any(row.split == split for row in rows):
-            raise DataError(
-                f"{dataset.name}: got no usable {split} tracklet; expected one or more of each split. "
-                "Fix the data, or raise --limit"
-            )
-    contents = IndexContents(
-        shards=headers,
-        tracklet_ids=[row.tracklet_id for row in rows],
-        splits=[row.split for row in rows],
-        person_ids=[row.person_id for row in rows],
-        camera_ids=[row.camera_id for row in rows],
-        num_frames=[len(row.frames) for row in rows],
-        people_known=dataset.people_known,
-        labels=np.stack([row.labels for row in rows]),  # (N, A)
-        known=np.stack([row.known_labels() for row in rows]),  # (N, A)
-        quality=np.stack([row.quality for row in rows]),  # (N, Q)
-        schema=dataset.schema,
-        dataset=dataset.name,
-        visual_config=work.plan.visual_config,
-        visual_fingerprint=work.plan.visual_fingerprint,
-        weights=work.identity.weights_name,
-        environments=[header.environment for header in headers],
-        **work.text.fields(),
-    )
-    write_index(config.out, contents)
+def _adopt_precision(config: ExtractConfig, held: HeldCache) -> ExtractConfig:
+    """Return the settings with the cache's precision in place of auto, so that it can go on on another machine."""
+    theirs = (held.visual_config or {}).get("precision")
+    if config.precision != "auto" or theirs is None or held.known_differences(config)[0]:
+        return config
+    return replace(config, precision=theirs)

@@ -1,26 +1,34 @@
-"""The work of one shard: encode decoded frames, gather the rows."""
+"""The work of one shard: copy the rows that are stored already, encode the others, gather and publish."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vpar_cache.base.hashing import canonical_json
 from vpar_cache.cache import format as fmt
-from vpar_cache.cache.writer import ShardContents
+from vpar_cache.cache.headers import ShardHeader, Skipped, read_shard_header
+from vpar_cache.cache.rows import RowArray
+from vpar_cache.cache.writer import ShardContents, write_shard
 from vpar_cache.datasets.decoding import apply_jitter
 from vpar_cache.datasets.frame_choice import Draw, Source, digest_source
 from vpar_cache.datasets.loading import LoadedPiece
+from vpar_cache.errors import DamagedError
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.plan import ShardTask, digest_shard, row_shapes
+from vpar_cache.extraction.plan import Plan, ShardTask, StoredRow
 
 if TYPE_CHECKING:  # it imports torch, which a run that computes nothing does not need
-    from vpar_cache.backbones.encoder import Encoder
+    from vpar_cache.backbones.encoder import EncodedBatch, Encoder
 
-Rows = dict[str, list[NDArray[np.float16]]]
+HELD_BATCHES = 8
+"""Views draw other frames than the plain draw: so many batches of decoded frames are held, at most."""
 
 
 @dataclass
@@ -28,6 +36,8 @@ class _Gathered:
     """A tracklet whose rows are not made yet."""
 
     source: Source
+    place: int
+    """Its number in the task."""
     hashes: list[str] = field(default_factory=list)
     reason: str = ""
     """Why it is left out."""
@@ -39,8 +49,8 @@ class _Gathered:
     """How many frames are in each sum."""
 
     def drawn(self, draw: Draw) -> NDArray[np.uint8]:
-        """Return the decoded frames of a draw, (F, S, S, 3)."""
-        frames = (self.frames[name] for name in draw.frames if name in self.frames)
+        """Return the decoded frames of a draw, each once, (F, S, S, 3)."""
+        frames = (self.frames[name] for name in draw.distinct() if name in self.frames)
         jitter = draw.jitter
         return np.stack([frame if jitter is None else apply_jitter(frame, jitter) for frame in frames])
 
@@ -52,57 +62,108 @@ class _Gathered:
         self.frames = {}
 
 
+class _Rows:
+    """The rows of a shard, by the numbers of their tracklets in the task."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, dict[int, NDArray[np.float16]]] = defaultdict(dict)
+        self.digests: dict[int, str] = {}
+        self.skipped: dict[int, Skipped] = {}
+        self.environments: set[str] = set()
+
+    def copy(self, task: ShardTask, folder: Path) -> None:
+        """Add the rows that are stored, as the bytes that they are."""
+        by_shard: dict[str, list[tuple[int, StoredRow]]] = defaultdict(list)
+        for place, (source, stored) in enumerate(zip(task.sources, task.stored, strict=True)):
+            if isinstance(stored, StoredRow):
+                self.digests[place] = stored.shard.source_digests[stored.row]
+                by_shard[stored.shard.file].append((place, stored))
+            elif stored is not None:
+                self.skipped[place] = (source.tracklet.tracklet_id, source.tracklet.split, *stored[2:])
+        for wanted in by_shard.values():
+            shard = wanted[0][1].shard
+            self.environments.update(shard.environments)
+            for name, shape in shard.shapes.items():
+                rows = [(place, stored.row) for place, stored in wanted if stored.row < shape[0]]
+                array = RowArray([shard.extent(folder, name)], shape[1:]).gather([row for _, row in rows])
+                self.arrays[name].update((place, array[n]) for n, (place, _) in enumerate(rows))
+
+    def contents(self, task: ShardTask, plan: Plan, weights: str) -> ShardContents:
+        """Return the shard."""
+        places = sorted(self.digests)
+        arrays = {}
+        for name, shape in plan.shapes.items():
+            rows = [self.arrays[name][place] for place in places if place in self.arrays[name]]
+            arrays[name] = np.stack(rows) if rows else np.empty((0, *shape), np.float16)  # (rows, *shape)
+        return ShardContents(
+            arrays=arrays,
+            tracklet_ids=[task.sources[place].tracklet.tracklet_id for place in places],
+            source_digests=[self.digests[place] for place in places],
+            skipped=[self.skipped[place] for place in sorted(self.skipped)],
+            visual_config=plan.visual_config,
+            visual_fingerprint=plan.visual_fingerprint,
+            weights=weights,
+            environments=sorted(self.environments),
+        )
+
+
+def copy_shard(task: ShardTask, plan: Plan, folder: Path, weights: str) -> ShardContents:
+    """Return a shard of which every row is stored already."""
+    rows = _Rows()
+    rows.copy(task, folder)
+    return rows.contents(task, plan, weights)
+
+
 def compute_shard(
     task: ShardTask,
     loaded: Iterator[LoadedPiece],
     encoder: Encoder,
     config: ExtractConfig,
-    header: Mapping[str, Any],
+    plan: Plan,
     done: Callable[[int], object],
 ) -> ShardContents:
-    """Take this task's pieces from `loaded`, encode them in batches, return the shard.
+    """Take the pieces of this task's sources from `loaded`, encode them in batches, return the shard.
 
-    Tracklets of T frames each are encoded together. With --frames all a tracklet is encoded alone, and only sums
+    Tracklets of as many frames are encoded together. With --frames all a tracklet is encoded alone, and only sums
     over its frames are held. A batch never crosses a shard, so that a shard's bytes do not depend on its
-    neighbours. `header`: the fields of ShardContents that are the same for all shards; `done` is called with 1 for
-    each tracklet.
+    neighbours. `done` is called with 1 for each tracklet.
     """
     limit = encoder.batch_frames(config.batch_size)
-    per_batch = 1 if config.frames is None else max(1, limit // config.frames)  # tracklets
-    shapes = row_shapes(config, encoder.num_tokens, encoder.dim)
-    rows: Rows = {name: [] for name in shapes}
-    ids: list[str] = []
-    skipped: list[tuple[str, str, str]] = []
-    digests: list[str] = []
-    batch: list[_Gathered] = []
-    for source in task.sources:
-        tracklet = _gather(source, loaded, encoder, limit if config.frames is None else None)
-        digests.append(digest_source(source, tracklet.hashes))
+    rows = _Rows()
+    rows.copy(task, fmt.shard_folder(config.out))
+    done(len(rows.digests) + len(rows.skipped))
+    batch = _Batch(encoder, config, rows, limit)
+    for place, (source, stored) in enumerate(zip(task.sources, task.stored, strict=True)):
+        if stored is not None:
+            continue
+        tracklet = _gather(source, place, loaded, encoder, limit if config.frames is None else None)
+        digest = digest_source(source, tracklet.hashes)
         if tracklet.reason:
-            skipped.append((source.tracklet.tracklet_id, source.tracklet.split, tracklet.reason))
+            skip = (source.tracklet.tracklet_id, source.tracklet.split, tracklet.reason, digest)
+            rows.skipped[place] = skip
         else:
-            ids.append(source.tracklet.tracklet_id)
-            batch.append(tracklet)
-        if len(batch) == per_batch:
-            _encode(batch, encoder, config, rows)
-            batch.clear()
+            rows.digests[place] = digest
+            batch.add(tracklet)
         done(1)
-    _encode(batch, encoder, config, rows)
-    return ShardContents(
-        arrays={
-            name: np.concatenate(rows[name]) if rows[name] else np.empty((0, *shape), np.float16)
-            for name, shape in shapes.items()
-        },
-        tracklet_ids=ids,
-        skipped=skipped,
-        source_digest=digest_shard(digests),
-        **header,
-    )
+    batch.encode()
+    rows.environments.add(canonical_json(encoder.environment()))
+    return rows.contents(task, plan, encoder.weights_name)
 
 
-def _gather(source: Source, loaded: Iterator[LoadedPiece], encoder: Encoder, limit: int | None) -> _Gathered:
+def publish_shard(folder: Path, contents: ShardContents) -> ShardHeader:
+    """Write a shard, unless an intact one of the same sources is there, and return its header."""
+    path = folder / contents.file_name
+    if path.exists():
+        with suppress(DamagedError):
+            return read_shard_header(path)
+    return read_shard_header(write_shard(folder, contents))
+
+
+def _gather(
+    source: Source, place: int, loaded: Iterator[LoadedPiece], encoder: Encoder, limit: int | None
+) -> _Gathered:
     """Collect the pieces of one tracklet. `limit`: sum up whenever the next piece would exceed so many frames."""
-    tracklet = _Gathered(source)
+    tracklet = _Gathered(source, place)
     for item in loaded:
         tracklet.hashes += item.hashes
         tracklet.reason = tracklet.reason or item.reason
@@ -118,29 +179,69 @@ def _gather(source: Source, loaded: Iterator[LoadedPiece], encoder: Encoder, lim
     return tracklet
 
 
-def _encode(batch: list[_Gathered], encoder: Encoder, config: ExtractConfig, rows: Rows) -> None:
-    """Append the rows of B tracklets: the plain draws, then each view of those that have views."""
-    if not batch:
-        return
-    if config.frames is None:
-        for tracklet in batch:
-            plain, *views = (encoder.mean_of(total, tracklet.count) for total in tracklet.sums)  # (N, D) each
-            rows[fmt.VISUAL].append(plain[None])  # (1, N, D)
+class _Batch:
+    """Tracklets that are encoded together. Of each frame that a draw repeats one picture is held and encoded."""
+
+    def __init__(self, encoder: Encoder, config: ExtractConfig, rows: _Rows, limit: int) -> None:
+        """`limit`: frames of a forward pass."""
+        self._encoder, self._config, self._rows, self._limit = encoder, config, rows, limit
+        self._tracklets: list[_Gathered] = []
+        self._frames = self._pictures = 0
+
+    def add(self, tracklet: _Gathered) -> None:
+        """Add a tracklet; encode those before it where it does not fit beside them."""
+        frames = max(len(draw.distinct()) for draw in tracklet.source.draws)
+        pictures = len(tracklet.frames)
+        too_many = self._frames + frames > self._limit or self._pictures + pictures > HELD_BATCHES * self._limit
+        if too_many or self._config.frames is None:
+            self.encode()
+        self._tracklets.append(tracklet)
+        self._frames, self._pictures = self._frames + frames, self._pictures + pictures
+
+    def encode(self) -> None:
+        """Add the rows of B tracklets: the plain draws, then each view of those that have views."""
+        if self._config.frames is None:
+            self._add_means()
+        else:
+            self._add_draws()
+        self._tracklets, self._frames, self._pictures = [], 0, 0
+
+    def _add_means(self) -> None:
+        arrays = self._rows.arrays
+        for tracklet in self._tracklets:
+            plain, *views = (
+                self._encoder.mean_of(total, tracklet.count) for total in tracklet.sums
+            )  # (N, D) each
+            arrays[fmt.VISUAL][tracklet.place] = plain  # (N, D)
             if views:
-                rows[fmt.AUGMENTED].append(np.stack(views)[None])  # (1, K, N, D)
-        return
-    encoded = encoder.encode_frames(_draws(batch, 0), config.keep_frames)
-    rows[fmt.VISUAL].append(encoded.tokens)  # (B, N, D)
-    rows[fmt.FRAME_EMBEDDINGS].append(encoded.frame_embeddings)  # (B, T, D)
-    if encoded.frame_tokens is not None:
-        rows[fmt.FRAME_TOKENS].append(encoded.frame_tokens)  # (B, T, N, D)
-    viewed = [tracklet for tracklet in batch if len(tracklet.source.draws) > 1]  # train tracklets alone
-    if viewed:
-        numbers = range(1, config.views + 1)
-        tokens = [encoder.encode_frames(_draws(viewed, number)).tokens for number in numbers]
-        rows[fmt.AUGMENTED].append(np.stack(tokens, axis=1))  # (B_train, K, N, D)
+                arrays[fmt.AUGMENTED][tracklet.place] = np.stack(views)  # (K, N, D)
 
+    def _add_draws(self) -> None:
+        arrays = self._rows.arrays
+        for tracklet, row in self._encoded(self._tracklets, 0, self._config.keep_frames):
+            arrays[fmt.VISUAL][tracklet.place] = row.tokens  # (N, D)
+            order = tracklet.source.draws[0].order()  # (T,)
+            arrays[fmt.FRAME_EMBEDDINGS][tracklet.place] = row.frame_embeddings[order]  # (T, D)
+            if row.frame_tokens is not None:
+                arrays[fmt.FRAME_TOKENS][tracklet.place] = row.frame_tokens[order]  # (T, N, D)
+        viewed = [
+            tracklet for tracklet in self._tracklets if len(tracklet.source.draws) > 1
+        ]  # train tracklets alone
+        views: dict[int, list[NDArray[np.float16]]] = defaultdict(list)
+        for number in range(1, self._config.views + 1):
+            for tracklet, row in self._encoded(viewed, number, keep_frames=False):
+                views[tracklet.place].append(row.tokens)
+        arrays[fmt.AUGMENTED].update((place, np.stack(tokens)) for place, tokens in views.items())  # (K, N, D)
 
-def _draws(batch: list[_Gathered], number: int) -> NDArray[np.uint8]:
-    """Return one draw of each tracklet, (B, T, S, S, 3)."""
-    return np.stack([tracklet.drawn(tracklet.source.draws[number]) for tracklet in batch])
+    def _encoded(
+        self, tracklets: list[_Gathered], number: int, keep_frames: bool
+    ) -> Iterator[tuple[_Gathered, EncodedBatch]]:
+        """Yield each tracklet with the features of one of its draws: those that repeat frames alike together."""
+        alike: dict[tuple[int, ...], list[_Gathered]] = defaultdict(list)
+        for tracklet in tracklets:
+            alike[tuple(Counter(tracklet.source.draws[number].frames).values())].append(tracklet)
+        for counts, group in alike.items():
+            frames = np.stack([t.drawn(t.source.draws[number]) for t in group])  # (b, F, S, S, 3)
+            encoded = self._encoder.encode_frames(frames, keep_frames, counts)
+            for row, tracklet in enumerate(group):
+                yield tracklet, encoded.row(row)

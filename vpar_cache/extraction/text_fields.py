@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 from vpar_cache.attributes.prompts import build_negative_prompts, build_prompts
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.hashing import fingerprint
-from vpar_cache.cache.index import read_index
-from vpar_cache.errors import CacheError, UserError
+from vpar_cache.cache.index import Index
 from vpar_cache.extraction.encoder_identity import EncoderIdentity
 
 if TYPE_CHECKING:
@@ -25,17 +23,22 @@ Embeddings = tuple[NDArray[np.float32], NDArray[np.float32]]
 class TextFields:
     """The prompts of a cache. Their embeddings are computed only where their fingerprint changed."""
 
-    def __init__(self, out: Path, schema: Schema, source: str, identity: EncoderIdentity) -> None:
-        """`source`: the setting `prompts`."""
+    def __init__(self, schema: Schema, source: str) -> None:
+        """`source`: the setting `prompts`. Raises UserError or DataError where it is wrong."""
         self._prompts = build_prompts(schema, source)
         self._negatives = build_negative_prompts(schema, source)
-        self._config: dict[str, Any] = {
+        self._config: dict[str, Any] = {}
+        self._embeddings: Embeddings | None = None
+
+    def find(self, identity: EncoderIdentity, index: Index | None) -> None:
+        """Take the embeddings of this text encoder from the published index, where they are of the same text."""
+        self._config = {
             **identity.text,
             "prompts": list(self._prompts),
             "negative_prompts": list(self._negatives),
         }
-        self._fingerprint = fingerprint(self._config)
-        self._embeddings = self._stored(out)
+        same = index is not None and index.text_fingerprint == fingerprint(self._config)
+        self._embeddings = (index.text, index.text_negative) if index is not None and same else None
 
     @property
     def are_known(self) -> bool:
@@ -54,20 +57,10 @@ class TextFields:
             "prompts": self._prompts,
             "negative_prompts": self._negatives,
             "text_config": self._config,
-            "text_fingerprint": self._fingerprint,
+            "text_fingerprint": fingerprint(self._config),
             "text_embeddings": self._embeddings[0],
             "negative_embeddings": self._embeddings[1],
         }
-
-    def _stored(self, out: Path) -> Embeddings | None:
-        """Return those of the published index, where they are of the same text."""
-        try:
-            index = read_index(out)
-        except (CacheError, UserError):
-            return None  # no index yet, or a damaged one: it is about to be written
-        if index.text_fingerprint != self._fingerprint:
-            return None
-        return index.text, index.text_negative
 
 
 def _encoded(encoder: Encoder, prompts: Sequence[str], negatives: Sequence[str]) -> Embeddings:

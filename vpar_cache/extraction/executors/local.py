@@ -12,20 +12,17 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from vpar_cache.base.callbacks import Stop, check_stop
-from vpar_cache.cache.writer import ShardContents
+from vpar_cache.cache.format import shard_folder
 from vpar_cache.datasets.frame_choice import Source
 from vpar_cache.datasets.loading import PIECE_FRAMES, LoadedPiece, cut, load_piece, map_ahead
 from vpar_cache.errors import CacheError, Stopped, VparError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_identity import build_encoder
-from vpar_cache.extraction.plan import Plan, ShardTask, file_signature
-from vpar_cache.extraction.shard import compute_shard
+from vpar_cache.extraction.plan import Plan, ShardReceipt, ShardTask, file_signature
+from vpar_cache.extraction.shard import compute_shard, publish_shard
 
 if TYPE_CHECKING:
     from vpar_cache.backbones.encoder import Encoder
-
-Publish = Callable[[ShardTask, str, ShardContents], object]
-"""Gets a task, the signature of its files from before they were read, and the shard."""
 
 
 class LocalExecutor:
@@ -37,17 +34,22 @@ class LocalExecutor:
         plan: Plan,
         encoder: Encoder,
         pool: ThreadPoolExecutor,
-        publish: Publish,
+        received: Callable[[ShardReceipt], object],
         done: Callable[[int], object],
         stop: Stop,
     ) -> None:
-        """`encoder` is that of the first device; `done` is called with 1 for each tracklet."""
+        """`encoder` is that of the first device. `received` gets the receipt of each task, `done` the number of
+        tracklets that are done.
+        """
         self._config, self._plan, self._encoder, self._pool = config, plan, encoder, pool
-        self._publish, self._done, self._stop = publish, done, stop
+        self._received, self._done, self._stop = received, done, stop
         self._failed = threading.Event()
 
     def run(self, tasks: Sequence[ShardTask]) -> None:
-        """Compute and publish every task. The error of one writer ends the others after their batch."""
+        """Compute and publish every task, each of which has sources to encode.
+
+        The error of one writer ends the others after their batch.
+        """
         todo: queue.SimpleQueue[ShardTask] = queue.SimpleQueue()
         for task in tasks:
             todo.put(task)
@@ -91,7 +93,7 @@ class LocalExecutor:
 
     def _write(self, encoder: Encoder, todo: queue.SimpleQueue[ShardTask]) -> None:
         """Take tasks: read and decode ahead on the pool, encode here, publish."""
-        taken: queue.SimpleQueue[tuple[ShardTask, str]] = queue.SimpleQueue()
+        taken: queue.SimpleQueue[tuple[ShardTask, dict[str, str]]] = queue.SimpleQueue()
 
         def sources() -> Iterator[Source]:
             while True:
@@ -99,26 +101,25 @@ class LocalExecutor:
                     task = todo.get_nowait()
                 except queue.Empty:
                     return
-                taken.put((task, file_signature(task)))  # before reading, so that a later change shows
-                yield from task.sources
+                # Before reading, so that a later change shows.
+                taken.put((task, {s.tracklet.tracklet_id: file_signature(s) for s in task.to_encode}))
+                yield from task.to_encode
 
-        header = {
-            "visual_config": self._plan.visual_config,
-            "visual_fingerprint": self._plan.visual_fingerprint,
-            "weights": encoder.weights_name,
-            "environment": encoder.environment(),
-        }
         frames, batch = self._config.frames, encoder.batch_frames(self._config.batch_size)
-        length = min(PIECE_FRAMES, batch) if frames is None else None
+        length = PIECE_FRAMES if frames is not None else min(PIECE_FRAMES, batch)
+        usual = length if frames is None else min(length, frames * (1 + self._config.views))
+        folder = shard_folder(self._config.out)
         pieces = chain.from_iterable(cut(source, length) for source in sources())
         load = partial(load_piece, size=encoder.image_size, resize=self._config.resize)
-        ahead = 2 * batch // (length or frames or 1) + 2  # pieces of about two batches
+        ahead = 2 * batch // usual + 2  # pieces of about two batches
         with closing(map_ahead(self._pool, load, pieces, ahead)) as results:  # closed: nothing more is decoded
             loaded = self._until_stopped(results)
             for first in loaded:
-                task, signature = taken.get()
-                contents = compute_shard(task, chain([first], loaded), encoder, self._config, header, self._done)
-                self._publish(task, signature, contents)
+                task, signatures = taken.get()
+                pieces_of = chain([first], loaded)
+                contents = compute_shard(task, pieces_of, encoder, self._config, self._plan, self._done)
+                header = publish_shard(folder, contents)
+                self._received(ShardReceipt(task.number, header, signatures))
 
     def _until_stopped(self, loaded: Iterator[LoadedPiece]) -> Iterator[LoadedPiece]:
         """Yield the same pieces. Raise Stopped when the run should end: to stop yielding would shorten a shard."""

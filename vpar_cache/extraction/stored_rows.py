@@ -1,0 +1,110 @@
+"""Which rows of a plan are published already, in whatever shard, and which have to be encoded."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from vpar_cache.base.callbacks import Stop, check_stop
+from vpar_cache.cache import format as fmt
+from vpar_cache.cache.headers import ShardHeader, Skipped
+from vpar_cache.cache.hints import Hints
+from vpar_cache.datasets.frame_choice import Source
+from vpar_cache.datasets.loading import hash_tracklet
+from vpar_cache.extraction.held_cache import HeldCache
+from vpar_cache.extraction.plan import Plan, ShardTask, StoredRow, file_signature
+
+_SOURCES = "sources"
+"""Section of the hints: for each tracklet the signature of its files and its source digest."""
+Found = StoredRow | Skipped
+
+
+@dataclass(frozen=True)
+class FoundShards:
+    """The shards of a plan: those that are published as they are, and those to make."""
+
+    kept: dict[int, ShardHeader]
+    """By number."""
+    tasks: tuple[ShardTask, ...]
+
+
+class RowFinder:
+    """Looks up the sources of a plan among the rows of a cache."""
+
+    def __init__(self, held: HeldCache, hints: Hints, recheck: bool) -> None:
+        """`recheck`: read the contents of sources again, even where sizes and times are unchanged."""
+        self._held, self._hints, self._recheck = held, hints, recheck
+
+    def find(self, plan: Plan, pool: ThreadPoolExecutor, done: Callable[[int], object], stop: Stop) -> FoundShards:
+        """Return what is to be made. `done` is called with the number of tracklets in each shard that is kept."""
+        shards = {shard.file: shard for shard in self._held.shards if _fits(shard, plan)}
+        rows = _rows_by_id(shards.values())
+        kept: dict[int, ShardHeader] = {}
+        tasks = []
+        for number, sources in enumerate(plan.shards):
+            check_stop(stop)
+            candidates = [source for source in sources if source.tracklet.tracklet_id in rows]
+            digests = self._digests(candidates, rows, pool)
+            stored = tuple(
+                rows.get(s.tracklet.tracklet_id, {}).get(digests.get(s.tracklet.tracklet_id, "")) for s in sources
+            )
+            same = shards.get(_name_of(plan.visual_fingerprint, stored))
+            if same is not None:
+                kept[number] = same
+                done(len(sources))
+            else:
+                tasks.append(ShardTask(number, sources, stored))
+        return FoundShards(kept, tuple(tasks))
+
+    def _digests(
+        self, sources: list[Source], rows: dict[str, dict[str, Found]], pool: ThreadPoolExecutor
+    ) -> dict[str, str]:
+        """Return source digests by tracklet id. Contents are read only where sizes or times changed."""
+        digests: dict[str, str] = {}
+        unknown = []
+        for source, signature in zip(sources, pool.map(file_signature, sources), strict=True):
+            hint = self._hints.get(_SOURCES, source.tracklet.tracklet_id)
+            if not self._recheck and isinstance(hint, list) and len(hint) == 2 and hint[0] == signature:
+                digests[source.tracklet.tracklet_id] = str(hint[1])
+            else:
+                unknown.append((source, signature))
+        hashed = pool.map(hash_tracklet, [source for source, _ in unknown])
+        for (source, signature), digest in zip(unknown, hashed, strict=True):
+            tracklet_id = source.tracklet.tracklet_id
+            digests[tracklet_id] = digest
+            if isinstance(rows[tracklet_id].get(digest), StoredRow):
+                remember_source(self._hints, tracklet_id, signature, digest)
+        return digests
+
+
+def remember_source(hints: Hints, tracklet_id: str, signature: str, digest: str) -> None:
+    """Spare the next run reading these files. Not for a tracklet that was left out: that one is always read again,
+    because fixed permissions and disks show neither in sizes nor in times."""
+    hints.put(_SOURCES, tracklet_id, [signature, digest])
+
+
+def _fits(shard: ShardHeader, plan: Plan) -> bool:
+    """Return whether a shard has the settings and the arrays of this plan."""
+    shapes = {name: shape[1:] for name, shape in shard.shapes.items()}
+    return shard.visual_fingerprint == plan.visual_fingerprint and shapes == plan.shapes
+
+
+def _rows_by_id(shards: Collection[ShardHeader]) -> dict[str, dict[str, Found]]:
+    """Return by tracklet id and source digest where a row is, or why there is none."""
+    rows: dict[str, dict[str, Found]] = defaultdict(dict)
+    for shard in shards:
+        for skip in shard.skipped:
+            rows[skip[0]].setdefault(skip[3], skip)
+        for row, (tracklet_id, digest) in enumerate(zip(shard.tracklet_ids, shard.source_digests, strict=True)):
+            rows[tracklet_id][digest] = StoredRow(shard, row)
+    return rows
+
+
+def _name_of(visual_fingerprint: str, stored: tuple[Found | None, ...]) -> str:
+    """Return the name of the shard that holds all of these; "" where one is missing."""
+    if any(found is None for found in stored):
+        return ""
+    rows = [found.shard.source_digests[found.row] for found in stored if isinstance(found, StoredRow)]
+    return fmt.shard_name(visual_fingerprint, rows, [found[3] for found in stored if isinstance(found, tuple)])
