@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,43 @@ def test_links_pipes_and_folders_are_not_read(tmp_path: Path) -> None:
     for name in ("link", "pipe", ".", "absent"):
         with pytest.raises(OSError):
             files.read_plain(tmp_path / name, 10)
+
+
+@pytest.mark.parametrize("call", ["fsync", "open"])
+@pytest.mark.parametrize("number", [errno.EIO, errno.EINVAL, errno.ENOSPC, errno.EDQUOT, errno.EACCES])
+def test_after_the_rename_only_a_full_disk_is_an_error(
+    call: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network mounts cannot sync folders, and say so with any error."""
+    original = getattr(os, call)
+
+    def fail(what: object, *rest: object) -> object:
+        is_folder = what == tmp_path or (isinstance(what, int) and Path(f"/proc/self/fd/{what}").is_dir())
+        if is_folder:
+            raise OSError(number, os.strerror(number))
+        return original(what, *rest)
+
+    monkeypatch.setattr(files.os, call, fail)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        with pytest.raises(CacheError, match="free some space"):
+            write_text(tmp_path / "a.txt", "text")
+    else:
+        write_text(tmp_path / "a.txt", "text")
+    assert (tmp_path / "a.txt").read_bytes() == b"text"
+
+
+def test_leftovers_in_a_folder_are_those_of_the_names_that_match(tmp_path: Path) -> None:
+    for name in (".a1.17-0123abcd.partial", ".b1.17-0123abcd.partial", "a2", ".thesis.partial"):
+        (tmp_path / name).write_bytes(b"")
+    files.remove_leftovers_in(tmp_path, re.compile(r"a\d"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".b1.17-0123abcd.partial", ".thesis.partial", "a2"]
+
+
+@pytest.mark.parametrize(
+    ("number", "fix"), [(errno.EACCES, "right to read"), (errno.EMFILE, "ulimit -n"), (errno.EIO, "disk")]
+)
+def test_a_file_that_cannot_be_read_now_may_be_intact(number: int, fix: str) -> None:
+    message = str(files.read_failure(Path("cache/a.h5"), OSError(number, "?")))
+    assert message.startswith(f"cache/a.h5: it cannot be read: {os.strerror(number)} (error {number})")
+    assert "may be intact" in message
+    assert fix in message

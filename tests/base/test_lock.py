@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from vpar_cache.base.lock import sole_writer
+from vpar_cache.base.lock import find_writer, sole_writer
 from vpar_cache.errors import CacheError
 
 HOLD = """
@@ -133,3 +133,17 @@ def test_what_stands_in_a_strangers_lock_stays_on_one_line(tmp_path: Path) -> No
             pass
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 1000
+
+
+def test_who_writes_is_known_while_it_writes_and_asking_disturbs_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "mars.h5"
+    assert find_writer(path) is None
+    holder = held_by_a_process(path)
+    try:
+        for _ in range(3):
+            assert str(find_writer(path)).startswith(f"process {holder.pid} on host {socket.gethostname()} since ")
+    finally:
+        kill(holder)
+    assert find_writer(path) is None, "the lock of a dead process"
+    with sole_writer(path):
+        pass

@@ -75,7 +75,10 @@ def test_weights_in_a_file_are_known_by_their_contents_and_not_by_their_place(
 
 @pytest.mark.parametrize("changes", [{"dim": 0}, {"num_tokens": "57"}, {"visual": []}, {"weights_name": None}])
 def test_a_damaged_identity_is_as_none(config: ExtractConfig, changes: dict[str, Any]) -> None:
-    store(config, dataclasses.replace(IDENTITY, **changes))
+    store(config, IDENTITY)
+    hints = Hints(config.out)
+    hints.put("encoder", "identity", {**dataclasses.asdict(IDENTITY), **changes})
+    hints.save()
     assert recalled(config) is None
 
 

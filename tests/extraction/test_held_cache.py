@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Callable
@@ -52,6 +53,11 @@ def write(name: str, content: bytes = b"years of work") -> Callable[[Path], None
     return make
 
 
+def linked_shard(index: Path) -> None:
+    index.with_suffix("").mkdir()
+    (index.with_suffix("") / "shard-0123456789abcdef.h5").symlink_to("/etc/hosts")
+
+
 FOREIGN: dict[str, Callable[[Path], object]] = {
     "an HDF5 file": own_hdf5,
     "any file": write(".h5"),
@@ -63,8 +69,7 @@ FOREIGN: dict[str, Callable[[Path], object]] = {
     "a folder of other things": write("/notes.txt"),
     "a table": write("/skipped.csv", b"name,marks\n"),
     "another hints.json": write("/hints.json", b"[1, 2]"),
-    "a linked shard": lambda index: (index.with_suffix("").mkdir(),
-                                     (index.with_suffix("") / "shard-0123456789abcdef.h5").symlink_to("/etc/hosts")),
+    "a linked shard": linked_shard,
 }  # fmt: skip
 
 
@@ -249,7 +254,7 @@ def test_building_an_encoder_is_said_with_its_seconds(extract_config: Make, tmp_
 
 def test_the_size_and_the_free_space_are_said_before_the_work(extract_config: Make, tmp_path: Path) -> None:
     said: list[str] = []
-    index = extract(extract_config(tmp_path / "a.h5", views=2, keep_frames=True), say=said.append).index
+    index = extract(extract_config(tmp_path / "a.h5", views=40, keep_frames=True), say=said.append).index
     (line,) = (line for line in said if "to write" in line)
     assert line.endswith(" free")
     number, unit = line.split("about ")[1].split()[:2]
@@ -305,7 +310,11 @@ def test_a_file_that_cannot_be_read_now_ends_the_run_and_is_not_computed_again(
 def test_a_file_that_another_program_has_locked_is_read(extracted: Path, extract_config: Make) -> None:
     """HDF5 locks what it opens, and where another host holds the lock the file could not be opened."""
     shard = sorted(fmt.shard_folder(extracted).glob("shard-*.h5"))[0]
-    with h5py.File(extracted, "r+"), h5py.File(shard, "r+"):
+    with extracted.open("rb") as index, shard.open("rb") as first:
+        for file in (index, first):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(OSError):
+            h5py.File(extracted, "r", locking=True)
         assert extract(extract_config(extracted)).copied == 18
 
 

@@ -68,9 +68,7 @@ def test_the_cache_holds_what_is_known_and_the_third_split(settings: ExtractConf
     assert features.quality.tolist() == [[0], [0], [1], [0]]
     assert features.arrays["augmented"].shape[0] == 2  # views are for train tracklets alone
     text = "\n".join(said)
-    assert (
-        "2 train tracklets of 1 people, 1 validation tracklets of 1 people, 1 test tracklets of 1 people" in text
-    )
+    assert "2 train tracklets of 1 person, 1 validation tracklet of 1 person, 1 test tracklet of 1 person" in text
     assert "unknown labels of 4 tracklets: hat 2, coat 1" in text
     assert "unknown quality flags (occlusion 1)" in text
     assert "1 tracklets have no known label (first: 4): not used" in text
@@ -88,7 +86,7 @@ def test_what_is_unknown_of_people_is_stored(settings: ExtractConfig) -> None:
     features = open_features(settings.out)
     assert (features.people_known, features.shared_people) == (False, 0)
     assert "people not known" in repr(features)
-    assert "folder: 2 train tracklets, 1 validation tracklets, 1 test tracklets" in said
+    assert "folder: 2 train tracklets, 1 validation tracklet, 1 test tracklet" in said
 
 
 def test_people_of_train_and_test_are_counted(settings: ExtractConfig) -> None:

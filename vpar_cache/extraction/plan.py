@@ -107,11 +107,11 @@ def estimate_bytes(tasks: Sequence[ShardTask], shapes: Mapping[str, tuple[int, .
     row = 2 * sum(math.prod(shape) for name, shape in shapes.items() if name != fmt.AUGMENTED)
     views = 2 * math.prod(shapes.get(fmt.AUGMENTED, (0,)))
     rows = sum(row + _ROW_OVERHEAD + views * (len(source.draws) > 1) for task in tasks for source in task.sources)
-    return rows + _SHARD_OVERHEAD * len(tasks)
+    return rows + _SHARD_OVERHEAD * len(tasks) + _INDEX_OVERHEAD
 
 
-_ROW_OVERHEAD, _SHARD_OVERHEAD = 300, 8192
-"""Bytes of ids, digests and labels of a row, in its shard and in the index; of settings and headers of a shard."""
+_ROW_OVERHEAD, _SHARD_OVERHEAD, _INDEX_OVERHEAD = 300, 8_000, 50_000
+"""Bytes of ids, digests and labels of a row, in its shard and in the index; of settings and headers of a file."""
 
 
 def file_signature(source: Source) -> str:

@@ -44,9 +44,9 @@ def account_for_skipped(
     if len(skipped) > config.max_bad:
         first = "; ".join(f"{item.tracklet_id}: {item.reason}" for item in skipped[:_SHOWN])
         raise DataError(
-            f"{count_of(len(skipped), 'tracklet')} cannot be used, more than --max-bad {config.max_bad} ({first}); all "
-            f"are listed in {path}. Fix them, or allow them with --max-bad {len(skipped)}: finished shards "
-            "are kept"
+            f"{count_of(len(skipped), 'tracklet')} cannot be used, more than --max-bad {config.max_bad} "
+            f"({first}); all are listed in {path}. Fix them, or allow them with --max-bad {len(skipped)}: "
+            "finished shards are kept"
         )
     return skipped
 

@@ -153,9 +153,10 @@ def compute_shard(
 def publish_shard(folder: Path, contents: ShardContents) -> ShardHeader:
     """Write a shard, unless an intact one of the same sources is there, and return its header."""
     path = folder / contents.file_name
-    if path.exists():
-        with suppress(DamagedError):
-            return read_shard_header(path)
+    with suppress(DamagedError):
+        header = read_shard_header(path)
+        if header.shapes == {name: array.shape for name, array in contents.arrays.items()}:
+            return header
     return read_shard_header(write_shard(folder, contents))
 
 
