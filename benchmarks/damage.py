@@ -32,7 +32,7 @@ from tests.support.tiny_clip import TINY_BACKBONE, TINY_CLIP
 from vpar_cache.cache import headers, index
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.format import shard_folder
-from vpar_cache.cache.seal import check_seal
+from vpar_cache.cache.seal import bears_seal, check_seal
 from vpar_cache.cache.verify import verify_cache
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.errors import CacheError, VparError
@@ -170,7 +170,9 @@ class Trial:
     def repair(self, damage: Damage) -> None:
         """Run the same extraction: only the damaged shards are redone, and every byte is restored."""
         self.summary.repairs += 1
-        computed = extract(out=self.index, **self.settings).shards_computed
+        if damage.files == (self.index,) and not bears_seal(self.index):
+            self.index.unlink()  # refused, since nobody can tell whose it was: the user moves it away
+        computed = extract(out=self.index, **self.settings).shards_written
         broken = len([path for path in damage.files if path != self.index])
         same = all(path.read_bytes() == content for path, content in self.whole.items())
         if same and computed == broken:

@@ -37,37 +37,37 @@ def main() -> None:
         size = Size().scaled(options.scale)
         frames = write_mars_tree(root, size)
         print(f"dataset: {size.train + size.test} labelled tracklets, {frames} frame names", flush=True)
-        shards = make_cache(root, index)
-        rerun(root, index, shards)  # compiles the sources of what it imports, as an installation does
-        seconds = [timed(lambda: rerun(root, index, shards)) for _ in range(REPEATS)]
+        tracklets = make_cache(root, index)
+        rerun(root, index, tracklets)  # compiles the sources of what it imports, as an installation does
+        seconds = [timed(lambda: rerun(root, index, tracklets)) for _ in range(REPEATS)]
         print(f"reruns: {', '.join(f'{s:.2f}' for s in seconds)} s")
     figure = "no-op rerun of a finished MARS-sized extraction, seconds"
     verdict(figure, statistics.median(seconds), MOST_SECONDS, at_most=True)
 
 
 def make_cache(root: Path, index: Path) -> int:
-    """Return the number of shards."""
+    """Return the number of tracklets."""
     noise = np.random.default_rng(0).standard_normal(1 << 22, np.float32).astype(np.float16)
 
-    def without_forward(self: Encoder, frames: NDArray[np.uint8], keep_frames: bool = False) -> EncodedBatch:
+    def without_forward(self: Encoder, frames: NDArray[np.uint8], *_: object) -> EncodedBatch:
         batch, count = frames.shape[:2]  # (B, T, H, W, 3)
         tokens = np.resize(noise, (batch, self.num_tokens, self.dim))  # (B, N, D)
         return EncodedBatch(tokens, np.resize(noise, (batch, count, self.dim)), None)
 
     with mock.patch.object(Encoder, "encode_frames", without_forward):
         result = extract(dataset="mars", root=root, out=index)
-    print(f"cache: {result.shards_computed} shards, made in {result.seconds:.0f} s", flush=True)
-    return int(result.shards_computed)
+    print(f"cache: {result.shards_written} shards, made in {result.seconds:.0f} s", flush=True)
+    return int(result.encoded)
 
 
-def rerun(root: Path, index: Path, shards: int) -> None:
+def rerun(root: Path, index: Path, tracklets: int) -> None:
     """Run the command as a process of its own."""
     settings = ["--dataset=mars", f"--weights={WEIGHTS}", "--device=cpu"]
     # Where the environment forbids to write bytecode, python would compile every module at every run.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(index.parent / "bytecode")
     done = run_quietly(vpar("extract", f"--root={root}", f"--out={index}", *settings), environment)
-    assert f"shards: 0 computed, {shards} kept" in done.stderr, done.stderr[-500:]
+    assert f"encoded 0, copied {tracklets};" in done.stderr, done.stderr[-500:]
 
 
 if __name__ == "__main__":

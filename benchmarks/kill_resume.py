@@ -5,7 +5,9 @@
 
 One process imports everything, and every run of `vpar extract` is a fork of it, so that no run imports torch
 again. Half of the kills fall at a random moment of an undisturbed run's duration, half just after the program
-has begun to write a random shard or the index. Rounds alternate between one writer and two.
+has begun to write a random shard or the index. Rounds alternate between one writer and two, and between a new
+cache and one that begins with a finished cache of half the tracklets, in shards of another size, of which nothing
+may be lost.
 """
 
 from __future__ import annotations
@@ -21,7 +23,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.forked_extract import BrokenPromiseError, Forks, contents, ended, is_locked_by, leftovers, published
+from support.forked_extract import (
+    BrokenPromiseError,
+    Forks,
+    contents,
+    ended,
+    is_locked_by,
+    leftovers,
+    published,
+    shard_numbers,
+)
 from support.timing import option_parser, scratch_folder
 
 from vpar_cache.base.files import PARTIAL_SUFFIX
@@ -30,6 +41,8 @@ from vpar_cache.cache.verify import verify_cache
 
 AFTER_BEGINNING_OF_WRITE_S = 0.004
 SECONDS_TO_END = 5.0
+HALF = {"limit": 40, "shard-size": 3}
+"""Options of the finished cache that half of the rounds begin with."""
 WAIT_STATUS = {  # of os.waitpid
     signal.SIGKILL: signal.SIGKILL,
     signal.SIGINT: 130 << 8,
@@ -63,6 +76,32 @@ def main() -> None:
         sys.exit(0 if stress.run(options.kills) else 1)
 
 
+@dataclass(frozen=True)
+class Goal:
+    """What a round works towards, and where it begins."""
+
+    name: str
+    begin: Path | None
+    """A finished cache that the round begins with; None: nothing."""
+    bytes: dict[str, bytes]
+    """Of the finished cache, by file name."""
+    numbers: dict[str, int]
+    """Of the task that makes each of its shards."""
+    seconds: float
+    """Of an undisturbed run."""
+
+    def start_folder(self, folder: Path) -> Path:
+        """Prepare a round in a new folder; return the index."""
+        if self.begin is not None:
+            shutil.copytree(self.begin.parent, folder, ignore=shutil.ignore_patterns("journal"))
+        return folder / "cache.h5"
+
+    def begun(self, journal: Path) -> set[str]:
+        """Return the names of the shards that were begun."""
+        numbers = set(map(int, journal.read_text().split())) if journal.exists() else set()
+        return {name for name, number in self.numbers.items() if number in numbers}
+
+
 class Stress:
     """Rounds of kills against one small dataset."""
 
@@ -70,21 +109,27 @@ class Stress:
         self._forks = Forks(folder)
         self._numbers = numbers
         self._rng = rng
-        reference = folder / "undisturbed" / "cache.h5"
-        started = time.monotonic()
-        self._forks.wait(self._forks.start(reference, 1), 0)
-        self._duration = time.monotonic() - started
-        self._shards = len(published(reference))
-        self._bytes = contents(reference)
+        half = folder / "half" / "cache.h5"
+        self._forks.wait(self._forks.start(half, 1, **HALF), 0)
+        self._goals = [self._undisturbed("a new cache", None), self._undisturbed("half a cache completed", half)]
         self._summary = Summary()
+
+    def _undisturbed(self, name: str, begin: Path | None) -> Goal:
+        place = self._forks.folder / f"undisturbed-{begin is None}"
+        goal = Goal(name, begin, {}, {}, 0)
+        index = goal.start_folder(place)
+        started = time.monotonic()
+        self._forks.wait(self._forks.start(index, 1), 0)
+        return Goal(name, begin, contents(index), shard_numbers(index), time.monotonic() - started)
 
     def run(self, kills: int) -> bool:
         """Print the summary; its last line is JSON. False when a promise was broken."""
         done, started, problem = self._summary, time.monotonic(), ""
-        print(f"undisturbed: {self._shards} shards in {self._duration:.2f} s", flush=True)
+        for goal in self._goals:
+            print(f"undisturbed, {goal.name}: {len(goal.numbers)} shards in {goal.seconds:.2f} s", flush=True)
         try:
             while done.kills < kills:
-                self._round(kills)
+                self._round(kills, self._goals[done.rounds // 2 % 2])
         except BrokenPromiseError as broken:
             problem = str(broken)
             print(f"BROKEN after {done.kills} kills: {problem}")
@@ -102,40 +147,40 @@ class Stress:
         print(json.dumps(figure))
         return not problem
 
-    def _round(self, kills: int) -> None:
+    def _round(self, kills: int, goal: Goal) -> None:
         """Extract one cache, killed again and again until it is done."""
         writers = 1 + self._summary.rounds % 2
-        index = self._forks.folder / f"round-{self._summary.rounds}" / "cache.h5"
+        index = goal.start_folder(self._forks.folder / f"round-{self._summary.rounds}")
         while True:
             before = published(index)
             pid = self._forks.start(index, writers)
             number = self._numbers[self._summary.kills % len(self._numbers)]
-            if self._summary.kills >= kills or not self._strike(pid, number, index):
+            if self._summary.kills >= kills or not self._strike(pid, number, index, goal):
                 self._forks.wait(pid, 0)
                 break
-            struck, was_done = time.monotonic(), index.exists()
+            struck, was_done = time.monotonic(), is_finished(index, goal)
             if self._forks.wait(pid, WAIT_STATUS[number], *([0] if was_done else [])) == 0:
                 break  # it was ending already
             self._check_time(time.monotonic() - struck)
             self._summary.kills += 1
-            self._check_after(number, index, before, pid, writers)
-        if contents(index) != self._bytes:
+            self._check_after(number, index, goal, before, pid, writers)
+        if contents(index) != goal.bytes:
             raise BrokenPromiseError(f"the finished cache {index} differs from an undisturbed one")
         if left := [path.name for path in leftovers(index)]:
             raise BrokenPromiseError(f"a finished run leaves {left}")
         shutil.rmtree(index.parent)
         self._summary.rounds += 1
 
-    def _strike(self, pid: int, number: signal.Signals, index: Path) -> bool:
+    def _strike(self, pid: int, number: signal.Signals, index: Path, goal: Goal) -> bool:
         """Kill at a random moment; False when the run had ended before."""
         while number != signal.SIGKILL and not ended(pid) and not is_locked_by(pid, index):
             time.sleep(0.001)  # the fork has to install its handlers first
         kind = self._rng.random()
         if kind < 0.5:
-            time.sleep(self._rng.uniform(0, self._duration))
+            time.sleep(self._rng.uniform(0, goal.seconds))
         else:
             if kind < 0.9:
-                wait_for_write(pid, index, ".shard", self._rng.randint(1, self._shards // 2))
+                wait_for_write(pid, index, ".shard", self._rng.randint(1, len(goal.numbers) // 2))
             else:
                 wait_for_write(pid, index, f".{index.name}", 1)
             time.sleep(self._rng.uniform(0, AFTER_BEGINNING_OF_WRITE_S))
@@ -149,16 +194,22 @@ class Stress:
         if seconds > SECONDS_TO_END:
             raise BrokenPromiseError(f"a signal took {seconds:.1f} s to end the process")
 
-    def _check_after(self, number: signal.Signals, index: Path, before: set[str], pid: int, writers: int) -> None:
+    def _check_after(
+        self, number: signal.Signals, index: Path, goal: Goal, before: set[str], pid: int, writers: int
+    ) -> None:
         """Check what must hold between a kill and the next start."""
         now = published(index)
+        if goal.begin is not None and not index.exists():
+            raise BrokenPromiseError("the cache that was there before has lost its index")
         self._forks.wait(self._forks.fork(lambda: check_readable(index)), 0)
-        if different := [n for n, data in contents(index).items() if data != self._bytes[n]]:
+        first = {} if goal.begin is None else contents(goal.begin)
+        right = {(name, data) for whole in (first, goal.bytes) for name, data in whole.items()}
+        if different := [name for name, data in contents(index).items() if (name, data) not in right]:
             raise BrokenPromiseError(f"published, but other bytes than undisturbed: {different}")
-        if not before <= now:
-            raise BrokenPromiseError(f"published shards are gone: {before - now}")
-        journal = index.parent / "journal"
-        begun = set(journal.read_text().split()) if journal.exists() else set()
+        gone = before - now
+        if gone & set(goal.bytes) or (gone and not is_finished(index, goal)):
+            raise BrokenPromiseError(f"published shards are gone: {gone}")
+        begun = goal.begun(index.parent / "journal")
         if redone := begun & before:
             raise BrokenPromiseError(f"published shards were computed again: {redone}")
         if len(lost := begun - now) > writers:
@@ -170,7 +221,12 @@ class Stress:
         if begun and (older := [name for name in partial if f".{pid}-" not in name]):
             raise BrokenPromiseError(f"leftovers of an earlier run were not removed at the start: {older}")
         self._summary.lost[len(lost)] += 1
-        self._summary.moments[moment_of(index, partial, begun)] += 1
+        self._summary.moments[moment_of(index, partial, begun, is_finished(index, goal))] += 1
+
+
+def is_finished(index: Path, goal: Goal) -> bool:
+    """Return whether the index is that of the goal."""
+    return index.exists() and index.read_bytes() == goal.bytes[index.name]
 
 
 def wait_for_write(pid: int, index: Path, prefix: str, count: int) -> None:
@@ -189,12 +245,12 @@ def check_readable(index: Path) -> None:
         raise BrokenPromiseError("; ".join(problems))
 
 
-def moment_of(index: Path, partial: list[str], begun: set[str]) -> str:
+def moment_of(index: Path, partial: list[str], begun: set[str], is_done: bool) -> str:
     if any(name.startswith(".shard") for name in partial):
         return "while a shard was written"
     if any(name.startswith(f".{index.name}") for name in partial):
         return "while the index was written"
-    if index.exists():
+    if is_done:
         return "after the index"
     return "between writes" if begun else "before the first shard"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import h5py
 import open_clip
 import torch
 
@@ -24,7 +25,7 @@ from vpar_cache.base.files import PARTIAL_SUFFIX
 from vpar_cache.cache.writer import ShardContents
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.extraction.plan import ShardTask
-from vpar_cache.extraction.shard import compute_shard
+from vpar_cache.extraction.shard import compute_shard, copy_shard
 from vpar_cli.main import run
 
 TRACKLETS = DemoSize(train_people=20, test_people=20, tracklets_per_person=2, frames=3)
@@ -46,7 +47,8 @@ class Forks:
         open_clip.add_model_config(architecture)
         self._root = write_demo(folder / "tracklets", TRACKLETS, 0)
 
-    def start(self, index: Path, writers: int) -> int:
+    def start(self, index: Path, writers: int, **changes: object) -> int:
+        """Extract the dataset into `index`; `changes`: other options than usual."""
         options = {
             "dataset": "mars",
             "root": self._root,
@@ -58,6 +60,7 @@ class Forks:
             "frames": 2,
             "shard-size": TRACKLETS_PER_SHARD,
             "workers": 2,
+            **changes,
         }
         index.parent.mkdir(parents=True, exist_ok=True)
         journal = index.parent / "journal"
@@ -100,11 +103,16 @@ def extract_noting(arguments: list[str], writers: int, journal: Path) -> None:
     notes = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def noting(task: ShardTask, *rest: Any) -> ShardContents:
-        os.write(notes, f"{task.file}\n".encode())
+        os.write(notes, f"{task.number}\n".encode())
         return compute_shard(task, *rest)
+
+    def noting_copy(task: ShardTask, *rest: Any) -> ShardContents:
+        os.write(notes, f"{task.number}\n".encode())
+        return copy_shard(task, *rest)
 
     with (
         mock.patch("vpar_cache.extraction.executors.local.compute_shard", noting),
+        mock.patch("vpar_cache.extraction.extract.copy_shard", noting_copy),
         mock.patch("vpar_cli.extract._devices", return_value=("cpu",) * writers),
         mock.patch("sys.argv", ["vpar", "extract", *arguments]),
     ):
@@ -125,6 +133,15 @@ def is_locked_by(pid: int, index: Path) -> bool:
 
 def published(index: Path) -> set[str]:
     return {path.name for path in index.with_suffix("").glob("shard-*.h5")}
+
+
+def shard_numbers(index: Path) -> dict[str, int]:
+    """Return the number of the task that makes each shard of a finished cache, by file name.
+
+    Without `read_index`: its hash starts threads, which a fork would miss.
+    """
+    with h5py.File(index, "r", locking=False) as file:
+        return {name.decode(): number for number, name in enumerate(file["shards"]["file"])}
 
 
 def contents(index: Path) -> dict[str, bytes]:

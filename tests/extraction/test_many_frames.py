@@ -65,8 +65,8 @@ def test_each_picture_is_decoded_once_however_many_frames_and_views_are_drawn(
 ) -> None:
     load, decoded = local.load_piece, []
 
-    def spy(*arguments: Any) -> Any:
-        piece = load(*arguments)
+    def spy(piece: Any, size: int, resize: str) -> Any:
+        piece = load(piece, size, resize)
         decoded.append(len(piece.frames))
         return piece
 
