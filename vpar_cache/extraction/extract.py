@@ -195,10 +195,10 @@ class _Extraction:
         identity = identity_of(encoder)
         if work is None or work.identity != identity:  # nothing was recalled, or the hint was wrong
             work = self._look(identity, pool, bar)
-        remember(self._hints, request, identity)
         held = self._held.visual_config
         if held is not None and not config.overwrite and not self._held.has_settings(work.plan.visual_fingerprint):
             raise other_settings(config.out, work.plan.visual_config, held)
+        remember(self._hints, request, identity)
         return work, encoder
 
     def _look(self, identity: EncoderIdentity, pool: ThreadPoolExecutor, bar: tqdm[Any]) -> _Work:
@@ -218,10 +218,10 @@ class _Extraction:
     def _build(self) -> Encoder:
         """Return the encoder on the first device. UserError where a device is missing, before weights are read."""
         config = self._config
-        self._say(f"building the encoder {config.backbone}")
-        started = time.monotonic()
         for device in config.devices:
             resolve_device(device)
+        self._say(f"building the encoder {config.backbone}")
+        started = time.monotonic()
         encoder = build_encoder(config, config.devices[0])
         self._say(
             f"encoder built in {time.monotonic() - started:.1f} s: weights {encoder.weights_name}, "

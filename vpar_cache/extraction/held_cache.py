@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vpar_cache.base.callbacks import Say, Stop, check_stop
+from vpar_cache.base.files import read_plain
 from vpar_cache.base.hashing import fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.fingerprint import other_settings
@@ -100,8 +101,10 @@ def _listed(out: Path) -> frozenset[str]:
 def _foreign_entries(folder: Path, is_cache: bool) -> Iterator[Path]:
     """Yield what a run would write over, and in the folder of no cache everything that is not hidden."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.name == SKIPPED_FILE:
-            ours = path.is_file() and path.read_bytes().startswith(SKIPPED_HEADER.encode())
+        if path.is_symlink():
+            ours = path.name not in (SKIPPED_FILE, HINTS_FILE) and is_cache
+        elif path.name == SKIPPED_FILE:
+            ours = path.is_file() and read_plain(path, len(SKIPPED_HEADER)).startswith(SKIPPED_HEADER.encode())
         elif path.name == HINTS_FILE:
             ours = is_cache or is_hints_file(path)
         else:
