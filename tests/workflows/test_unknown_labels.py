@@ -49,7 +49,7 @@ def test_a_label_file_with_unknown_cells_trains_scores_and_reports(
     root = tmp_path / "mars"
     shutil.copytree(demo_root, root)
     erase(root / "mars_attributes.csv", 0.3)
-    index = extract(extract_config(tmp_path / "mars.h5", root=root)).index
+    index = extract(extract_config(tmp_path / "cache" / "mars.h5", root=root)).index
     features = open_features(index)
     assert 0.2 < 1 - features.known.mean() < 0.4
     settings = {"epochs": 2, "dim": 32, "heads": 2, "recipe": "paper", "device": "cpu"}
