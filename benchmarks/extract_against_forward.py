@@ -24,7 +24,9 @@ def main() -> None:
     frames = TRACKLETS * FRAMES // bare.batch * bare.batch
     with scratch_folder(options) as folder:
         share = compare_rates(
-            lambda: extract_seconds_per_frame("demo", folder / "demo", folder / "demo.h5", "cpu", limit=TRACKLETS),
+            lambda: extract_seconds_per_frame(
+                "demo", folder / "demo", folder / "cache" / "demo.h5", "cpu", limit=TRACKLETS
+            ),
             lambda: bare.seconds(frames, bare.batch) / frames,
             repeats=REPEATS,
             unit="frames",

@@ -22,7 +22,9 @@ def main() -> None:
     frames = torch.randn(THEIR_TRACKLETS, FRAMES, 3, 224, 224)  # (B, T, 3, 224, 224)
     with scratch_folder(options) as folder:
         ratio = compare_rates(
-            lambda: extract_seconds_per_frame("demo", folder / "demo", folder / "demo.h5", "cpu", limit=TRACKLETS),
+            lambda: extract_seconds_per_frame(
+                "demo", folder / "demo", folder / "cache" / "demo.h5", "cpu", limit=TRACKLETS
+            ),
             lambda: timed(lambda: encode_frame_by_frame(clip, frames)) / (THEIR_TRACKLETS * FRAMES),
             repeats=REPEATS,
             unit="frames",

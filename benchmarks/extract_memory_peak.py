@@ -18,7 +18,7 @@ TRACKLETS, MOST_GIGABYTES = 300, 3.0
 def main() -> None:
     options = option_parser(__doc__).parse_args()
     with scratch_folder(options) as folder:
-        paths = [f"--root={folder}/demo", f"--out={folder}/demo.h5"]
+        paths = [f"--root={folder}/demo", f"--out={folder}/cache/demo.h5"]
         settings = ["--dataset=demo", f"--weights={WEIGHTS}", "--device=cpu", f"--limit={TRACKLETS}"]
         gigabytes = peak_bytes(vpar("extract", *paths, *settings)) / 1e9
     print(f"{TRACKLETS} tracklets: at most {gigabytes:.2f} GB")

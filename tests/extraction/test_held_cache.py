@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from tests.support.comparing import bytes_of
 from tests.support.small_caches import edit_sealed
@@ -23,7 +24,6 @@ from vpar_cache.cache.seal import write_seal
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.extraction import extract as extraction
-from vpar_cache.extraction import held_cache
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
 
@@ -223,7 +223,6 @@ def test_auto_adopts_the_precision_of_the_cache(
 ) -> None:
     """Begun on one kind of processor, gone on with on another."""
     config = extract_config(tmp_path / "a.h5", precision="auto")
-    torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
     assert extract(dataclasses.replace(config, limit=9)).precision == ("bf16" if native else "fp32")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": not native})
@@ -298,6 +297,5 @@ def test_leftovers_of_killed_runs_are_ours(extract_config: Make, tmp_path: Path)
     folder.mkdir()
     (folder / ".shard-0123456789abcdef.h5.17-0123abcd.partial").write_bytes(b"half")
     (folder / "hints.json").write_bytes(b"")
-    assert held_cache.read_held_cache(tmp_path / "a.h5", lambda line: None, lambda: False).index is None
     assert extract(extract_config(tmp_path / "a.h5")).encoded == 18
     assert not list(folder.glob(".*"))
