@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, features
+from PIL import ExifTags, Image, features
 
 from vpar_cache.datasets.frame_choice import MAX_SHIFT, Jitter
 from vpar_cache.errors import DataError
@@ -20,6 +20,18 @@ from vpar_cache.errors import DataError
 MAX_PIXELS = 50_000_000
 """An image whose square would be larger is refused before it is decoded: no crop of a person is that large."""
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+_PARSER_ERRORS = (OSError, SyntaxError, ValueError, IndexError, TypeError, EOFError, struct.error)
+"""What Pillow's parsers raise on damaged files."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How to make a picture upright, by the orientation tag of EXIF."""
 
 
 def decode_frame(data: bytes, size: int, resize: str) -> NDArray[np.uint8]:
@@ -39,8 +51,9 @@ def decode_frame(data: bytes, size: int, resize: str) -> NDArray[np.uint8]:
 def decode_image(data: bytes) -> Image.Image:
     """Return a picture in RGB at its own size from file bytes.
 
-    EXIF rotation is applied, 16 bits are scaled to 8, CMYK and gray become RGB, of an animation the first
-    picture is taken. Raises DataError with the reason for anything but a complete image.
+    EXIF rotation is applied, what is transparent is put on black, 16 bits are scaled to 8, CMYK and gray become
+    RGB, of an animation the first picture is taken. Raises DataError with the reason for anything but a complete
+    image.
     """
     if not data:
         raise DataError("the file is empty (0 bytes)")
@@ -48,22 +61,36 @@ def decode_image(data: bytes) -> Image.Image:
         with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             if max(image.size) ** 2 > MAX_PIXELS:
                 raise DataError(f"{image.width} x {image.height} pixels: its square has more than {MAX_PIXELS}")
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return _to_rgb(_upright(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"more than {MAX_PIXELS} pixels") from error
     except PIL.UnidentifiedImageError as error:
         raise DataError(f"not an image in one of the formats {', '.join(IMAGE_FORMATS)}") from error
-    except (OSError, SyntaxError, ValueError, IndexError, TypeError, EOFError, struct.error) as error:
-        # What Pillow's parsers raise on damaged files; its message is the reason.
+    except _PARSER_ERRORS as error:  # its message is the reason
         raise DataError(f"damaged image: {error}") from error
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """Return the picture turned as its orientation tag says. An EXIF block that cannot be read turns nothing."""
+    image.load()  # what is damaged in the picture itself shows here
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except (*_PARSER_ERRORS, KeyError, AttributeError):
+        return image
+    method = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
+    """Return the picture in RGB, what is transparent on black, as the padding is."""
     if image.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion would clip at 255
         values = np.asarray(image).clip(0, 65_535)  # (H, W)
+        if isinstance(clear := image.info.get("transparency"), int):
+            values = np.where(values == clear, 0, values)  # (H, W)
         image = Image.fromarray((values >> 8).astype(np.uint8), "L")
-    if image.mode == "P":
-        image = image.convert("RGBA")  # straight to RGB, Pillow would warn of transparent colours
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
     return image.convert("RGB")
 
 
