@@ -25,6 +25,9 @@ def figure(
     labels: Annotated[
         Path | None, typer.Option(help="folder: the CSV file of labels. Default: ROOT/labels.csv.")
     ] = None,
+    follow_links: Annotated[
+        Path | None, typer.Option(help="Also take frames that are links into this folder. Default: none.")
+    ] = None,
     schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file with your attributes.")] = "mars",
     seed: Annotated[int, typer.Option(help="demo: seed of its drawings.")] = 0,
     runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("cache/runs"),
@@ -39,6 +42,7 @@ def figure(
         root=root or Path("data") / dataset,
         out=out,
         labels=labels,
+        follow_links=follow_links,
         schema=schema,
         seed=seed,
         tracklets=tuple(tracklet or ()),

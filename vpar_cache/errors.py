@@ -36,6 +36,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def count_of(count: int, noun: str) -> str:
+    """Return a number and its noun: 1 shard, 2 shards."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def nearest(value: str, valid: Iterable[str]) -> str:
     """Return the end of an error about a wrong name: the nearest valid name, then all, or the ten nearest."""
     names = list(valid)

@@ -128,8 +128,9 @@ def test_folders_without_frames_are_left_out(root: Path) -> None:
         ("cy", "test"),
         ("dee", "test"),
     ]
-    assert dataset.left_out[0].reason == dataset.left_out[1].reason
-    assert dataset.left_out[0].reason.startswith("its folder is missing or holds no frame (.jpg, ")
+    assert dataset.left_out[0].reason == "its folder is missing"
+    assert dataset.left_out[1].reason.startswith("its folder holds no frame (.jpg, ")
+    assert ".txt 1" in dataset.left_out[1].reason
     assert dataset.left_out[2].reason == r"frame name 'a\udcff.jpg' is not printable text"
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -44,6 +45,8 @@ class Tracklet:
     """(Q,) of 0 and 1, the schema's quality flags."""
     known: NDArray[np.bool_] | None = None
     """(A,) which labels are known; of a choice all outputs or none. None: all are."""
+    links_into: Path | None = None
+    """Frames that are links are read where they lead into this folder, a real path. None: no link is read."""
 
     def known_labels(self) -> NDArray[np.bool_]:
         """Return (A,), which labels are known."""
@@ -77,6 +80,11 @@ class Dataset:
 
     def num_people(self, split: Split) -> int:
         return len({t.person_id for t in self.tracklets if t.split == split})
+
+
+def is_plain_name(name: str) -> bool:
+    """Return whether a name of a file or folder is printable text; any space of Unicode counts as such."""
+    return all(c.isprintable() or unicodedata.category(c) == "Zs" for c in name)
 
 
 def first_few(names: Sequence[object]) -> str:
@@ -163,10 +171,10 @@ def _place(item: Tracklet | LeftOut) -> tuple[int, str]:
     return _ORDER.get(item.split, len(_ORDER)), item.tracklet_id
 
 
-EntryKind = Literal["file", "folder"]
+EntryKind = Literal["file", "folder", "link"]
 
 
-def require(path: Path, kind: EntryKind, fix: str, error: type[VparError] = DataError) -> None:
+def require(path: Path, kind: Literal["file", "folder"], fix: str, error: type[VparError] = DataError) -> None:
     """Raise `error`, with how to fix it, unless the file or folder exists."""
     try:
         found = path.is_file() if kind == "file" else path.is_dir()
@@ -177,26 +185,23 @@ def require(path: Path, kind: EntryKind, fix: str, error: type[VparError] = Data
 
 
 def list_names(folder: Path, kind: EntryKind) -> set[str]:
-    """Return the names of the files or folders in `folder`; none where it is missing.
+    """Return the names of the files, folders or links in `folder`; none where it is missing.
+
+    A link to a file is also a file, a link to a folder also a folder.
 
     Raises DataError for a folder that cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
-            return {e.name for e in entries if (e.is_file() if kind == "file" else e.is_dir())}
+            return {entry.name for entry in entries if _IS_KIND[kind](entry)}
     except (FileNotFoundError, NotADirectoryError):
         return set()
     except OSError as error:
         raise DataError(f"{folder} cannot be read ({error.strerror}); check its name and permissions") from error
 
 
-def read_bounded(path: Path, max_bytes: int) -> bytes:
-    """Return the contents of a file. Raises DataError where it cannot be read or is larger than `max_bytes`."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
-    if len(data) > max_bytes:
-        raise DataError(f"{path} is over {max_bytes} bytes, too large for such a file. Check the path")
-    return data
+_IS_KIND: dict[EntryKind, Callable[[os.DirEntry[str]], bool]] = {
+    "file": os.DirEntry.is_file,
+    "folder": os.DirEntry.is_dir,
+    "link": os.DirEntry.is_symlink,
+}

@@ -30,6 +30,7 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import ShardHeader
 from vpar_cache.cache.hints import ENCODE_SECONDS, Hints
 from vpar_cache.cache.writer import IndexContents, write_index
+from vpar_cache.datasets.frames_on_disk import check_link_folder, find_frames
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.tracklet import NEEDED_SPLITS, SPLITS, Dataset, LeftOut, build_dataset
 from vpar_cache.errors import DataError, UserError
@@ -107,6 +108,8 @@ def _extract(
     config: ExtractConfig, dataset: Dataset, hints: Hints, say: Say, stop: Stop, started: float
 ) -> ExtractResult:
     """Do all that writes into the cache, under its lock."""
+    if len(dataset.left_out) > config.max_bad:  # known before any work
+        _account_for_skipped(config, dataset, ())
     with (
         ThreadPoolExecutor(config.workers or min(os.cpu_count() or 1, MOST_THREADS)) as pool,
         tqdm(total=len(dataset.tracklets), unit="tracklet", desc="extract", disable=None) as bar,
@@ -176,12 +179,14 @@ def _opened(config: ExtractConfig, dataset: Dataset | None, say: Say) -> Dataset
         assert config.root is not None
         # The demo's tracklets are drawn when they are not there: once, not twice at the same time.
         with sole_writer(config.root, say) if config.dataset == "demo" else nullcontext():
-            dataset = load_dataset(config.dataset, config.root, config.labels, config.schema, config.seed)
+            dataset = load_dataset(
+                config.dataset, config.root, config.labels, config.schema, config.seed, config.follow_links
+            )
     else:  # checked and put in order, as every loader does
         given = dataset
-        dataset = build_dataset(
-            given.name, given.schema, given.tracklets, given.left_out, given.notes, given.people_known
-        )
+        found, missing = find_frames(given.tracklets, check_link_folder(config.follow_links))
+        left_out = (*given.left_out, *missing)
+        dataset = build_dataset(given.name, given.schema, found, left_out, given.notes, given.people_known)
     say(f"{dataset.name}: {', '.join(_counts(dataset))}")
     for note in dataset.notes:
         say(note)

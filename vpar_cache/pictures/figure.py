@@ -18,6 +18,7 @@ from vpar_cache.attributes.schema import Schema
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.datasets.decoding import decode_frame, decode_image
 from vpar_cache.datasets.loaders import load_dataset
+from vpar_cache.datasets.loading import read_frame
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import CacheError, UserError, nearest
 from vpar_cache.models.fusion import FusionTransformer
@@ -46,6 +47,8 @@ class FigureConfig:
     out: Path
     """The PNG to write."""
     labels: Path | None = None
+    follow_links: Path | None = None
+    """Links to frames are followed into this folder."""
     schema: str = "mars"
     seed: int = 0
     """Of the demo's drawings."""
@@ -78,7 +81,9 @@ def draw_figure(config: FigureConfig) -> Path:
     run = read_run(find_runs([config.run], config.runs)[0])
     predictions = read_test_predictions(run)
     chosen = _choose(predictions.tracklet_ids, config.tracklets, str(run.folder))
-    dataset = load_dataset(config.dataset, config.root, config.labels, config.schema, config.seed)
+    dataset = load_dataset(
+        config.dataset, config.root, config.labels, config.schema, config.seed, config.follow_links
+    )
     known = {tracklet.tracklet_id: tracklet for tracklet in dataset.tracklets}
     ids = [predictions.tracklet_ids[row] for row in chosen]
     if missing := [name for name in ids if name not in known]:
@@ -124,7 +129,7 @@ def shown_frames(tracklet: Tracklet) -> list[NDArray[np.uint8]]:
     """Return at most NUM_FRAMES frames, evenly spread, each (H, W, 3)."""
     count, drawn = len(tracklet.frames), min(NUM_FRAMES, len(tracklet.frames))
     names = [tracklet.frames[(2 * i + 1) * count // (2 * drawn)] for i in range(drawn)]
-    return [np.asarray(decode_image((tracklet.folder / name).read_bytes())) for name in names]
+    return [np.asarray(decode_image(read_frame(tracklet, name))) for name in names]
 
 
 def _attention(
@@ -160,7 +165,7 @@ def _attention(
     drawn = []
     for number, (tracklet, row) in enumerate(zip(tracklets, chosen, strict=True)):
         middle = tracklet.frames[len(tracklet.frames) // 2]
-        frame = decode_frame((tracklet.folder / middle).read_bytes(), _ATTENTION_SIZE, resize)  # (S, S, 3)
+        frame = decode_frame(read_frame(tracklet, middle), _ATTENTION_SIZE, resize)  # (S, S, 3)
         titled = [
             AttentionMap(
                 f"{names[output]}\n{100 * predictions.probabilities[row, output]:.0f} %, truth: "
