@@ -6,12 +6,14 @@ import io
 import warnings
 
 import numpy as np
+import PIL
 import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
 from tests.support.hostile_files import png
+from vpar_cache.datasets import decoding
 from vpar_cache.datasets.decoding import (
     apply_jitter,
     decode_frame,
@@ -256,7 +258,33 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(
         decode_frame(png(width, height), 224, resize)
 
 
-def test_the_identity_names_decoder_and_rules() -> None:
+def test_the_identity_holds_rules_and_no_version() -> None:
     identity = preprocessing_identity()
-    assert {"decoder", "resize_kernel", "pad_rule", "max_shift"} <= identity.keys()
-    assert "None" not in str(identity)
+    assert {"decoded_samples", "resize_kernel", "pad_rule", "max_shift"} <= identity.keys()
+    assert PIL.__version__ not in str(identity)
+    assert library_versions()["pillow"] == PIL.__version__
+    assert "None" not in str(library_versions())
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_another_decoder_of_any_format_changes_the_digest(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = decoding.samples_digest.__wrapped__()
+    assert before == decoding.samples_digest()
+    plain = decoding.decode_image
+
+    def other(data: bytes) -> Image.Image:
+        image = plain(data)
+        if Image.open(io.BytesIO(data)).format == form:
+            red, *_ = image.getpixel((3, 3))
+            image.putpixel((3, 3), (red ^ 64, 0, 0))
+        return image
+
+    monkeypatch.setattr(decoding, "decode_image", other)
+    assert decoding.samples_digest.__wrapped__() != before
+
+
+def test_another_resize_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = decoding.samples_digest.__wrapped__()
+    plain = Image.Image.resize
+    monkeypatch.setattr(Image.Image, "resize", lambda image, size, _: plain(image, size, Image.Resampling.LANCZOS))
+    assert decoding.samples_digest.__wrapped__() != before

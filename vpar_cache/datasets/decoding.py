@@ -5,12 +5,15 @@ Pillow decodes and resizes: CLIP was trained and evaluated with its antialiased 
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
+from functools import cache
 from typing import Any
 
 import numpy as np
 import PIL
+from blake3 import blake3
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, features
 
@@ -114,11 +117,55 @@ def apply_jitter(frame: NDArray[np.uint8], jitter: Jitter) -> NDArray[np.uint8]:
     return shifted
 
 
+@cache
+def samples_digest() -> str:
+    """Return blake3 over the pixels of small embedded pictures, decoded and resized down and up as frames are.
+
+    Another version of a library that gives the same pixels gives the same digest.
+    """
+    hasher = blake3()
+    for sample in _SAMPLES:
+        for size in (12, 40):
+            hasher.update(decode_frame(base64.b64decode(sample), size, "pad").tobytes())  # (size, size, 3)
+    return hasher.hexdigest()
+
+
 def preprocessing_identity() -> dict[str, Any]:
-    """Return the rules and library versions that decide the pixels besides the settings, for the fingerprint."""
+    """Return what decides the pixels besides the settings, for the fingerprint: rules, and what the libraries give."""
     return {
-        "decoder": f"pillow {PIL.__version__}, jpeg {features.version('jpg')}, webp {features.version('webp')}",
-        "resize_kernel": f"pillow {PIL.__version__} bicubic antialiased",
+        "decoded_samples": samples_digest(),
+        "resize_kernel": "bicubic antialiased",
         "pad_rule": "black, centred, odd pixel right or bottom, before normalisation",
+        "transparency": "black",
         "max_shift": MAX_SHIFT,
     }
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that decode and resize: recorded, but not in the fingerprint."""
+    found = {"pillow": PIL.__version__, "libjpeg": features.version("jpg"), "libwebp": features.version("webp")}
+    return {name: str(version) for name, version in found.items()}
+
+
+_SAMPLES = (
+    (
+        "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxO"
+        "UlNSMj5aYVpQYEpRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09P"
+        "T09PT09PT0//wAARCAAaAA8DASIAAhEBAxEB/8QAGAABAAMBAAAAAAAAAAAAAAAABQEDBAb/xAAkEAABAwMDBAMAAAAAAAAAAAAB"
+        "AgQRAAMxEhMhBTJBUWGRsf/EABcBAAMBAAAAAAAAAAAAAAAAAAMEBQb/xAAhEQAABQIHAAAAAAAAAAAAAAAAAQIDIQUSBBFBUWGh"
+        "sf/aAAwDAQACEQMRAD8A4hm0mOKdaMZGKv6QgWUqSbO6m4NKklRAKfPxOPHvnwV29lRMITByZA+qGmy29wo05FCl4s4kR09tpRqj"
+        "Appo127YhMk4ms7IDYx6/abbAa08DtpRTiiQjLYuznwZ6lPKH//Z"
+    ),
+    (
+        "iVBORw0KGgoAAAANSUhEUgAAAA8AAAAaBAMAAACa4xtRAAAAJFBMVEXKxoKJx2Qy1mY2tHW1jH0yjlvDX4rAQJC9GDolVC08Mic7"
+        "Exn4tMKXAAAAnElEQVR42mWPLQ7CQBCFv51uCAmmQWPQBMMRuAkexR24RQWWM1CBQfIjSUhoOQGDW8K2i5gmCMZ8k5f3MvPcDjhC"
+        "ELr5Xzw8gaTSEbkbERQUENLynFuqKExhMVVc7mH16T3GwcN68prH2hO3h3ZYjjx7qtkJBFpulqq5ABLt+EZoAUoEaIiQDSqSXkEa"
+        "NVP2dv2KkFuLZP8ATn8tvg0zNo3wSqJHAAAAAElFTkSuQmCC"
+    ),
+    (
+        "UklGRrIAAABXRUJQVlA4IKYAAADQBACdASoPABoAPtFWo0uoJKMhsAgBABoJbACdMoRwIsAA33cg+cuU1LyxjMSHQAD+9dlshk4f"
+        "BuV+FvnUia8RWzupWVJZWkDuA3s8IAQgk3+hbU69XbgRag7oXabtK1c7DWp2C5QkiwyY9sGC8NIFYOTdIvTWhVbc22Fv/zX38gWx"
+        "fMP3/8//8dj/79j0eSYv1c/g3eqH/3N4OZ2ZDJ4i1zoWN9AA"
+    ),
+)
+"""A JPEG with halved colours, a PNG with a palette and a WebP of 15 x 26 pixels, each with edges and noise: base64."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from vpar_cache.base.callbacks import Stop, check_stop
 from vpar_cache.cache.writer import ShardContents
+from vpar_cache.datasets.decoding import library_versions
 from vpar_cache.datasets.frame_choice import Source
 from vpar_cache.datasets.loading import PIECE_FRAMES, LoadedPiece, cut, load_piece, map_ahead
 from vpar_cache.errors import CacheError, Stopped, VparError
@@ -106,7 +107,7 @@ class LocalExecutor:
             "visual_config": self._plan.visual_config,
             "visual_fingerprint": self._plan.visual_fingerprint,
             "weights": encoder.weights_name,
-            "environment": encoder.environment(),
+            "environment": {**encoder.environment(), **library_versions()},
         }
         frames, batch = self._config.frames, encoder.batch_frames(self._config.batch_size)
         length = min(PIECE_FRAMES, batch) if frames is None else None
