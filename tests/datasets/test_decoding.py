@@ -18,6 +18,7 @@ from vpar_cache.datasets.decoding import (
     apply_jitter,
     decode_frame,
     decode_image,
+    library_versions,
     pad_to_square,
     preprocessing_identity,
 )

@@ -42,6 +42,7 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "root": (Path("copied"), set()),
     "out": (Path("moved.h5"), set()),
     "labels": (Path("other.csv"), set()),
+    "follow_links": (Path(), set()),
     "schema": ("duke", set()),
     "devices": (("cpu", "cpu", "cpu"), set()),
     "backbone": (OTHER_BACKBONE, OTHER_PARTS),
@@ -194,16 +195,8 @@ COVERED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], set[str]]] = {
         lambda patch: patch.setattr(open_clip, "OPENAI_DATASET_MEAN", (0.4, 0.4, 0.4)), {"mean"}
     ),
 }  # fmt: skip
-RULES = {
-    "resize_kernel",
-    "transparency",
-    "short_tracklet",
-    "pad_rule",
-    "stored_dtype",
-    "prefix_tokens",
-    "class_token",
-    "dim",
-}
+RULES = {"resize_kernel", "pad_rule", "transparency", "short_tracklet", "stored_dtype"}
+RULES |= {"prefix_tokens", "class_token", "dim"}
 """Names of rules of the code, for the day that they change, and what an architecture implies."""
 
 

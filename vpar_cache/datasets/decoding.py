@@ -131,7 +131,9 @@ def samples_digest() -> str:
 
 
 def preprocessing_identity() -> dict[str, Any]:
-    """Return what decides the pixels besides the settings, for the fingerprint: rules, and what the libraries give."""
+    """Return the rules and the work of the libraries that decide the pixels besides the settings, for the
+    fingerprint.
+    """
     return {
         "decoded_samples": samples_digest(),
         "resize_kernel": "bicubic antialiased",
@@ -168,4 +170,4 @@ _SAMPLES = (
         "fMP3/8//8dj/79j0eSYv1c/g3eqH/3N4OZ2ZDJ4i1zoWN9AA"
     ),
 )
-"""A JPEG with halved colours, a PNG with a palette and a WebP of 15 x 26 pixels, each with edges and noise: base64."""
+"""A JPEG with halved colours, a PNG with a palette and a WebP of 15 x 26 pixels, with edges and noise: base64."""
