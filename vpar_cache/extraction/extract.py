@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.base.devices import check_device_name, resolve_device
 from vpar_cache.base.escaping import csv_cell
 from vpar_cache.base.files import plain_failures, remove_leftovers, write_text
 from vpar_cache.base.lock import sole_writer
+from vpar_cache.base.progress import progress
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import ShardHeader
 from vpar_cache.cache.hints import ENCODE_SECONDS, Hints
@@ -112,7 +112,7 @@ def _extract(
         _account_for_skipped(config, dataset, ())
     with (
         ThreadPoolExecutor(config.workers or min(os.cpu_count() or 1, MOST_THREADS)) as pool,
-        tqdm(total=len(dataset.tracklets), unit="tracklet", desc="extract", disable=None) as bar,
+        progress(total=len(dataset.tracklets), unit="tracklet", desc="extract") as bar,
     ):
 
         def look(identity: EncoderIdentity) -> _Work:
