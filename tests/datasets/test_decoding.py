@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from pathlib import Path
 
 import numpy as np
 import PIL
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from tests.support.hostile_files import png
+from tests.support.hostile_files import call_vpar, png
 from vpar_cache.datasets import decoding
 from vpar_cache.datasets.decoding import (
     apply_jitter,
@@ -289,3 +290,15 @@ def test_another_resize_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> N
     plain = Image.Image.resize
     monkeypatch.setattr(Image.Image, "resize", lambda image, size, _: plain(image, size, Image.Resampling.LANCZOS))
     assert decoding.samples_digest.__wrapped__() != before
+
+
+def test_the_program_shows_no_warning_of_pillow(tmp_path: Path) -> None:
+    data = encoded(smooth(8, 8), "PNG", exif=ODD_EXIF[1])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        decode_frame(data, 8, "pad")
+        assert caught
+        caught.clear()
+        call_vpar("--version", folder=tmp_path)
+        decode_frame(data, 8, "pad")
+        assert not caught
