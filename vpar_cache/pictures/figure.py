@@ -23,6 +23,7 @@ from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import CacheError, UserError, nearest
 from vpar_cache.models.fusion import FusionTransformer
 from vpar_cache.pictures.drawing import AttentionMap, Case, draw_attention, draw_cases
+from vpar_cache.pictures.sheet import FORMATS
 from vpar_cache.runs.finished import FinishedRun, find_runs, read_run
 from vpar_cache.runs.load import load_run
 from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
@@ -45,7 +46,7 @@ class FigureConfig:
     dataset: str
     root: Path
     out: Path
-    """The PNG to write."""
+    """The PNG, PDF or SVG to write."""
     labels: Path | None = None
     follow_links: Path | None = None
     """Links to frames are followed into this folder."""
@@ -57,11 +58,13 @@ class FigureConfig:
     attention: tuple[str, ...] = ()
     """Outputs by name, as in `backpack`: draw where these look, instead of predictions."""
     features: Path | None = None
-    """The run's cache, for attention."""
+    """The run's cache, for attention; None: the one that run.json names."""
 
     def __post_init__(self) -> None:
-        if self.out.suffix != ".png":
-            raise UserError(f"--out: got {str(self.out)!r}; expected a name that ends in .png. Add the ending")
+        if self.out.suffix.lower() not in FORMATS:
+            raise UserError(
+                f"--out: got {str(self.out)!r}; expected a name that ends in {', '.join(FORMATS)}. Add the ending"
+            )
         if len(self.tracklets) > MAX_TRACKLETS:
             raise UserError(
                 f"--tracklet: got {len(self.tracklets)} tracklets; expected at most {MAX_TRACKLETS}. Draw several "
@@ -72,8 +75,6 @@ class FigureConfig:
                 f"--attention: got {len(self.attention)} outputs; expected at most {MAX_OUTPUTS}. Draw several "
                 "pictures"
             )
-        if self.attention and self.features is None:
-            raise UserError("--attention reads cached features. Name the run's cache with --features")
 
 
 def draw_figure(config: FigureConfig) -> Path:
@@ -91,8 +92,8 @@ def draw_figure(config: FigureConfig) -> Path:
     tracklets = [known[name] for name in ids]
     mark = f" ({run.weights.partition(':')[0]} weights)" if run.random_weights else ""
     if config.attention:
-        assert config.features is not None
-        return _attention(config, run, open_features(config.features), tracklets, predictions, chosen, mark)
+        features = open_features(_features_of(config, run))
+        return _attention(config, run, features, tracklets, predictions, chosen, mark)
     cases = [
         Case(
             tracklet.tracklet_id,
@@ -104,6 +105,18 @@ def draw_figure(config: FigureConfig) -> Path:
     ]
     title = f"{run.name}: prediction, and the truth where it is wrong{mark}"
     return draw_cases(cases, run.schema, _thresholds(run), title, config.out)
+
+
+def _features_of(config: FigureConfig, run: FinishedRun) -> Path:
+    """Return the index of the run's cache. UserError where it is not named, or no longer where run.json says."""
+    if config.features is not None:
+        return config.features
+    if not run.features or not Path(run.features).is_file():
+        raise UserError(
+            f"--features: got none, and {run.folder / 'run.json'} names {run.features!r}, where no file is. Name "
+            "the run's cache with --features"
+        )
+    return Path(run.features)
 
 
 def _thresholds(run: FinishedRun) -> NDArray[np.float32]:
