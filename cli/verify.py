@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from vpar_cache.errors import count_of
+
 from .console import print_text, say
 
 
@@ -28,6 +30,6 @@ def verify(
     if result.problems:
         raise typer.Exit(2)
     print_text(
-        f"{result.index}: {result.num_tracklets} tracklets in {result.num_shards} shards, "
-        f"{result.num_bytes} bytes: undamaged\n"
+        f"{result.index}: {count_of(result.num_tracklets, 'tracklet')} in "
+        f"{count_of(result.num_shards, 'shard')}, {result.num_bytes} bytes: undamaged\n"
     )

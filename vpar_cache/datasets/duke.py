@@ -32,7 +32,7 @@ from vpar_cache.datasets.tracklet import (
     list_names,
     require,
 )
-from vpar_cache.errors import UserError
+from vpar_cache.errors import UserError, counted
 
 # Gallery before query, so that of a tracklet in both the gallery's frames are used.
 _FOLDERS: tuple[tuple[str, Split], ...] = (("train", "train"), ("gallery", "test"), ("query", "test"))
@@ -97,7 +97,8 @@ def _tracklet_folders(root: Path) -> tuple[list[tuple[Path, Split]], list[str]]:
         for person in numbers(root / name):
             for tracklet in numbers(root / name / person):
                 found.setdefault((split, person, tracklet), root / name / person / tracklet)
-    notes = [f"{len(other)} folders are not named by a number ({first_few(other)}): not used"] if other else []
+    are = counted(len(other), "folder is", "folders are")
+    notes = [f"{are} not named by a number ({first_few(other)}): not used"] if other else []
     return [(folder, split) for (split, _, _), folder in found.items()], notes
 
 

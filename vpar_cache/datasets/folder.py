@@ -31,7 +31,7 @@ from vpar_cache.datasets.tracklet import (
     list_names,
     require,
 )
-from vpar_cache.errors import UserError
+from vpar_cache.errors import UserError, counted
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MAX_FOLDERS = 200_000
@@ -184,4 +184,4 @@ def _person_ids(rows: Sequence[LabelRow]) -> tuple[list[int], list[str]]:
         return [row.integer("person_id") for row in rows], []
     codes: dict[str, int] = {}
     people = [codes.setdefault(row.keys["person_id"], len(codes)) for row in rows]
-    return people, [f"person_id is text: the {len(codes)} people are numbered by first appearance"]
+    return people, [f"person_id is text: {counted(len(codes), 'person', 'people')}, numbered by first appearance"]

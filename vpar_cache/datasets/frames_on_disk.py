@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from vpar_cache.base.near_names import NameIndex, near_hint
 from vpar_cache.datasets.tracklet import LeftOut, Tracklet, first_few, list_names
-from vpar_cache.errors import UserError
+from vpar_cache.errors import UserError, counted
 
 _NO_FRAMES = ("thumbs.db", "desktop.ini")
 """Files that systems leave in folders, besides hidden ones."""
@@ -109,7 +109,7 @@ def note_other_files(paths: Sequence[str], wanted: Sequence[str]) -> list[str]:
     """Return a note on the files in tracklets' folders that are not read, where there are any."""
     if not paths:
         return []
-    files = "1 file is" if len(paths) == 1 else f"{len(paths)} files are"
+    files = counted(len(paths), "file is", "files are")
     return [
         f"{files} not read, since frames end in {', '.join(wanted)}: {endings(paths)} "
         f"({first_few([repr(path) for path in paths])})"

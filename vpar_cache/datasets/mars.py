@@ -32,7 +32,7 @@ from vpar_cache.datasets.tracklet import (
     build_dataset,
     require,
 )
-from vpar_cache.errors import DataError, UserError
+from vpar_cache.errors import DataError, UserError, count_of
 
 MAX_LIST_BYTES = 64_000_000
 """Of a name list. The longest real one has 14 MB."""
@@ -74,7 +74,7 @@ def read_lists(root: Path) -> tuple[list[Tracklet], list[str]]:
     people = Counter(track.key[0] for track in tracks)
     if people[_DISTRACTOR] or people[_JUNK]:
         notes.append(
-            f"{people[_DISTRACTOR]} distractor and {people[_JUNK]} junk tracklets carry no label: not used"
+            f"{people[_DISTRACTOR]} distractor and {count_of(people[_JUNK], 'junk tracklet')}: no label, not used"
         )
     return tracklets, notes
 

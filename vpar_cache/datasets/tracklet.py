@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
-from vpar_cache.errors import DataError, VparError
+from vpar_cache.errors import DataError, VparError, count_of, counted
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -106,14 +106,16 @@ def build_dataset(
     """
     counts = Counter(tracklet.tracklet_id for tracklet in tracklets)
     if twice := sorted(tracklet_id for tracklet_id, count in counts.items() if count > 1):
-        raise DataError(f"{name}: {len(twice)} tracklet ids occur twice ({first_few(twice)}); ids must be unique")
+        shown = f"{count_of(len(twice), 'tracklet id')} given twice ({first_few(twice)})"
+        raise DataError(f"{name}: {shown}; ids must be unique")
     for tracklet in tracklets:
         _check_labels(tracklet, schema, f"{name}: tracklet {tracklet.tracklet_id!r}")
     left_out, notes = sorted(left_out, key=_place), list(notes)
     # A tracklet without any known label can neither train nor be scored, as one without a row in the label file.
     unlabelled = sorted(t.tracklet_id for t in tracklets if not t.known_labels().any())
     if unlabelled:
-        notes.append(f"{len(unlabelled)} tracklets have no known label ({first_few(unlabelled)}): not used")
+        has = counted(len(unlabelled), "tracklet has", "tracklets have")
+        notes.append(f"{has} no known label ({first_few(unlabelled)}): not used")
     usable = sorted((t for t in tracklets if t.known_labels().any()), key=_place)
     for split in NEEDED_SPLITS:
         if not any(tracklet.split == split for tracklet in usable):
@@ -153,14 +155,16 @@ def _unknown_labels(tracklets: Sequence[Tracklet], schema: Schema) -> list[str]:
     unknown = (~np.stack([tracklet.known_labels() for tracklet in tracklets])).sum(axis=0)  # (A,)
     counts = [(group.name, unknown[columns.start]) for group, columns in schema.slices()]
     shown = ", ".join(f"{name} {count}" for name, count in counts if count)
-    return [f"unknown labels of {len(tracklets)} tracklets: {shown}; they count in no score"] if shown else []
+    of = count_of(len(tracklets), "tracklet")
+    return [f"unknown labels of {of}: {shown}; they count in no score"] if shown else []
 
 
 def _people_in_two_splits(tracklets: Sequence[Tracklet]) -> list[str]:
     """Return a note for each two splits that share people."""
     people = {split: {t.person_id for t in tracklets if t.split == split} for split in SPLITS}
     return [
-        f"{len(both)} people are in both {one} and {other} ({first_few(both)}): {other} scores will be too high"
+        f"{counted(len(both), 'person is', 'people are')} in both {one} and {other} "
+        f"({first_few(both)}): {other} scores will be too high"
         for one, other in combinations(SPLITS, 2)
         if (both := sorted(people[one] & people[other]))
     ]

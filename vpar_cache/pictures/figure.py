@@ -103,7 +103,7 @@ def draw_figure(config: FigureConfig) -> Path:
         )
         for tracklet, row in zip(tracklets, chosen, strict=True)
     ]
-    title = f"{run.name}: prediction, and the truth where it is wrong{mark}"
+    title = f"{run.name}: prediction with its probability, and the truth where it is wrong{mark}"
     return draw_cases(cases, run.schema, _thresholds(run), title, config.out)
 
 

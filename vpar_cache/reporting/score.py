@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
-from vpar_cache.errors import DataError
+from vpar_cache.errors import DataError, count_of
 from vpar_cache.metrics.evaluation import Baselines, baselines, evaluate
 from vpar_cache.metrics.inputs import check_inputs
 from vpar_cache.reporting.csv_predictions import read_csv_columns
@@ -53,7 +53,7 @@ def score(path: str | os.PathLike[str], schema: Schema, train: Baselines | None 
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     found = evaluate(probabilities, labels, groups, known=known, people=people, train=train)
-    title = f"{path.name}: {found.num_tracklets} tracklets, schema {schema.name}"
+    title = f"{path.name}: {count_of(found.num_tracklets, 'tracklet')}, schema {schema.name}"
     about = {"dataset": schema.name, "split": "", "system": path.name, "source": "predictions"}
     remarks = () if train is not None else (_NO_TRAIN_LABELS,)
     return EvaluationTables(title, about, found, remarks, tuple(notes))
