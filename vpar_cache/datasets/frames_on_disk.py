@@ -80,9 +80,8 @@ def _problem(tracklet: Tracklet, listing: _Listing, follow_links: Path | None) -
         return ""
     if follow_links is None:
         return (
-            f"{len(links)} of {len(frames)} frames are links, which are not followed, first: {links[0]} to "
-            f"{os.path.realpath(folder / links[0])}; copy the files, or allow the links with --follow-links DIR, "
-            "the folder that they lead into"
+            f"{len(links)} of {len(frames)} frames are links, first: {links[0]} to "
+            f"{os.path.realpath(folder / links[0])}; copy the files, or give --follow-links DIR"
         )
     for name in links:
         real = Path(os.path.realpath(folder / name))
