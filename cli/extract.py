@@ -20,6 +20,9 @@ def extract(
     labels: Annotated[
         Path | None, typer.Option(help="folder: the CSV file of labels. Default: ROOT/labels.csv.")
     ] = None,
+    follow_links: Annotated[
+        Path | None, typer.Option(help="Also take frames that are links into this folder. Default: none.")
+    ] = None,
     schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file with your attributes.")] = "mars",
     preset: Annotated[
         str | None, typer.Option(help="reference: frames, pixels and prompts as in the authors' code.")
@@ -101,6 +104,7 @@ def extract(
         root=root,
         out=out or Path("cache") / f"{dataset}.h5",
         labels=labels,
+        follow_links=follow_links,
         schema=schema,
         devices=_devices(gpu, device),
         seed=seed,

@@ -11,7 +11,7 @@ from .console import print_text
 def figure(
     run: Annotated[Path, typer.Argument(help="A run folder, or its name.")],
     dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
-    out: Annotated[Path, typer.Option(help="The PNG file to write.")],
+    out: Annotated[Path, typer.Option(help="The PNG, PDF or SVG file to write.")],
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
     tracklet: Annotated[
         list[str] | None,
@@ -21,9 +21,15 @@ def figure(
         list[str] | None,
         typer.Option(help="Draw where this output looks, as in backpack; repeat the option for more."),
     ] = None,
-    features: Annotated[Path | None, typer.Option(help="With --attention: the index of the run's cache.")] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(help="With --attention: the index of the run's cache. Default: run.json's."),
+    ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="folder: the CSV file of labels. Default: ROOT/labels.csv.")
+    ] = None,
+    follow_links: Annotated[
+        Path | None, typer.Option(help="Also take frames that are links into this folder. Default: none.")
     ] = None,
     schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file with your attributes.")] = "mars",
     seed: Annotated[int, typer.Option(help="demo: seed of its drawings.")] = 0,
@@ -39,6 +45,7 @@ def figure(
         root=root or Path("data") / dataset,
         out=out,
         labels=labels,
+        follow_links=follow_links,
         schema=schema,
         seed=seed,
         tracklets=tuple(tracklet or ()),

@@ -1,6 +1,8 @@
 """`vpar info`: what a cache holds."""
 
 import json
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +11,7 @@ import typer
 from vpar_cache.base.checks import check_choice
 from vpar_cache.errors import printable
 
-from .console import print_blocks, print_text
+from .console import print_text, stdout_width
 
 
 def info(
@@ -17,9 +19,6 @@ def info(
     format: Annotated[str, typer.Option(help="rich or json.")] = "rich",
 ) -> None:
     """Print what a cache holds: data, arrays, backbone, settings, fingerprints."""
-    from rich.table import Table
-    from rich.text import Text
-
     from vpar_cache.cache.info import describe_cache
 
     check_choice("--format", format, ("rich", "json"))
@@ -27,10 +26,31 @@ def info(
     if format == "json":
         print_text(json.dumps(described, indent=2) + "\n")
         return
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in described.items():
-        table.add_row(Text(name.replace("_", " "), style="bold"), Text(_shown(value)))
-    print_blocks([table])
+    rows = {name.replace("_", " "): _shown(value) for name, value in described.items()}
+    print_text("".join(f"{line}\n" for line in _lines(rows, stdout_width())))
+
+
+def _lines(rows: dict[str, str], width: int | None) -> Iterator[str]:
+    """Yield a line for each name and value, broken at spaces alone: a fingerprint can be copied at any width."""
+    indent = " " * (max(map(len, rows)) + 2)
+    for name, value in rows.items():
+        first = name.ljust(len(indent))
+        for part in value.split("\n"):
+            if width is None or len(first) + len(part) <= width:
+                lines = [part]
+            elif max(map(len, part.split(" "))) > width - len(indent):
+                yield first.rstrip()  # a long word gets a line of its own
+                first, lines = "  ", _wrapped(part, width - 2)
+            else:
+                lines = _wrapped(part, width - len(indent))
+            for line in lines:
+                yield (first + line).rstrip()
+                first = " " * len(first)
+            first = indent
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _shown(value: Any) -> str:

@@ -1,15 +1,18 @@
 """The program `vpar`: its commands, and the one place where errors become exit statuses."""
 
+import os
 import sys
+import warnings
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from vpar_cache import __version__
 from vpar_cache.errors import Stopped, VparError, printable
 
-from . import interrupts
+from . import interrupts, streams
 from .benchmark import benchmark
 from .demo import demo
 from .evaluate import evaluate
@@ -23,16 +26,42 @@ from .verify import verify
 
 FAILED, INTERRUPTED = 2, 130
 
+
+class Command(TyperCommand):
+    """A command whose help shows flags without <bool>, and its docstring without the line breaks of the source."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.help = "\n\n".join(" ".join(part.split()) for part in (self.help or "").split("\n\n"))
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_bool(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """The program itself, likewise."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_bool(super().get_params(ctx))
+
+
+def _without_bool(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
+
+
 app = typer.Typer(
     name="vpar",
+    cls=Group,
     help="Video-based pedestrian attribute recognition on cached CLIP features.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (extract, train, evaluate, report, score, verify, info, figure, benchmark, demo):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -52,13 +81,23 @@ def options(
 
 
 def run() -> None:
-    """Run the program. Exit status 0: done; 2: refused or failed, in one line; 130, 143: interrupted."""
+    """Run the program.
+
+    Exit status 0: done; 2: refused or failed, in one line; 130, 143: interrupted; 141: nobody reads stdout.
+    """
+    streams.prepare()
+    if os.name == "nt":
+        sys.exit(_fail("vpar runs on Linux and macOS; on Windows install it in WSL (wsl --install)"))
+    warnings.filterwarnings("ignore", module=r"PIL(\.|$)")  # what is wrong with a picture we say ourselves
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     interrupts.install()
     try:
         status = app([a for a in arguments if a != "--debug"], prog_name="vpar", standalone_mode=False)
         status = interrupts.exit_status() or status  # it may have come too late to stop the work
+        sys.stdout.flush()  # what help and version wrote
+    except streams.ClosedPipe:
+        status = streams.CLOSED_PIPE
     except VparError as error:
         if debug:
             raise
@@ -71,7 +110,7 @@ def run() -> None:
         status = interrupts.exit_status() or INTERRUPTED
     if status in interrupts.STATUS.values():
         again = "again with --resume" if "train" in arguments[:1] else "again"
-        sys.stderr.write(f"interrupted: finished work is kept; run the same command {again} to continue\n")
+        streams.write_stderr(f"interrupted: finished work is kept; run the same command {again} to continue\n")
     sys.exit(status)
 
 
@@ -88,5 +127,5 @@ def _fail_usage(error: typer.TyperException, arguments: list[str]) -> int:
 
 def _fail(message: str) -> int:
     """Print one line."""
-    sys.stderr.write(f"error: {printable(' '.join(message.split()))}\n")
+    streams.write_stderr(f"error: {printable(' '.join(message.split()))}\n")
     return FAILED

@@ -12,12 +12,12 @@ from .console import print_document, say
 
 def score(
     file: Annotated[
-        Path, typer.Argument(help="A parquet file: tracklet_id (text), probabilities, labels (lists).")
+        Path, typer.Argument(help="A Parquet or CSV file: tracklet_id, probabilities, labels (lists).")
     ],
     schema: Annotated[str, typer.Option(help="mars, duke, or a TOML file: the order of the lists.")] = "mars",
     train_labels: Annotated[
         Path | None,
-        typer.Option(help="A parquet file of train labels (tracklet_id, labels), for the best constant."),
+        typer.Option(help="A Parquet or CSV file of train labels (tracklet_id, labels), for the best constant."),
     ] = None,
     root: Annotated[
         Path | None,

@@ -30,6 +30,6 @@ def verify(
     if result.problems:
         raise typer.Exit(2)
     print_text(
-        f"{result.index}: {count_of(result.num_tracklets, 'tracklet')} in {count_of(result.num_shards, 'shard')}, "
-        f"{result.num_bytes} bytes: undamaged\n"
+        f"{result.index}: {count_of(result.num_tracklets, 'tracklet')} in "
+        f"{count_of(result.num_shards, 'shard')}, {result.num_bytes} bytes: undamaged\n"
     )

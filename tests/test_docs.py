@@ -69,7 +69,7 @@ def test_a_command_line_is_one_of_the_program(page: str, line: str) -> None:
 def test_every_option_that_a_page_names_exists() -> None:
     program: Any = typer.main.get_command(app)
     known = {"--help"} | {
-        option for command in program.commands.values() for p in command.params for option in p.opts
+        option for command in (program, *program.commands.values()) for p in command.params for option in p.opts
     }
     for page in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]:
         lines = [line for line in page.read_text("utf-8").splitlines() if "benchmarks/" not in line]

@@ -59,5 +59,10 @@ def nearest(value: str, valid: Iterable[str]) -> str:
     return f"{hint}valid are, among {len(names)}: {', '.join(close or names[:10])}"
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """Return a number with what is said of one, or of any other number: 1 person is, 2 people are."""
+    return f"{count} {one if count == 1 else many}"
+
+
 class Stopped(Exception):  # noqa: N818 - not an error
     """Raised when the caller's `stop` returned True. What was finished is kept."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vpar_cache.attributes.built_in import SCHEMAS, load_schema
 from vpar_cache.attributes.duke_table import DUKE
 from vpar_cache.attributes.mars_table import MARS
-from vpar_cache.attributes.schema import Group, Output, Schema
+from vpar_cache.attributes.schema import Group, Output, Schema, read_schema
 from vpar_cache.errors import DataError, UserError
 
 
@@ -215,3 +215,22 @@ def test_a_schema_must_be_known_or_readable(tmp_path: Path) -> None:
         load_schema("marz")
     with pytest.raises(UserError, match="No such file"):
         load_schema(str(tmp_path / "none.toml"))
+
+
+@pytest.mark.parametrize("name", ["split", "Person ID", "camera-id", "tracklet", "labels"])
+def test_a_group_or_flag_is_not_named_like_a_column_with_a_meaning(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "shop.toml"
+    for text in (
+        f'[[group]]\nname = "{name}"\n',
+        f'[[group]]\nname = "hat"\ncolumn = "{name}"\n',
+        f'quality = ["{name}"]\n[[group]]\nname = "hat"\n',
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match="this name is taken"):
+            read_schema(path)
+
+
+def test_a_table_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "shop.toml"
+    path.write_text('\ufeff[[group]]\nname = "hat"\n', "utf-8")
+    assert read_schema(path).groups[0].name == "hat"

@@ -37,7 +37,7 @@ def test_an_extracted_cache_is_described(tiny_cache: Path, tiny_backbone: str) -
     files = [tiny_cache, *fmt.shard_folder(tiny_cache).glob("shard-*.h5")]
     assert info["bytes"] == sum(path.stat().st_size for path in files)
     assert info["seal"] == check_seal(tiny_cache)
-    assert set(info["computed_with"][0]) == {"torch", "open_clip", "processor"}
+    assert set(info["computed_with"][0]) == {"torch", "open_clip", "processor", "pillow", "libjpeg", "libwebp"}
 
 
 def test_unknown_labels_and_validation_tracklets_are_counted(partly: SmallCache, tmp_path: Path) -> None:

@@ -96,6 +96,17 @@ def test_info_describes_a_cache_and_marks_random_weights(vpar: Call, tiny_cache:
     assert "unknown labels none" in shown
 
 
+@pytest.mark.parametrize("columns", [40, 80, 100, 120])
+def test_info_breaks_no_fingerprint_at_any_width(vpar: Call, tiny_cache: Path, columns: int) -> None:
+    described = json.loads(vpar("info", str(tiny_cache), "--format", "json").stdout)
+    shown = vpar("info", str(tiny_cache), columns=columns).stdout
+    for name in ("visual_fingerprint", "text_fingerprint", "seal"):
+        assert described[name] in shown.split()
+    assert "\u2026" not in shown
+    if columns >= 80:
+        assert max(map(len, shown.splitlines())) <= columns
+
+
 def test_verify_says_what_is_damaged_and_exits_2(vpar: Call, extracted: Path) -> None:
     assert vpar("verify", str(extracted)).returncode == 0
     shard = sorted(extracted.with_suffix("").glob("shard-*.h5"))[1]

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import io
 import warnings
+from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 
-from tests.support.hostile_files import png
-from vpar_cache.datasets.decoding import apply_jitter, decode_frame, pad_to_square, preprocessing_identity
+from tests.support.hostile_files import call_vpar, png
+from vpar_cache.datasets import decoding
+from vpar_cache.datasets.decoding import (
+    apply_jitter,
+    decode_frame,
+    decode_image,
+    library_versions,
+    pad_to_square,
+    preprocessing_identity,
+)
 from vpar_cache.datasets.frame_choice import Jitter
 from vpar_cache.errors import DataError
 
@@ -135,13 +145,80 @@ def test_exif_rotation_is_applied() -> None:
     np.testing.assert_array_equal(frame, np.rot90(picture, k=-1))
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_every_exif_rotation_is_applied_as_pillow_does(orientation: int, form: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(noise(6, 4), form, exif=exif)
+    with Image.open(io.BytesIO(data)) as image:
+        wanted = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    np.testing.assert_array_equal(np.asarray(decode_image(data)), wanted)
+
+
+ODD_EXIF = (
+    b"Exif\0\0garbage",
+    b"Exif\0\0MM\0*\0\0\0\x08\xff\xff",  # more entries than bytes
+    # Orientation 1, then a tag whose value lies beyond the end.
+    b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x12\0\x03\0\0\0\x01\0\x01\0\0\x01\x0e\0\x05\0\0\0\x01\0\0\0\xff\0\0\0\0",
+)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF|Truncated File")
+@pytest.mark.parametrize("exif", ODD_EXIF, ids=["garbage", "cut", "value-beyond-the-end"])
+@pytest.mark.parametrize("form", ["JPEG", "WEBP", "PNG"])
+def test_an_exif_block_that_cannot_be_read_leaves_the_picture_intact(exif: bytes, form: str) -> None:
+    options = {"lossless": True} if form == "WEBP" else {}
+    picture = smooth(8, 8)
+    plain = decode_frame(encoded(picture, form, **options), 8, "pad")
+    np.testing.assert_array_equal(decode_frame(encoded(picture, form, exif=exif, **options), 8, "pad"), plain)
+
+
+@pytest.mark.filterwarnings("ignore:Truncated File")
+def test_an_orientation_beside_a_damaged_tag_is_applied() -> None:
+    turned = ODD_EXIF[2].replace(b"\x01\x12\0\x03\0\0\0\x01\0\x01", b"\x01\x12\0\x03\0\0\0\x01\0\x06")
+    picture = noise(6, 6)
+    frame = decode_frame(encoded(picture, "PNG", exif=turned), 6, "pad")
+    np.testing.assert_array_equal(frame, np.rot90(picture, k=-1))
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_transparent_pixels_are_composited_on_black(form: str) -> None:
+    picture = noise(8, 8, 4)
+    options = {"lossless": True, "exact": True} if form == "WEBP" else {}
+    frame = decode_frame(encoded(picture, form, **options), 8, "pad")
+    wanted = picture[..., :3].astype(float) * picture[..., 3:] / 255
+    assert np.abs(frame - wanted).max() <= 1
+    picture[..., 3] = 0
+    assert not decode_frame(encoded(picture, form, **options), 8, "pad").any()
+
+
 @pytest.mark.parametrize("transparency", [3, bytes(range(0, 256, 8))])
-def test_a_palette_with_transparency_gives_its_colours_without_a_warning(transparency: int | bytes) -> None:
+def test_a_palette_with_transparency_is_on_black_without_a_warning(transparency: int | bytes) -> None:
     image = Image.fromarray(smooth(8, 8)).quantize(32)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         frame = decode_frame(encoded(image, "PNG", transparency=transparency), 8, "pad")
-    np.testing.assert_array_equal(frame, np.asarray(image.convert("RGB")))
+    numbers = np.asarray(image)
+    opacity = np.full(256, 255.0)
+    if isinstance(transparency, int):
+        opacity[transparency] = 0
+    else:
+        opacity[: len(transparency)] = list(transparency)
+    wanted = np.asarray(image.convert("RGB")) * opacity[numbers][..., None] / 255
+    assert np.abs(frame - wanted).max() <= 1
+
+
+@pytest.mark.parametrize(("mode", "clear"), [("L", 7), ("RGB", (1, 2, 3)), ("I;16", 40_000)])
+def test_a_single_transparent_colour_becomes_black(mode: str, clear: int | tuple[int, ...]) -> None:
+    if mode == "I;16":
+        image = Image.fromarray(np.full((4, 4), 40_000, np.uint16))
+    else:
+        image = Image.new(mode, (4, 4), clear)
+    image.putpixel((0, 0), 20_000 if mode == "I;16" else (90 if mode == "L" else (90, 90, 90)))
+    frame = decode_frame(encoded(image, "PNG", transparency=clear), 4, "pad")
+    assert frame[0, 0].any()
+    assert not frame[1:].any()
 
 
 @pytest.mark.parametrize("form", ["WEBP", "PNG"])
@@ -183,7 +260,45 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(
         decode_frame(png(width, height), 224, resize)
 
 
-def test_the_identity_names_decoder_and_rules() -> None:
+def test_the_identity_holds_rules_and_no_version() -> None:
     identity = preprocessing_identity()
-    assert {"decoder", "resize_kernel", "pad_rule", "max_shift"} <= identity.keys()
-    assert "None" not in str(identity)
+    assert {"decoded_samples", "resize_kernel", "pad_rule", "max_shift"} <= identity.keys()
+    assert PIL.__version__ not in str(identity)
+    assert library_versions()["pillow"] == PIL.__version__
+    assert "None" not in str(library_versions())
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_another_decoder_of_any_format_changes_the_digest(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = decoding.samples_digest.__wrapped__()
+    assert before == decoding.samples_digest()
+    plain = decoding.decode_image
+
+    def other(data: bytes) -> Image.Image:
+        image = plain(data)
+        if Image.open(io.BytesIO(data)).format == form:
+            red, *_ = image.getpixel((3, 3))
+            image.putpixel((3, 3), (red ^ 64, 0, 0))
+        return image
+
+    monkeypatch.setattr(decoding, "decode_image", other)
+    assert decoding.samples_digest.__wrapped__() != before
+
+
+def test_another_resize_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = decoding.samples_digest.__wrapped__()
+    plain = Image.Image.resize
+    monkeypatch.setattr(Image.Image, "resize", lambda image, size, _: plain(image, size, Image.Resampling.LANCZOS))
+    assert decoding.samples_digest.__wrapped__() != before
+
+
+def test_the_program_shows_no_warning_of_pillow(tmp_path: Path) -> None:
+    data = encoded(smooth(8, 8), "PNG", exif=ODD_EXIF[1])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        decode_frame(data, 8, "pad")
+        assert caught
+        caught.clear()
+        call_vpar("--version", folder=tmp_path)
+        decode_frame(data, 8, "pad")
+        assert not caught

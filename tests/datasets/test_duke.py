@@ -114,8 +114,8 @@ def test_what_joins_nothing_is_noted(root: Path) -> None:
     (root / "train" / "new folder").mkdir()
     add_tracklet(root, "gallery", 2, 6, 2200, (1,))
     assert load_duke(root).notes == (
-        "1 folders are not named by a number (first: 'train/new folder'): not used",
-        "1 label rows have no tracklet (first: 0009C9T0009): not used",
+        "1 folder is not named by a number (first: 'train/new folder'): not used",
+        "1 label row has no tracklet (first: 0009C9T0009): not used",
         "2 tracklets have no label row (first: 0002C6T2200, 7140C4T2198): not used",
     )
 

@@ -128,15 +128,16 @@ def test_folders_without_frames_are_left_out(root: Path) -> None:
         ("cy", "test"),
         ("dee", "test"),
     ]
-    assert dataset.left_out[0].reason == dataset.left_out[1].reason
-    assert dataset.left_out[0].reason.startswith("its folder is missing or holds no frame (.jpg, ")
+    assert dataset.left_out[0].reason == "its folder is missing"
+    assert dataset.left_out[1].reason.startswith("its folder holds no frame (.jpg, ")
+    assert ".txt 1" in dataset.left_out[1].reason
     assert dataset.left_out[2].reason == r"frame name 'a\udcff.jpg' is not printable text"
 
 
 def test_people_named_by_text_are_numbered_by_first_appearance(root: Path) -> None:
     dataset = load(root, "annA/seq1,train,Ann,2,1,0,1", "bob,test,12,2,0,1,0", "annA/seq2,train,Ann,3,1,1,0")
     assert [t.person_id for t in dataset.tracklets] == [0, 0, 1]
-    assert dataset.notes == ("person_id is text: the 2 people are numbered by first appearance",)
+    assert dataset.notes == ("person_id is text: 2 people, numbered by first appearance",)
 
 
 def test_without_person_ids_each_tracklet_is_its_own_person(root: Path) -> None:

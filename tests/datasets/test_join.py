@@ -41,7 +41,7 @@ def test_rows_join_by_all_three_numbers(tmp_path: Path) -> None:
     assert all(t.known_labels().all() for t in tracklets)
     assert notes == [
         "2 label rows have no tracklet (first: 0001C1T0002, 0002C1T0001): not used",
-        "1 tracklets have no label row (first: 0003C1T0001): not used",
+        "1 tracklet has no label row (first: 0003C1T0001): not used",
     ]
 
 

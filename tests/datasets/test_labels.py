@@ -84,14 +84,12 @@ def test_optional_columns_may_lack_and_a_note_says_so(tmp_path: Path) -> None:
         (HEADER, "has a header but no rows"),
         (
             "tracklet,hat,top colour\na,0,0\n",
-            r"column 'top color' is missing \(accepted: 'top color', 'upcolor'\); "
-            r"nearest in the header is 'top colour': rename it",
+            r"column 'top color' is missing \(accepted: 'top color', 'upcolor'\): rename 'top colour'",
         ),
-        ("x,y\na,b\n", r"column 'tracklet' is missing .*; the header has 'x', 'y'$"),
-        ("tracklet;hat;top color\na;0;0\n", r"separated by ';': separate fields with commas"),
+        ("x,y\na,b\n", r"column 'tracklet' is missing .*'x', 'y'$"),
         (
             "tracklet,hat,top color,upcolor\na,0,0,1\n",
-            "'top color' and 'upcolor' both mean 'top color'; keep",
+            "'top color' and 'upcolor' both mean 'top color': keep",
         ),
         (f"{HEADER}\na,2,1,1,0\n", "line 2 has 5 fields, but the header has 6"),
         (
@@ -182,3 +180,65 @@ def test_no_column_can_stand_for_two_groups(schema: Schema) -> None:
     spellings = [{normalise_header(c) for c in group.columns} for group in schema.groups]
     spellings += [{normalise_header(flag)} for flag in schema.quality]
     assert len(set().union(*spellings)) == sum(len(names) for names in spellings)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tracklet;camera_id;hat;top color;occlusion;multi-person\na;2;1;1,0;0;1\n",
+        "\ufefftracklet\tcamera_id\that\ttop color\tocclusion\tmulti-person\r\na\t2\t1\t1,00\t0\t1\r\n",
+        "sep=;\r\ntracklet;camera_id;hat;top color;occlusion;multi-person\r\na;2,0;1;1;0;1\r\n",
+        f"sep=,\n{HEADER}\na,2.0,1,1,0,1\n",
+        f'"sep=,"\n{HEADER}\n"a",2,"1,0",1,0,1\n',
+        f"{HEADER}\na,2,1,1,0,1\n,,,,,\n , ,,,,\n",
+        f"{HEADER}\n,,,,,\na,2,1,1,0,1",
+        f"{HEADER}\na\u00a0,\u30002,1\u00a0,1,0,1\n",
+    ],
+    ids=["semicolons", "tabs", "sep", "sep-comma", "sep-quoted", "empty-rows-at-the-end", "between", "spaces"],
+)
+def test_what_spreadsheets_write_reads_the_same(tmp_path: Path, text: str) -> None:
+    (row,) = read(tmp_path, text).rows
+    assert (row.keys["tracklet"], row.integer("camera_id")) == ("a", 2)
+    assert (row.labels.tolist(), row.quality.tolist(), row.known.all()) == ([1, 0, 1], [0, 1], True)
+
+
+def test_an_error_below_the_line_of_the_separator_names_the_file_s_own_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 3, column 'hat': 'x'"):
+        read(tmp_path, "sep=;\ntracklet;hat;upcolor\na;x;1\n")
+
+
+def test_a_header_in_another_unicode_form_is_found(tmp_path: Path) -> None:
+    schema = Schema("cafe", (Group("h\u00fcte", (Output("h\u00fcte", "a hat"),), ("h\u00fcte",), "no hat"),))
+    path = tmp_path / "labels.csv"
+    path.write_text("tracklet,hu\u0308te\na,1\n", "utf-8")
+    assert read_labels(path, schema, KEYS).rows[0].labels.tolist() == [1]
+
+
+def test_all_faults_of_a_header_are_told_at_once_and_no_used_column_is_offered(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, "camera_id,camera id,hats,top colour,occlusion\n1,1,1,1,0\n")
+    message = str(caught.value)
+    for part in ("'tracklet' is missing", "'hat' is missing", "rename 'hats'", "'top color' is missing"):
+        assert part in message
+    assert "'camera_id' and 'camera id' both mean 'camera_id'" in message
+    assert "'occlusion'" not in message
+    assert "\n" not in message
+
+
+def test_a_column_in_use_is_not_offered_for_another(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'top color' is missing") as caught:
+        read(tmp_path, "tracklet,hat,top,multi-person\na,1,0,0\n")
+    assert "rename 'hat'" not in str(caught.value)
+    assert "rename 'multi-person'" not in str(caught.value)
+
+
+def test_the_mars_label_file_of_2018_is_recognised(tmp_path: Path) -> None:
+    path = tmp_path / "mars_attributes.csv"
+    header = (
+        "person-id, camera_id, tracklets_id, Tops.c, Bottoms.c, Age, top length, Bottoms.l, shoulder bag, "
+        "backpack, hat, handbag, hair, gender, Bottoms.t"
+    )
+    path.write_text(f"{header}\n{','.join('1' * 15)}\n")
+    keys = (KeyColumn("person_id"), KeyColumn("camera_id"), KeyColumn("tracklets_id"))
+    with pytest.raises(DataError, match=r"label file of 2018.*pose and motion.*--schema"):
+        read_labels(path, MARS, keys)

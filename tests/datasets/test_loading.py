@@ -65,13 +65,13 @@ def test_pieces_are_the_tracklet_in_order_and_their_hashes_its_digest(folder: Pa
 
 def test_a_file_is_read_once_however_often_it_is_drawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    plain = loading._read
+    plain = loading.read_frame
 
-    def spy(one: Source, name: str) -> bytes:
+    def spy(one: Tracklet, name: str) -> bytes:
         read.append(name)
         return plain(one, name)
 
-    monkeypatch.setattr(loading, "_read", spy)
+    monkeypatch.setattr(loading, "read_frame", spy)
     load(source(folder, Draw(("b.png", "b.png", "a.png")), Draw(("a.png", "b.png", "c.png"))))
     assert read == ["b.png", "a.png", "c.png"]
 

@@ -80,7 +80,7 @@ def test_all_real_label_rows_join_with_the_real_track_files(real_data: Path, tmp
     assert len({t.person_id for t in splits["train"]}) == 625
     assert len({t.person_id for t in splits["test"]}) == 634
     assert len({t.tracklet_id for t in tracklets}) == 16360
-    assert notes == ["3248 distractor and 870 junk tracklets carry no label: not used"]
+    assert notes == ["3248 distractor and 870 junk tracklets: no label, not used"]
     lengths = {split: [len(t.frames) for t in found] for split, found in splits.items()}
     assert (min(lengths["test"]), max(lengths["test"])) == (2, 920)
     assert sum(lengths["train"]) == 509_914
@@ -112,7 +112,7 @@ def test_a_tracklet_holds_what_its_row_and_names_say(root: Path) -> None:
     assert last.quality.tolist() == [1, 0, 0, 0, 0, 0, 1]
     assert last.labels.sum() == len(MARS.groups)
     assert (dataset.name, dataset.schema, dataset.left_out) == ("mars", MARS, ())
-    assert dataset.notes == ("2 distractor and 1 junk tracklets carry no label: not used",)
+    assert dataset.notes == ("2 distractor and 1 junk tracklet: no label, not used",)
 
 
 def test_both_headers_in_circulation_read_the_same(root: Path) -> None:
@@ -227,7 +227,7 @@ GOOD = [(1, 3, 1, 1), (4, 6, 1, 2), (7, 9, 2, 1)]
         ([(1, 3, 2, 1), *GOOD[1:]], "row 1 says person 2, camera 1, but its first frame is 0001C1T0001F001.jpg"),
         ([(1, 6, 1, 1), GOOD[2]], "row 1: frame 0001C2T0002F001.jpg is not of tracklet 0001C1T0001"),
         ([(1, 3, 1, 1), (3, 6, 1, 2), GOOD[2]], "line 3 of train_name.txt is in two tracklets"),
-        ([(1, 1, 1, 1), (2, 3, 1, 1), *GOOD[1:]], r"mars: 1 tracklet ids occur twice \(first: 0001C1T0001\)"),
+        ([(1, 1, 1, 1), (2, 3, 1, 1), *GOOD[1:]], r"mars: 1 tracklet id given twice \(first: 0001C1T0001\)"),
     ],
 )
 def test_a_track_table_that_contradicts_the_names_is_refused(root: Path, rows: object, message: str) -> None:

@@ -51,7 +51,7 @@ def test_people_in_two_splits_are_noted() -> None:
     shared = [tracklet("a", "train", 7), tracklet("b", "test", 7)]
     dataset = build_dataset("own", MARS, shared)
     (note,) = dataset.notes
-    assert note == "1 people are in both train and test (first: 7): test scores will be too high"
+    assert note == "1 person is in both train and test (first: 7): test scores will be too high"
     assert build_dataset("own", MARS, dataset.tracklets, notes=dataset.notes).notes == (note,)
     assert build_dataset("own", MARS, [tracklet("a", "train", 7), tracklet("b", "test", 8)]).notes == ()
     assert build_dataset("own", MARS, shared, people_known=False).notes == ()
@@ -61,7 +61,7 @@ def test_people_in_two_splits_are_noted() -> None:
 def test_people_of_validation_are_noted_as_well(person: int, pair: str) -> None:
     found = [tracklet("a", "train", 7), tracklet("b", "test", 8), tracklet("c", "validation", person)]
     (note,) = build_dataset("own", MARS, found).notes
-    assert note.startswith(f"1 people are in both {pair} (first: {person}): {pair.split()[-1]} scores")
+    assert note.startswith(f"1 person is in both {pair} (first: {person}): {pair.split()[-1]} scores")
 
 
 def test_unknown_labels_are_counted_by_group() -> None:
@@ -79,8 +79,8 @@ def test_a_tracklet_without_any_known_label_is_not_used() -> None:
     found = [tracklet("a"), tracklet("b", known=nothing), tracklet("c", "test", 2)]
     dataset = build_dataset("own", MARS, found)
     assert [t.tracklet_id for t in dataset.tracklets] == ["a", "c"]
-    assert dataset.notes == ("1 tracklets have no known label (first: b): not used",)
-    with pytest.raises(DataError, match=r"no test tracklets: 1 tracklets have no known label \(first: c\)"):
+    assert dataset.notes == ("1 tracklet has no known label (first: b): not used",)
+    with pytest.raises(DataError, match=r"no test tracklets: 1 tracklet has no known label \(first: c\)"):
         build_dataset("own", MARS, [tracklet("a"), tracklet("c", "test", 2, known=nothing)])
 
 
@@ -104,7 +104,7 @@ def test_a_tracklet_that_contradicts_the_schema_is_named(changes: dict[str, Any]
 
 def test_an_id_given_twice_is_refused() -> None:
     twice = [tracklet("a"), tracklet("b"), tracklet("a", "test", 2)]
-    with pytest.raises(DataError, match=r"own: 1 tracklet ids occur twice \(first: a\)"):
+    with pytest.raises(DataError, match=r"own: 1 tracklet id given twice \(first: a\)"):
         build_dataset("own", MARS, twice)
 
 

@@ -236,3 +236,30 @@ def test_a_gpu_too_small_for_the_encoder_is_said(tiny_backbone: str, monkeypatch
     monkeypatch.setattr(open_clip.transformer.VisionTransformer, "to", full)
     with pytest.raises(UserError, match="does not fit in the free memory of cpu"):
         make_encoder(tiny_backbone)
+
+
+def test_missing_frames_beyond_max_bad_stop_an_extraction_before_the_encoder_is_built(
+    demo_root: Path, tmp_path: Path, extract_config: Callable[..., ExtractConfig]
+) -> None:
+    root = Path(shutil.copytree(demo_root, tmp_path / "root"))
+    a_drawn_frame(root).unlink()
+    config = extract_config(tmp_path / "c.h5", root=root, weights="absent.pt")  # building it would fail first
+    with pytest.raises(DataError, match=r"1 tracklet.*--max-bad 0 .*1 of 4 frames are missing"):
+        extract(config)
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["skipped.csv"]
+
+
+def test_frames_that_are_links_are_encoded_as_copies_are(
+    demo_root: Path, tmp_path: Path, extract_config: Callable[..., ExtractConfig], tiny_cache: Path
+) -> None:
+    root = Path(shutil.copytree(demo_root, tmp_path / "root"))
+    frame = a_drawn_frame(root)
+    store = tmp_path / "store"
+    store.mkdir()
+    frame.rename(store / frame.name)
+    frame.symlink_to(store / frame.name)
+    with pytest.raises(DataError, match=r"are links.*--follow-links"):
+        extract(extract_config(tmp_path / "c.h5", root=root))
+    index = extract(extract_config(tmp_path / "c.h5", root=root, follow_links=store)).index
+    linked, plain = open_features(index), open_features(tiny_cache)
+    np.testing.assert_array_equal(linked.visual.gather(range(18)), plain.visual.gather(range(18)))

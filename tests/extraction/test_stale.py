@@ -42,6 +42,7 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "root": (Path("copied"), set()),
     "out": (Path("moved.h5"), set()),
     "labels": (Path("other.csv"), set()),
+    "follow_links": (Path(), set()),
     "schema": ("duke", set()),
     "devices": (("cpu", "cpu", "cpu"), set()),
     "backbone": (OTHER_BACKBONE, OTHER_PARTS),
@@ -187,16 +188,16 @@ def other_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 COVERED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], set[str]]] = {
     "the weights' tensors": (other_tensor, {"weights_digest"}),
-    "Pillow's version": (lambda patch: patch.setattr("PIL.__version__", "0"), {"decoder", "resize_kernel"}),
-    "the JPEG decoder's": (
-        lambda patch: patch.setattr("vpar_cache.datasets.decoding.features.version", lambda name: "0"), {"decoder"}
+    "what libraries make of pictures": (
+        lambda patch: patch.setattr(decoding, "samples_digest", lambda: "0"), {"decoded_samples"}
     ),
     "the views' shift": (lambda patch: patch.setattr(decoding, "MAX_SHIFT", 9), {"max_shift"}),
     "the mean": (
         lambda patch: patch.setattr(open_clip, "OPENAI_DATASET_MEAN", (0.4, 0.4, 0.4)), {"mean"}
     ),
 }  # fmt: skip
-RULES = {"short_tracklet", "pad_rule", "stored_dtype", "prefix_tokens", "class_token", "dim"}
+RULES = {"resize_kernel", "pad_rule", "transparency", "short_tracklet", "stored_dtype"}
+RULES |= {"prefix_tokens", "class_token", "dim"}
 """Names of rules of the code, for the day that they change, and what an architecture implies."""
 
 
@@ -226,6 +227,8 @@ def test_machine_place_and_versions_beside_it_leave_the_fingerprint(
     monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
     monkeypatch.setattr(os, "cpu_count", lambda: 96)
     monkeypatch.setattr(torch, "__version__", "9.9")
+    monkeypatch.setattr("PIL.__version__", "99.0")
+    monkeypatch.setattr("vpar_cache.datasets.decoding.features.version", lambda name: "99")
     monkeypatch.setattr(Encoder, "environment", lambda self: {"processor": "another"})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -71,7 +71,7 @@ def test_the_cache_holds_what_is_known_and_the_third_split(settings: ExtractConf
     assert "2 train tracklets of 1 person, 1 validation tracklet of 1 person, 1 test tracklet of 1 person" in text
     assert "unknown labels of 4 tracklets: hat 2, coat 1" in text
     assert "unknown quality flags (occlusion 1)" in text
-    assert "1 tracklets have no known label (first: 4): not used" in text
+    assert "1 tracklet has no known label (first: 4): not used" in text
 
 
 def test_what_is_unknown_of_people_is_stored(settings: ExtractConfig) -> None:

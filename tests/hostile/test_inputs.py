@@ -75,7 +75,7 @@ def test_a_folder_that_links_out_of_the_root_is_refused(shop: Shop) -> None:
 def test_a_frame_that_links_out_of_the_root_is_not_followed(shop: Shop) -> None:
     (shop.root / "anna" / "seq1" / "1.jpg").unlink()
     (shop.root / "anna" / "seq1" / "1.jpg").symlink_to(shop.outside / "1.jpg")
-    assert_refused(shop.extract(), "1.jpg: a link, which is not followed")
+    assert_refused(shop.extract(), "1 of 2 frames are links, first: 1.jpg")
     assert shop.extract("--max-bad", "1").returncode == 0
     assert open_features(shop.index).tracklet_ids == ("anna/seq2", "bob")
 
@@ -83,6 +83,9 @@ def test_a_frame_that_links_out_of_the_root_is_not_followed(shop: Shop) -> None:
 def test_pipes_and_devices_among_frames_hold_nobody_up(shop: Shop) -> None:
     os.mkfifo(shop.root / "bob" / "0.jpg")
     (shop.root / "bob" / "3.jpg").symlink_to("/dev/zero")
+    assert_refused(shop.extract(), "3.jpg to /dev/zero")
+    assert_refused(shop.extract("--follow-links", "/dev"), "no file")
+    (shop.root / "bob" / "3.jpg").unlink()
     assert shop.extract().returncode == 0
     (shop.root / "labels.csv").unlink()
     os.mkfifo(shop.root / "labels.csv")

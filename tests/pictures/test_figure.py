@@ -66,7 +66,7 @@ def test_attention_is_drawn_for_each_output(runs: Path, demo_root: Path, tiny_ca
     two = draw(runs, demo_root, tmp_path / "2.png", attention=("backpack", "hat"), **options)
     assert size(two)[0] > size(one)[0]
     with Image.open(two) as image:
-        assert len(np.unique(np.asarray(image).reshape(-1, 3), axis=0)) > 100
+        assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 100
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,6 @@ def test_attention_is_drawn_for_each_output(runs: Path, demo_root: Path, tiny_ca
     [
         ({"out": Path("x.jpg")}, "--out: got 'x.jpg'"),
         ({"tracklets": ("0001C1T9999",)}, "'0001C1T9999' is not a test tracklet"),
-        ({"attention": ("hat",)}, "--attention reads cached features. Name the run's cache with --features"),
         ({"attention": ("hut",), "features": True}, "--attention 'hut' is not an output of mars.*hat"),
         (
             {"attention": ("hat",), "features": True, "run": Path("linear")},
@@ -124,4 +123,23 @@ def test_attention_of_a_temporal_run_is_drawn_from_its_frames(
         tmp_path, demo_root, tmp_path / "x.png", run=Path("temporal"), attention=("hat",), features=frames
     )
     with Image.open(picture) as image:
-        assert len(np.unique(np.asarray(image).reshape(-1, 3), axis=0)) > 100
+        assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 100
+
+
+def test_attention_reads_the_cache_that_the_run_names(
+    runs: Path, demo_root: Path, tiny_cache: Path, tmp_path: Path
+) -> None:
+    named = draw(runs, demo_root, tmp_path / "1.png", attention=("hat",), features=tiny_cache)
+    assert draw(runs, demo_root, tmp_path / "2.png", attention=("hat",)).read_bytes() == named.read_bytes()
+    copy = Path(shutil.copytree(runs / "vtf", tmp_path / "copy"))
+    record = json.loads((copy / "run.json").read_text("utf-8"))
+    (copy / "run.json").write_text(json.dumps({**record, "features": "gone.h5"}), "utf-8")
+    with pytest.raises(UserError, match=r"--features: .*'gone\.h5'"):
+        draw(runs, demo_root, tmp_path / "x.png", run=copy, attention=("hat",))
+
+
+@pytest.mark.parametrize(("ending", "start"), [("pdf", b"%PDF"), ("svg", b"<?xml"), ("PNG", b"\x89PNG")])
+def test_the_ending_chooses_the_format(
+    runs: Path, demo_root: Path, tmp_path: Path, ending: str, start: bytes
+) -> None:
+    assert draw(runs, demo_root, tmp_path / f"a.{ending}").read_bytes().startswith(start)

@@ -366,9 +366,27 @@ def test_footnotes_speak_only_of_what_is_in_the_tables(tmp_path):
 def test_the_cost_of_an_end_to_end_epoch_is_told_only_where_measured(tmp_path):
     make_run(tmp_path, "a", epoch_seconds_per_tracklet=0.01, encode_seconds_per_tracklet=0.99)
     make_run(tmp_path, "b", seed=1)
-    text = render(make_report([], tmp_path), "markdown")
+    text = render(replace(make_report([], tmp_path), with_details=True), "markdown")
     assert "a: an epoch of 96 tracklets" in text
     assert "b: an epoch" not in text
+    assert "an epoch of" not in render(make_report([], tmp_path), "markdown")
+
+
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_names_are_whole_and_lines_fit_at_every_width(tmp_path, count):
+    names = [f"mars-vtf-temporal-strict-0a1b2c{i}-of-a-long-name" for i in range(count)]
+    for i, name in enumerate(names):
+        make_run(tmp_path, name, seed=i, model="vtf" if i % 2 else "linear", backbone="open_clip:ViT-B-16")
+    for width in (80, 100, 120):
+        lines = render(make_report([], tmp_path), "rich", width).splitlines()
+        assert max(map(len, lines)) <= width
+        for name in names:
+            assert sum(name in line for line in lines) >= 2
+
+
+def test_one_is_not_many(tmp_path):
+    folder = make_run(tmp_path, "a", n=1, people=1)
+    assert read_run(folder).place == "demo (1 test tracklet of 1 person)"
 
 
 def test_the_papers_faults_are_told_and_not_repeated(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import zipfile
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.metrics.test_scoring import real_mars_labels
-from tests.support.fake_runs import SMALL, groups_of, known_labels, predictions
+from tests.support.fake_runs import SMALL, groups_of, known_labels, make_run, predictions
 from tests.support.hostile_files import call_vpar
 from tests.support.made_up_scores import set_scores
 from vpar_cache.attributes.mars_table import MARS
@@ -133,9 +134,9 @@ def test_predictions_that_do_not_fit_are_refused_by_name(tmp_path, data, words):
 
 @pytest.mark.parametrize("content", [b"tracklet_id,probabilities\n", b"PAR1" + bytes(200) + b"PAR1"])
 def test_a_file_that_is_not_parquet_is_refused(tmp_path, content):
-    path = tmp_path / "mine.csv"
+    path = tmp_path / "mine.data"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"mine\.csv: .*parquet"):
+    with pytest.raises(DataError, match=r"mine\.data: .*parquet.*ends in \.csv"):
         score(path, SMALL)
 
 
@@ -157,10 +158,107 @@ def test_no_flipped_bit_escapes_as_anything_but_a_data_error(file):
         assert scores == expected or position >= footer
 
 
-@pytest.mark.parametrize("name", ["nothing.parquet", "."])
-def test_a_path_that_is_no_file_is_refused(tmp_path, name):
-    with pytest.raises(DataError, match="no such file"):
+@pytest.mark.parametrize(("name", "words"), [("nothing.parquet", "no such file"), (".", "a folder; give")])
+def test_a_path_that_is_no_file_is_refused(tmp_path, name, words):
+    with pytest.raises(DataError, match=words):
         score(tmp_path / name, SMALL)
+
+
+def test_a_run_folder_is_explained(tmp_path):
+    folder = make_run(tmp_path, "mine", details=True)
+    with pytest.raises(DataError, match=r"run folder.*vpar report .*predictions\.parquet"):
+        score(folder, SMALL)
+
+
+@pytest.mark.parametrize("lists", [pa.list_view, pa.large_list_view])
+def test_what_polars_writes_is_read(file, lists):
+    data = columns()
+    data = {
+        "tracklet_id": pa.array(IDS, pa.string_view()),
+        "split": pa.array(["test"] * N, pa.string_view()),
+        "probabilities": pa.array(data["probabilities"], lists(pa.float64())),
+        "labels": pa.array(data["labels"], lists(pa.int64())),
+    }
+    assert score(file(data), SMALL).evaluation.scores == expected_scores(*predictions(SMALL, N))
+
+
+def test_integers_name_tracklets(file):
+    data = {**columns(), "tracklet_id": list(range(N))}
+    assert score(file(data), SMALL).evaluation.scores == expected_scores(*predictions(SMALL, N))
+    data["tracklet_id"][1] = 0
+    with pytest.raises(DataError, match="'0' has 2 rows"):
+        score(file(data), SMALL)
+
+
+@pytest.mark.parametrize(("value", "exact"), [(1 + 9e-7, 1.0), (-9e-7, 0.0)])
+def test_a_probability_that_float32_rounded_beyond_the_range_is_its_end(file, value, exact):
+    one, other = columns(), columns()
+    one["probabilities"][3][0], other["probabilities"][3][0] = value, exact
+    assert score(file(one), SMALL).evaluation == score(file(other), SMALL).evaluation
+    one["probabilities"][3][0] = 1.00001 if value > 1 else -0.00001
+    with pytest.raises(DataError, match="'0003C1T0001', output 0"):
+        score(file(one), SMALL)
+
+
+NAMES = [output.name for output in SMALL.outputs]
+
+
+def csv_lines(separator, as_lists):
+    data = columns()
+    yield ["tracklet_id", "person_id"] + (
+        ["probabilities", "labels"] if as_lists else [f"{k} {n}" for k in ("probability", "label") for n in NAMES]
+    )
+    for i, (p, y) in enumerate(zip(data["probabilities"], data["labels"], strict=True)):
+        mark = "," if separator == ";" else "."
+        values = (
+            [json.dumps(p), json.dumps(y)] if as_lists else [*(str(v).replace(".", mark) for v in p), *map(str, y)]
+        )
+        yield [IDS[i], str(i // 2), *values]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("as_lists", [True, False])
+def test_a_csv_file_scores_as_the_parquet_file_does(file, tmp_path, separator, as_lists):
+    with (tmp_path / "mine.csv").open("w", newline="") as handle:
+        csv.writer(handle, delimiter=separator).writerows(csv_lines(separator, as_lists))
+    wanted = score(file({**columns(), "person_id": [i // 2 for i in range(N)]}), SMALL)
+    assert score(tmp_path / "mine.csv", SMALL).evaluation == wanted.evaluation
+    train = read_train_labels(tmp_path / "mine.csv", SMALL)
+    assert train.rates.tolist() == read_train_labels(tmp_path / "mine.parquet", SMALL).rates.tolist()
+
+
+def test_unknown_labels_of_a_csv_file(tmp_path):
+    text = "tracklet_id,probabilities,label hat,label pose front,label pose side,label pose back\n"
+    (tmp_path / "a.csv").write_text(text + '1,"[0.9,1,0,0]",,1,0,0\n2,"[0.1,1,0,0]",1,NA,nan,-1\n')
+    found = score(tmp_path / "a.csv", SMALL).evaluation
+    assert found.unknown == {"hat": 1, "pose": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "empty"),
+        ("tracklet_id,labels\n1,[1]\n", "'probabilities' .* nor 'probability hat'"),
+        ("tracklet_id,probabilities,labels\n", "0 rows"),
+        ("tracklet_id,probabilities,labels\n1,[1\n", "line 2 has 2 cells"),
+        ("tracklet_id,probabilities,labels\n1,x,[1]\n", "line 2, column 'probabilities': got 'x'"),
+        ('tracklet_id,probabilities,labels\n1,"[""a""]",[1]\n', "line 2, column 'probabilities'.*JSON list"),
+        ("tracklet_id,probabilities,labels\n1," + "[" * 99999 + ",[1]\n", "line 2, column 'probabilities'"),
+        ('tracklet_id,probabilities,labels\n1,"[0.1]","[1]"\n', "1 probabilities.* 4 outputs"),
+        ("tracklet_id,probability hat,labels\n1,0.5,[1]\n", "3 of 4 columns are missing, first 'probability pose"),
+        (
+            'tracklet_id,person_id,probabilities,labels\n1,x,"[1,1,0,0]","[1,1,0,0]"\n',
+            "column 'person_id': got 'x'",
+        ),
+        ("tracklet_id,labels,labels\n1,1,1\n", "twice"),
+    ],
+)
+def test_a_csv_file_that_does_not_fit_is_refused_with_its_place(tmp_path, text, words):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(DataError, match=words) as caught:
+        score(tmp_path / "a.csv", SMALL)
+    assert str(caught.value).startswith(f"{tmp_path / 'a.csv'}")
+    assert len(str(caught.value)) < 600
 
 
 def tables(result):

@@ -26,6 +26,7 @@ from vpar_cache.attributes.built_in import load_schema
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import build_prompts
 from vpar_cache.backbones.weights import load_weights
+from vpar_cache.base.matlab_file import read_matrices
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.headers import read_shard_header
@@ -34,7 +35,6 @@ from vpar_cache.datasets.decoding import decode_frame
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.datasets.folder import load_folder
 from vpar_cache.datasets.mars import read_lists
-from vpar_cache.datasets.matfile import read_matrices
 from vpar_cache.reporting.score import score
 from vpar_cache.runs.finished import read_run
 from vpar_cache.training.checkpoints import Checkpoint, CheckpointFile

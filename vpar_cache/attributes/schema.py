@@ -11,6 +11,7 @@ prompts that output with "bottom skirt".
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,13 @@ from numpy.typing import NDArray
 
 from vpar_cache.base.toml_file import read_toml
 from vpar_cache.errors import DataError, UserError, nearest
+
+TAKEN = ("tracklet", "tracklet_id", "tracklets_id", "split", "person_id", "camera_id", "probabilities", "labels")
+"""Columns of label files and of predictions, which no group and no quality flag may be named like."""
+
+
+def _is_taken(*names: str) -> bool:
+    return any(re.sub(r"[\s-]+", "_", name.strip()).casefold() in TAKEN for name in names)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,12 @@ class Schema:
             raise UserError(f"schema {self.name!r} has no group: give it at least one [[group]]")
         if empty := [group.name for group in self.groups if not group.outputs]:
             raise UserError(f"schema {self.name!r}: group {empty[0]!r} has no output; give it at least one")
+        taken = [group.name for group in self.groups if _is_taken(group.name, *group.columns)]
+        if taken := taken or [flag for flag in self.quality if _is_taken(flag)]:
+            raise UserError(
+                f"schema {self.name!r}: {taken[0]!r} has the name of a column with a meaning of its own "
+                f"({', '.join(TAKEN)}): this name is taken. Rename it"
+            )
         outputs = [output.name for output in self.outputs]
         groups = [group.name for group in self.groups]
         columns = [column for group in self.groups for column in group.columns]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vpar_cache.errors import CacheError, VparError
+from vpar_cache.errors import CacheError, DataError, VparError
 
 PARTIAL_SUFFIX = ".partial"
 """Of a file that is being written. One that no process writes any more is a leftover and may be removed."""
@@ -168,3 +168,15 @@ def read_plain(path: Path, limit: int) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         return file.read(limit + 1)
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Return the contents of a file. Raises DataError where it cannot be read or is larger than `max_bytes`."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
+    if len(data) > max_bytes:
+        raise DataError(f"{path} is over {max_bytes} bytes, too large for such a file. Check the path")
+    return data

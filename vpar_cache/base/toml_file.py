@@ -21,7 +21,7 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
             raise UserError(
                 f"{what} {path}: got over {MAX_BYTES} bytes; expected a short TOML file. Check the path"
             )
-        return tomllib.loads(data.decode("utf-8").replace("\r\n", "\n"))
+        return tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n"))
     except OSError as error:
         raise UserError(f"{what} {path}: {error.strerror}; give a readable TOML file") from error
     except (ValueError, RecursionError) as error:

@@ -13,9 +13,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from vpar_cache.attributes.schema import Schema
+from vpar_cache.base.near_names import NameIndex, differences, near_hint
+from vpar_cache.datasets.frames_on_disk import endings, find_frames, note_other_files, other_files
 from vpar_cache.datasets.labels import KeyColumn, LabelRow, read_labels
 from vpar_cache.datasets.tracklet import (
     Dataset,
@@ -23,12 +27,15 @@ from vpar_cache.datasets.tracklet import (
     Split,
     Tracklet,
     build_dataset,
+    is_plain_name,
     list_names,
     require,
 )
-from vpar_cache.errors import UserError
+from vpar_cache.errors import UserError, counted
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+MAX_FOLDERS = 200_000
+"""That are compared with a tracklet whose folder is missing."""
 _COLUMNS = (
     KeyColumn("tracklet"),
     KeyColumn("split"),
@@ -45,10 +52,11 @@ _SPLIT_NAMES: dict[str, Split] = {
 _DIGITS = re.compile(r"([0-9]+)")
 
 
-def load_folder(root: Path, labels: Path, schema: Schema) -> Dataset:
+def load_folder(root: Path, labels: Path, schema: Schema, follow_links: Path | None = None) -> Dataset:
     """Return the tracklets that the label file lists, in folders under `root`.
 
-    A tracklet whose folder is missing or without frames is left out. Raises UserError where the root or the
+    A tracklet whose folder is missing or without frames is left out. Links are followed inside the root, and into
+    `follow_links`, a real path, where frames may be links too. Raises UserError where the root or the
     label file is missing, DataError where the contents of the label file are invalid.
     """
     require(root, "folder", "give the folder that holds the tracklets as --root", UserError)
@@ -56,26 +64,32 @@ def load_folder(root: Path, labels: Path, schema: Schema) -> Dataset:
     file = read_labels(labels, schema, _COLUMNS)
     people, person_notes = _person_ids(file.rows)
     people_known = "person_id" in file.rows[0].keys
-    real_root = Path(os.path.realpath(root))
+    folders = _Folders(Path(os.path.realpath(root)), follow_links)
     lines: dict[Path, int] = {}
     tracklets: list[Tracklet] = []
     left_out: list[LeftOut] = []
+    other: list[str] = []
     for row, person_id in zip(file.rows, people, strict=True):
-        tracklet_id, folder = _tracklet_folder(row, real_root)
+        tracklet_id, folder = folders.of(row)
         if folder in lines:  # by the real folder, so that a link cannot bring a tracklet into both splits
             raise row.error("tracklet", f"is also the folder of line {lines[folder]}; keep one row")
         lines[folder] = row.line
         split = _split(row)
         camera_id = row.integer("camera_id") if "camera_id" in row.keys else 0
-        frames = sorted_frames(list_names(folder, "file"))
-        problem = _problem(frames)
+        names = list_names(folder, "file") | list_names(folder, "link")
+        frames = sorted_frames(names)
+        if frames:
+            other += [f"{tracklet_id}/{name}" for name in other_files(names, frames)]
+        problem = _problem(frames, names) if folder.is_dir() else folders.missing(tracklet_id)
         if problem:
             left_out.append(LeftOut(tracklet_id, split, problem))
             continue
         tracklets.append(
             Tracklet(tracklet_id, split, person_id, camera_id, folder, frames, row.labels, row.quality, row.known)
         )
-    return build_dataset("folder", schema, tracklets, left_out, (*file.notes, *person_notes), people_known)
+    tracklets, without_frames = find_frames(tracklets, follow_links)
+    notes = (*file.notes, *person_notes, *note_other_files(other, FRAME_SUFFIXES))
+    return build_dataset("folder", schema, tracklets, [*left_out, *without_frames], notes, people_known)
 
 
 def sorted_frames(names: Iterable[str]) -> tuple[str, ...]:
@@ -90,26 +104,63 @@ def _natural(name: str) -> tuple[list[str | int], str]:
     return parts, name
 
 
-def _problem(frames: Sequence[str]) -> str:
-    """Return why a tracklet of these frames cannot be used; empty where it can."""
+def _problem(frames: Sequence[str], names: Iterable[str]) -> str:
+    """Return why a tracklet of these frames cannot be used; empty where it can. `names`: all in its folder."""
     if not frames:
-        return f"its folder is missing or holds no frame ({', '.join(FRAME_SUFFIXES)})"
-    odd = next((name for name in frames if not name.isprintable()), None)
+        other = other_files(names, frames)
+        but = f", but {endings(other)}: save them in one of these formats" if other else ""
+        return f"its folder holds no frame ({', '.join(FRAME_SUFFIXES)}){but}"
+    odd = next((name for name in frames if not is_plain_name(name)), None)
     return f"frame name {odd!r} is not printable text" if odd else ""
 
 
-def _tracklet_folder(row: LabelRow, real_root: Path) -> tuple[str, Path]:
-    """Return (tracklet_id, folder). The label file cannot lead out of the root."""
-    name = row.keys["tracklet"]
-    if not name.isprintable():
-        raise row.error("tracklet", "must be printable text; rename it")
-    path = PurePosixPath(name)
-    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name:
-        raise row.error("tracklet", "must be a folder inside the root, such as personA/seq1, without .. or \\")
-    folder = Path(os.path.realpath(real_root / path))
-    if folder == real_root or not folder.is_relative_to(real_root):
-        raise row.error("tracklet", f"resolves to {folder}, outside the root; copy the frames into the root")
-    return path.as_posix(), folder
+class _Folders:
+    """Where the tracklets' folders are. The label file cannot lead out of the root and of `follow_links`."""
+
+    def __init__(self, real_root: Path, follow_links: Path | None) -> None:
+        self._root, self._follow_links = real_root, follow_links
+
+    def of(self, row: LabelRow) -> tuple[str, Path]:
+        """Return (tracklet_id, folder)."""
+        name = row.keys["tracklet"]
+        if not is_plain_name(name):
+            raise row.error("tracklet", "must be printable text; rename it")
+        path = PurePosixPath(name)
+        if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name:
+            near = self._names.near(name) if "\\" in name else None
+            raise row.error(
+                "tracklet",
+                "must be a folder inside the root, such as personA/seq1, without .. or \\"
+                + near_hint(name, near, "the root has"),
+            )
+        folder = self._real(row, path)
+        if not folder.is_dir():
+            near = self._names.near(path.as_posix())
+            if near is not None and differences(path.as_posix(), near) == ["Unicode form"]:
+                folder = self._real(row, PurePosixPath(near))  # macOS and its archives write another form
+        return path.as_posix(), folder
+
+    def _real(self, row: LabelRow, path: PurePosixPath) -> Path:
+        folder = Path(os.path.realpath(self._root / path))
+        inside = folder != self._root and folder.is_relative_to(self._root)
+        if not inside and not (self._follow_links and folder.is_relative_to(self._follow_links)):
+            raise row.error(
+                "tracklet",
+                f"resolves to {folder}, outside the root; copy the frames into the root, or allow the link with "
+                "--follow-links DIR, the folder that it leads into",
+            )
+        return folder
+
+    def missing(self, tracklet_id: str) -> str:
+        """Return why a tracklet without a folder cannot be used."""
+        near = self._names.near(tracklet_id)
+        return "its folder is missing" + near_hint(tracklet_id, near, "the root has")
+
+    @cached_property
+    def _names(self) -> NameIndex:
+        """All folders under the root, as far as they are looked at: only a missing one asks for them."""
+        found = islice(os.walk(self._root), MAX_FOLDERS)
+        return NameIndex(Path(at).relative_to(self._root).as_posix() for at, _, _ in found)
 
 
 def _split(row: LabelRow) -> Split:
@@ -133,4 +184,4 @@ def _person_ids(rows: Sequence[LabelRow]) -> tuple[list[int], list[str]]:
         return [row.integer("person_id") for row in rows], []
     codes: dict[str, int] = {}
     people = [codes.setdefault(row.keys["person_id"], len(codes)) for row in rows]
-    return people, [f"person_id is text: the {len(codes)} people are numbered by first appearance"]
+    return people, [f"person_id is text: {counted(len(codes), 'person', 'people')}, numbered by first appearance"]

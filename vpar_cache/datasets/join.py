@@ -9,7 +9,7 @@ from pathlib import Path
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.datasets.labels import KeyColumn, LabelRow, read_labels
 from vpar_cache.datasets.tracklet import Split, Tracklet, first_few
-from vpar_cache.errors import DataError
+from vpar_cache.errors import DataError, counted
 
 TrackKey = tuple[int, int, int]
 """(person, camera, tracklet): how label files name a tracklet."""
@@ -91,7 +91,9 @@ def join_labels(tracks: Iterable[Track], labels: TrackLabels) -> tuple[list[Trac
     unmatched = [track_name(key) for key in sorted(labels.rows.keys() - used)]
     notes = list(labels.notes)
     if unmatched:
-        notes.append(f"{len(unmatched)} label rows have no tracklet ({first_few(unmatched)}): not used")
+        have = counted(len(unmatched), "label row has", "label rows have")
+        notes.append(f"{have} no tracklet ({first_few(unmatched)}): not used")
     if unlabelled:
-        notes.append(f"{len(unlabelled)} tracklets have no label row ({first_few(unlabelled)}): not used")
+        have = counted(len(unlabelled), "tracklet has", "tracklets have")
+        notes.append(f"{have} no label row ({first_few(unlabelled)}): not used")
     return tracklets, notes

@@ -1,21 +1,21 @@
 """Label files: a CSV with one row per tracklet and one column per group.
 
-Columns are found by name, in any order; names are compared without case, spaces, underscores and hyphens,
-because the copies in circulation differ. Other columns are ignored. A label file is untrusted: its size is
-bounded, and each value that is used is checked against the schema.
+Cells are separated by commas, semicolons or tabs, as spreadsheets write them. Columns are found by name, in any
+order; names are compared without case, spaces, underscores and hyphens, because the copies in circulation differ.
+Other columns are ignored. A label file is untrusted: its size is bounded, and each value that is used is checked
+against the schema.
 
-A cell that is empty, -1, NA, N/A or NaN is unknown. 1.0, True and False, which other programs write, are read as
-the integers. Case does not matter.
+A cell that is empty, -1, NA, N/A or NaN is unknown. 1.0, 1,0, True and False, which other programs write, are read
+as the integers. Case does not matter.
 
 Everything here raises DataError with the file, the line, the column, the value and the rule.
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,18 +25,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema, describe_values
-from vpar_cache.datasets.tracklet import read_bounded
-from vpar_cache.errors import DataError
+from vpar_cache.base.spreadsheet import read_rows
+from vpar_cache.errors import DataError, count_of
 
 MAX_FILE_BYTES = 64_000_000
 """The largest known label file, MARS, has 0.9 MB."""
 
-_INTEGER = re.compile(r"-?[0-9]{1,9}")  # nine digits always fit int32, the stored type
-_LABEL = re.compile(r"(-?[0-9]{1,9})(\.0)?")
+_INTEGER = re.compile(r"(-?[0-9]{1,9})(?:[.,]0+)?")  # nine digits always fit int32, the stored type
 _LABEL_WORDS = {"false": "0", "true": "1", "": "-1", "na": "-1", "n/a": "-1", "nan": "-1"}
 _UNKNOWN = -1
+_SHOWN_MISSING = 20
 _FLAG_VALUES = ("no", "yes")
 _FLAG_SPELLINGS = {"multi-person": ("muti-person",)}  # as the released DUKE file spells it
+
+_OTHER_RELEASES = {
+    "mars": (
+        {"tops.c", "bottoms.c", "bottoms.l", "bottoms.t"},
+        "this is the label file of 2018, which has no column for pose and motion and other groups than the "
+        "benchmark. Get mars_attributes.csv of Chen, Li and Wang 2019; or use this one with --dataset folder and "
+        "--schema FILE that names its columns",
+    )
+}
+"""By schema: columns, normalised, that mark another release of its label file, and what to do then."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,7 @@ class LabelRow:
         """Return the key's value. Raises DataError unless it is an integer of at most nine digits."""
         if not self.is_integer(key):
             raise self.error(key, "is not an integer of 1 to 9 digits")
-        return int(self.keys[key])
+        return int(self.keys[key].replace(",", ".").partition(".")[0])
 
 
 @dataclass(frozen=True)
@@ -88,13 +98,13 @@ class LabelFile:
 
 
 def normalise_header(header: str) -> str:
-    """Return a column name without case, spaces, underscores and hyphens."""
-    return re.sub(r"[\s_-]+", "", header).casefold()
+    """Return a column name without case, spaces, underscores and hyphens, in Unicode's normal form."""
+    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFC", header)).casefold()
 
 
 def read_labels(path: Path, schema: Schema, keys: Sequence[KeyColumn]) -> LabelFile:
     """Return all rows of the file. A quality flag that is unknown or has no column counts as 0: a note says so."""
-    records = _records(path)
+    records = read_rows(path, MAX_FILE_BYTES)
     if not records:
         raise DataError(f"{path} is empty; its first line must name the columns")
     columns = _Columns.find(path, records[0][1], schema, keys)
@@ -107,6 +117,48 @@ def read_labels(path: Path, schema: Schema, keys: Sequence[KeyColumn]) -> LabelF
         counts = ", ".join(f"{flag} {count}" for flag, count in sorted(columns.unknown_flags.items()))
         notes.append(f"{path.name} has unknown quality flags ({counts}): counted as 0")
     return LabelFile(tuple(rows), tuple(notes))
+
+
+class _HeaderSearch:
+    """Finds columns in a header, and remembers all that is wrong with it."""
+
+    def __init__(self, header: list[str]) -> None:
+        self._header = header
+        self._known = [normalise_header(name) for name in header]
+        self._used: set[int] = set()
+        self._twice: list[str] = []
+        self._missing: list[tuple[str, ...]] = []
+
+    def find(self, names: tuple[str, ...], needed: bool) -> int | None:
+        """Return the column of one of these names; None where there is none."""
+        wanted = {normalise_header(name) for name in names}
+        found = [column for column, name in enumerate(self._known) if name in wanted]
+        self._used.update(found)
+        if len(found) > 1:
+            both = " and ".join(_shown(self._header[column]) for column in found[:2])
+            self._twice.append(f"columns {both} both mean {names[0]!r}: keep one")
+        if not found and needed:
+            self._missing.append(names)
+        return found[0] if found else None
+
+    def problems(self, schema: Schema) -> str:
+        """Return all that is wrong and how to fix it, once every column was looked for; empty where nothing is."""
+        if self._missing and schema.name in _OTHER_RELEASES:
+            mark, explanation = _OTHER_RELEASES[schema.name]
+            if mark <= set(self._known):
+                return explanation
+        free = [name[:40] for i, name in enumerate(self._header[:40]) if i not in self._used and name.strip()]
+        lines = [*self._twice]
+        for names in self._missing[:_SHOWN_MISSING]:
+            accepted = f" (accepted: {', '.join(map(repr, names))})" if len(names) > 1 else ""
+            close = [match for name in names for match in difflib.get_close_matches(name, free, n=1)]
+            hint = f": rename {close[0]!r}, the nearest free column" if close else ""
+            lines.append(f"column {names[0]!r} is missing{accepted}{hint}")
+        if more := len(self._missing) - _SHOWN_MISSING:
+            lines += [f"{count_of(more, 'more column')} missing"] if more > 0 else []
+        if self._missing:
+            lines.append(f"columns that have no meaning yet: {', '.join(map(repr, free[:24])) or 'none'}")
+        return "; ".join(lines)
 
 
 @dataclass(frozen=True)
@@ -125,31 +177,19 @@ class _Columns:
 
     @classmethod
     def find(cls, path: Path, header: list[str], schema: Schema, keys: Sequence[KeyColumn]) -> _Columns:
-        known = [normalise_header(name) for name in header]
-
-        def find(*names: str) -> int | None:
-            wanted = {normalise_header(name) for name in names}
-            found = [column for column, name in enumerate(known) if name in wanted]
-            if len(found) > 1:
-                twice = " and ".join(_shown(header[column]) for column in found[:2])
-                raise DataError(f"{path}: columns {twice} both mean {names[0]!r}; keep one")
-            return found[0] if found else None
-
-        def need(*names: str) -> int:
-            column = find(*names)
-            if column is None:
-                raise DataError(f"{path}: column {names[0]!r} is missing{_header_fix(names, header)}")
-            return column
-
-        key_columns = {key.name: find(key.name, *key.spellings) for key in keys if key.optional}
-        key_columns |= {key.name: need(key.name, *key.spellings) for key in keys if not key.optional}
+        search = _HeaderSearch(header)
+        found_keys = {key.name: search.find((key.name, *key.spellings), not key.optional) for key in keys}
+        groups = [(group, search.find(group.columns, True)) for group in schema.groups]
+        flags = [search.find((flag, *_FLAG_SPELLINGS.get(flag, ())), False) for flag in schema.quality]
+        if problems := search.problems(schema):
+            raise DataError(f"{path}: {problems}")
         return cls(
             path,
             header,
             schema,
-            {name: column for name, column in key_columns.items() if column is not None},
-            [(group.name, need(*group.columns), group.value_names()) for group in schema.groups],
-            [find(flag, *_FLAG_SPELLINGS.get(flag, ())) for flag in schema.quality],
+            {name: column for name, column in found_keys.items() if column is not None},
+            [(group.name, column, group.value_names()) for group, column in groups if column is not None],
+            flags,
         )
 
     def row(self, line: int, fields: list[str]) -> LabelRow:
@@ -173,7 +213,7 @@ class _Columns:
     def _value(self, line: int, column: int, fields: list[str], names: tuple[str, ...]) -> int | None:
         """Return the label value in a cell, None where unknown; `names` are the meanings of the valid values."""
         text = fields[column].strip()
-        match = _LABEL.fullmatch(_LABEL_WORDS.get(text.lower(), text))
+        match = _INTEGER.fullmatch(_LABEL_WORDS.get(text.lower(), text))
         if match and _UNKNOWN <= int(match[1]) < len(names):
             value = int(match[1])
             return None if value == _UNKNOWN else value
@@ -182,37 +222,6 @@ class _Columns:
             f"{where}: {_shown(text)} is not a valid label; write {describe_values(names)}, or nothing: an empty "
             "cell is unknown"
         )
-
-
-def _header_fix(names: tuple[str, ...], header: list[str]) -> str:
-    """Return how to fix a header without any of the names."""
-    accepted = f" (accepted: {', '.join(repr(name) for name in names)})"
-    for separator in (";", "\t"):
-        if len(header) == 1 and separator in header[0]:
-            return f"{accepted}; the header seems separated by {separator!r}: separate fields with commas"
-    shown = [name[:40] for name in header[:40]]
-    close = [match for name in names for match in difflib.get_close_matches(name, shown, n=1)]
-    if close:
-        return f"{accepted}; nearest in the header is {close[0]!r}: rename it"
-    return f"{accepted}; the header has {', '.join(repr(name) for name in shown[:24])}"
-
-
-def _records(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the fields of each row that is not blank, with its line number."""
-    data = read_bounded(path, MAX_FILE_BYTES)
-    try:
-        text = data.decode("utf-8-sig")  # Excel writes a byte order mark
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path} line {line}: byte {data[error.start]:#04x} is not UTF-8; save the file as CSV UTF-8"
-        ) from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        return [(reader.line_num, fields) for fields in reader if fields]
-    except csv.Error as error:
-        where = f"{path} line {reader.line_num}"
-        raise DataError(f"{where} is not valid CSV ({error}); check its quotes and line ends") from error
 
 
 def _shown(text: str) -> str:

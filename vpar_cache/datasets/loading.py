@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from errno import ELOOP
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +18,7 @@ from vpar_cache.base.files import read_plain
 from vpar_cache.base.hashing import hash_bytes
 from vpar_cache.datasets.decoding import decode_frame
 from vpar_cache.datasets.frame_choice import Source, digest_source
+from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import DataError
 
 MAX_FILE_BYTES = 64 << 20
@@ -64,7 +67,7 @@ def load_piece(piece: Piece, size: int, resize: str) -> LoadedPiece:
     reason = ""
     for name in piece.names:
         try:
-            data = _read(piece.source, name)
+            data = read_frame(piece.source.tracklet, name)
         except OSError as error:
             hashes.append(f"unreadable {error.errno}")
             why = "a link, which is not followed; copy the file" if error.errno == ELOOP else error.strerror
@@ -91,15 +94,23 @@ def hash_tracklet(source: Source) -> str:
     hashes = []
     for name in source.files():
         try:
-            hashes.append(hash_bytes(_read(source, name)))
+            hashes.append(hash_bytes(read_frame(source.tracklet, name)))
         except OSError as error:
             hashes.append(f"unreadable {error.errno}")
     return digest_source(source, hashes)
 
 
-def _read(source: Source, name: str) -> bytes:
-    """Return the file's bytes, cut one byte beyond the limit."""
-    return read_plain(source.tracklet.folder / name, MAX_FILE_BYTES)
+def read_frame(tracklet: Tracklet, name: str) -> bytes:
+    """Return the bytes of a frame's file, cut one byte beyond the limit.
+
+    Raises OSError for a link, unless it leads into `tracklet.links_into`.
+    """
+    path = tracklet.folder / name
+    if tracklet.links_into is not None:
+        real = Path(os.path.realpath(path))
+        if real.is_relative_to(tracklet.links_into):
+            path = real
+    return read_plain(path, MAX_FILE_BYTES)
 
 
 def map_ahead(

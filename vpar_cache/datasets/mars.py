@@ -13,28 +13,26 @@ Li and Wang, "Temporal-Contextual Attention for Video-Based Pedestrian Attribute
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.attributes.mars_table import MARS
+from vpar_cache.base.files import read_bounded
+from vpar_cache.base.matlab_file import read_matrices
+from vpar_cache.datasets.frames_on_disk import find_frames
 from vpar_cache.datasets.join import Track, join_labels, read_track_labels
-from vpar_cache.datasets.matfile import read_matrices
 from vpar_cache.datasets.tracklet import (
     NEEDED_SPLITS,
     Dataset,
-    LeftOut,
     Split,
     Tracklet,
     build_dataset,
-    list_names,
-    read_bounded,
     require,
 )
-from vpar_cache.errors import DataError, UserError
+from vpar_cache.errors import DataError, UserError, count_of
 
 MAX_LIST_BYTES = 64_000_000
 """Of a name list. The longest real one has 14 MB."""
@@ -51,9 +49,10 @@ _GET_LABELS = (
 )
 
 
-def load_mars(root: Path) -> Dataset:
+def load_mars(root: Path, follow_links: Path | None = None) -> Dataset:
     """Return MARS at `root`. Tracklets with missing frames are left out; junk and distractors are only counted.
 
+    Frames that are links are taken where they lead into `follow_links`, a real path.
     Raises UserError for a root that is not a folder, DataError for a missing, damaged or contradictory file and
     for a split without tracklets.
     """
@@ -61,7 +60,7 @@ def load_mars(root: Path) -> Dataset:
     for split in NEEDED_SPLITS:
         require(root / f"bbox_{split}", "folder", _GET_IMAGES)
     labelled, notes = read_lists(root)
-    present, left_out = _with_all_frames(labelled)
+    present, left_out = find_frames(labelled, follow_links)
     return build_dataset("mars", MARS, present, left_out, notes)
 
 
@@ -75,7 +74,7 @@ def read_lists(root: Path) -> tuple[list[Tracklet], list[str]]:
     people = Counter(track.key[0] for track in tracks)
     if people[_DISTRACTOR] or people[_JUNK]:
         notes.append(
-            f"{people[_DISTRACTOR]} distractor and {people[_JUNK]} junk tracklets carry no label: not used"
+            f"{people[_DISTRACTOR]} distractor and {count_of(people[_JUNK], 'junk tracklet')}: no label, not used"
         )
     return tracklets, notes
 
@@ -153,22 +152,3 @@ def _track(row: list[int], names: list[str], images: Path, split: Split, where: 
         raise DataError(f"{where}: a frame of {prefix} is listed twice; {_GET_INFO}")
     ordered = sorted(frames, key=lambda name: (len(name), name))  # in time: F1000 comes after F999
     return Track((person, camera, tracklet), split, images / folder, tuple(ordered))
-
-
-def _with_all_frames(tracklets: Iterable[Tracklet]) -> tuple[list[Tracklet], list[LeftOut]]:
-    """Return the tracklets whose frames are all on disk, and the others, which are left out."""
-    by_folder: dict[Path, list[Tracklet]] = defaultdict(list)
-    for tracklet in tracklets:
-        by_folder[tracklet.folder].append(tracklet)
-    present: list[Tracklet] = []
-    left_out: list[LeftOut] = []
-    for folder, in_folder in by_folder.items():
-        on_disk = list_names(folder, "file")  # one listing per person, not one look-up per frame
-        for tracklet in in_folder:
-            if not on_disk.issuperset(tracklet.frames):
-                missing = [name for name in tracklet.frames if name not in on_disk]
-                reason = f"{len(missing)} of {len(tracklet.frames)} frames are missing, first: {missing[0]}"
-                left_out.append(LeftOut(tracklet.tracklet_id, tracklet.split, reason))
-            else:
-                present.append(tracklet)
-    return present, left_out

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
-from vpar_cache.errors import DataError, VparError
+from vpar_cache.errors import DataError, VparError, count_of, counted
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -44,6 +45,8 @@ class Tracklet:
     """(Q,) of 0 and 1, the schema's quality flags."""
     known: NDArray[np.bool_] | None = None
     """(A,) which labels are known; of a choice all outputs or none. None: all are."""
+    links_into: Path | None = None
+    """Frames that are links are read where they lead into this folder, a real path. None: no link is read."""
 
     def known_labels(self) -> NDArray[np.bool_]:
         """Return (A,), which labels are known."""
@@ -79,6 +82,11 @@ class Dataset:
         return len({t.person_id for t in self.tracklets if t.split == split})
 
 
+def is_plain_name(name: str) -> bool:
+    """Return whether a name of a file or folder is printable text; any space of Unicode counts as such."""
+    return all(c.isprintable() or unicodedata.category(c) == "Zs" for c in name)
+
+
 def first_few(names: Sequence[object]) -> str:
     """Return the start of a long list for a message: `first: a, b, c, d, e`."""
     return f"first: {', '.join(str(name) for name in names[:5])}"
@@ -98,14 +106,16 @@ def build_dataset(
     """
     counts = Counter(tracklet.tracklet_id for tracklet in tracklets)
     if twice := sorted(tracklet_id for tracklet_id, count in counts.items() if count > 1):
-        raise DataError(f"{name}: {len(twice)} tracklet ids occur twice ({first_few(twice)}); ids must be unique")
+        shown = f"{count_of(len(twice), 'tracklet id')} given twice ({first_few(twice)})"
+        raise DataError(f"{name}: {shown}; ids must be unique")
     for tracklet in tracklets:
         _check_labels(tracklet, schema, f"{name}: tracklet {tracklet.tracklet_id!r}")
     left_out, notes = sorted(left_out, key=_place), list(notes)
     # A tracklet without any known label can neither train nor be scored, as one without a row in the label file.
     unlabelled = sorted(t.tracklet_id for t in tracklets if not t.known_labels().any())
     if unlabelled:
-        notes.append(f"{len(unlabelled)} tracklets have no known label ({first_few(unlabelled)}): not used")
+        has = counted(len(unlabelled), "tracklet has", "tracklets have")
+        notes.append(f"{has} no known label ({first_few(unlabelled)}): not used")
     usable = sorted((t for t in tracklets if t.known_labels().any()), key=_place)
     for split in NEEDED_SPLITS:
         if not any(tracklet.split == split for tracklet in usable):
@@ -145,14 +155,16 @@ def _unknown_labels(tracklets: Sequence[Tracklet], schema: Schema) -> list[str]:
     unknown = (~np.stack([tracklet.known_labels() for tracklet in tracklets])).sum(axis=0)  # (A,)
     counts = [(group.name, unknown[columns.start]) for group, columns in schema.slices()]
     shown = ", ".join(f"{name} {count}" for name, count in counts if count)
-    return [f"unknown labels of {len(tracklets)} tracklets: {shown}; they count in no score"] if shown else []
+    of = count_of(len(tracklets), "tracklet")
+    return [f"unknown labels of {of}: {shown}; they count in no score"] if shown else []
 
 
 def _people_in_two_splits(tracklets: Sequence[Tracklet]) -> list[str]:
     """Return a note for each two splits that share people."""
     people = {split: {t.person_id for t in tracklets if t.split == split} for split in SPLITS}
     return [
-        f"{len(both)} people are in both {one} and {other} ({first_few(both)}): {other} scores will be too high"
+        f"{counted(len(both), 'person is', 'people are')} in both {one} and {other} "
+        f"({first_few(both)}): {other} scores will be too high"
         for one, other in combinations(SPLITS, 2)
         if (both := sorted(people[one] & people[other]))
     ]
@@ -163,10 +175,10 @@ def _place(item: Tracklet | LeftOut) -> tuple[int, str]:
     return _ORDER.get(item.split, len(_ORDER)), item.tracklet_id
 
 
-EntryKind = Literal["file", "folder"]
+EntryKind = Literal["file", "folder", "link"]
 
 
-def require(path: Path, kind: EntryKind, fix: str, error: type[VparError] = DataError) -> None:
+def require(path: Path, kind: Literal["file", "folder"], fix: str, error: type[VparError] = DataError) -> None:
     """Raise `error`, with how to fix it, unless the file or folder exists."""
     try:
         found = path.is_file() if kind == "file" else path.is_dir()
@@ -177,26 +189,23 @@ def require(path: Path, kind: EntryKind, fix: str, error: type[VparError] = Data
 
 
 def list_names(folder: Path, kind: EntryKind) -> set[str]:
-    """Return the names of the files or folders in `folder`; none where it is missing.
+    """Return the names of the files, folders or links in `folder`; none where it is missing.
+
+    A link to a file is also a file, a link to a folder also a folder.
 
     Raises DataError for a folder that cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
-            return {e.name for e in entries if (e.is_file() if kind == "file" else e.is_dir())}
+            return {entry.name for entry in entries if _IS_KIND[kind](entry)}
     except (FileNotFoundError, NotADirectoryError):
         return set()
     except OSError as error:
         raise DataError(f"{folder} cannot be read ({error.strerror}); check its name and permissions") from error
 
 
-def read_bounded(path: Path, max_bytes: int) -> bytes:
-    """Return the contents of a file. Raises DataError where it cannot be read or is larger than `max_bytes`."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
-    if len(data) > max_bytes:
-        raise DataError(f"{path} is over {max_bytes} bytes, too large for such a file. Check the path")
-    return data
+_IS_KIND: dict[EntryKind, Callable[[os.DirEntry[str]], bool]] = {
+    "file": os.DirEntry.is_file,
+    "folder": os.DirEntry.is_dir,
+    "link": os.DirEntry.is_symlink,
+}

@@ -52,6 +52,8 @@ class ExtractConfig:
     """folder only: the CSV of labels; default root/labels.csv."""
     schema: str = "mars"
     """folder only: mars, duke or a TOML file of your own attributes."""
+    follow_links: Path | None = None
+    """Links to frames, and to folders of them, are followed into this folder. None: no frame may be a link."""
     devices: tuple[str, ...] = ("auto",)
     """auto (the first GPU, else the CPU), cpu, cuda:0, ...: one writer on each; they share the shards."""
     backbone: str = "open_clip:ViT-B-16-quickgelu"
@@ -96,7 +98,7 @@ class ExtractConfig:
     """Never call a model hub: weights come from a file, the hub's local cache, or a seed."""
 
     def __post_init__(self) -> None:
-        for name in ("out", "root", "labels"):
+        for name in ("out", "root", "labels", "follow_links"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Path(getattr(self, name)))  # a str is accepted as well
         if self.dataset is not None:

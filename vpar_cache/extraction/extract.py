@@ -15,12 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from vpar_cache.base.callbacks import Say, Stop, check_stop, log, never
 from vpar_cache.base.devices import check_device_name, resolve_device
 from vpar_cache.base.files import plain_failures, remove_leftovers, remove_leftovers_in
 from vpar_cache.base.lock import sole_writer
+from vpar_cache.base.progress import progress
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.fingerprint import other_settings
 from vpar_cache.cache.headers import ShardHeader
@@ -53,6 +52,8 @@ from vpar_cache.extraction.text_fields import TextFields
 from vpar_cache.extraction.tracklet_list import list_tracklets
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from vpar_cache.backbones.encoder import Encoder
 
 
@@ -125,6 +126,8 @@ class _Extraction:
         self._text = TextFields(dataset.schema, config.prompts)
         self._held = read_held_cache(config.out, say, stop)
         # Before an encoder is built: what can be known without one.
+        if len(dataset.left_out) > config.max_bad:
+            account_for_skipped(config, dataset, ())
         refuse_to_drop(
             self._held,
             {t.tracklet_id for t in dataset.tracklets},
@@ -143,7 +146,7 @@ class _Extraction:
         config = self._config
         with (
             ThreadPoolExecutor(config.workers or min(os.cpu_count() or 1, MOST_THREADS)) as pool,
-            tqdm(total=len(self._dataset.tracklets), unit="tracklet", desc="extract", disable=None) as bar,
+            progress(total=len(self._dataset.tracklets), unit="tracklet", desc="extract") as bar,
         ):
             work, encoder = self._look_and_build(pool, bar)
             self._headers = dict(work.found.kept)

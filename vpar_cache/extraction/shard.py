@@ -17,7 +17,7 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import ShardHeader, Skipped, read_shard_header
 from vpar_cache.cache.rows import RowArray
 from vpar_cache.cache.writer import ShardContents, write_shard
-from vpar_cache.datasets.decoding import apply_jitter
+from vpar_cache.datasets.decoding import apply_jitter, library_versions
 from vpar_cache.datasets.frame_choice import Draw, Source, digest_source
 from vpar_cache.datasets.loading import LoadedPiece
 from vpar_cache.errors import DamagedError
@@ -146,7 +146,7 @@ def compute_shard(
             batch.add(tracklet)
         done(1)
     batch.encode()
-    rows.environments.add(canonical_json(encoder.environment()))
+    rows.environments.add(canonical_json({**encoder.environment(), **library_versions()}))
     return rows.contents(task, plan, encoder.weights_name)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from vpar_cache.base.callbacks import Say
 from vpar_cache.base.lock import sole_writer
+from vpar_cache.datasets.frames_on_disk import check_link_folder, find_frames
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.tracklet import SPLITS, Dataset, build_dataset
 from vpar_cache.errors import UserError, count_of
@@ -24,12 +25,14 @@ def list_tracklets(config: ExtractConfig, dataset: Dataset | None, say: Say) -> 
         assert config.root is not None
         # The demo's tracklets are drawn when they are not there: once, not twice at the same time.
         with sole_writer(config.root, say) if config.dataset == "demo" else nullcontext():
-            dataset = load_dataset(config.dataset, config.root, config.labels, config.schema, config.seed)
+            dataset = load_dataset(
+                config.dataset, config.root, config.labels, config.schema, config.seed, config.follow_links
+            )
     else:  # checked and put in order, as every loader does
         given = dataset
-        dataset = build_dataset(
-            given.name, given.schema, given.tracklets, given.left_out, given.notes, given.people_known
-        )
+        found, missing = find_frames(given.tracklets, check_link_folder(config.follow_links))
+        left_out = (*given.left_out, *missing)
+        dataset = build_dataset(given.name, given.schema, found, left_out, given.notes, given.people_known)
     say(f"{dataset.name}: {', '.join(_counts(dataset))}")
     for note in dataset.notes:
         say(note)

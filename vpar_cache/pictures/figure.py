@@ -18,10 +18,12 @@ from vpar_cache.attributes.schema import Schema
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.datasets.decoding import decode_frame, decode_image
 from vpar_cache.datasets.loaders import load_dataset
+from vpar_cache.datasets.loading import read_frame
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import CacheError, UserError, nearest
 from vpar_cache.models.fusion import FusionTransformer
 from vpar_cache.pictures.drawing import AttentionMap, Case, draw_attention, draw_cases
+from vpar_cache.pictures.sheet import FORMATS
 from vpar_cache.runs.finished import FinishedRun, find_runs, read_run
 from vpar_cache.runs.load import load_run
 from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
@@ -44,8 +46,10 @@ class FigureConfig:
     dataset: str
     root: Path
     out: Path
-    """The PNG to write."""
+    """The PNG, PDF or SVG to write."""
     labels: Path | None = None
+    follow_links: Path | None = None
+    """Links to frames are followed into this folder."""
     schema: str = "mars"
     seed: int = 0
     """Of the demo's drawings."""
@@ -54,11 +58,13 @@ class FigureConfig:
     attention: tuple[str, ...] = ()
     """Outputs by name, as in `backpack`: draw where these look, instead of predictions."""
     features: Path | None = None
-    """The run's cache, for attention."""
+    """The run's cache, for attention; None: the one that run.json names."""
 
     def __post_init__(self) -> None:
-        if self.out.suffix != ".png":
-            raise UserError(f"--out: got {str(self.out)!r}; expected a name that ends in .png. Add the ending")
+        if self.out.suffix.lower() not in FORMATS:
+            raise UserError(
+                f"--out: got {str(self.out)!r}; expected a name that ends in {', '.join(FORMATS)}. Add the ending"
+            )
         if len(self.tracklets) > MAX_TRACKLETS:
             raise UserError(
                 f"--tracklet: got {len(self.tracklets)} tracklets; expected at most {MAX_TRACKLETS}. Draw several "
@@ -69,8 +75,6 @@ class FigureConfig:
                 f"--attention: got {len(self.attention)} outputs; expected at most {MAX_OUTPUTS}. Draw several "
                 "pictures"
             )
-        if self.attention and self.features is None:
-            raise UserError("--attention reads cached features. Name the run's cache with --features")
 
 
 def draw_figure(config: FigureConfig) -> Path:
@@ -78,7 +82,9 @@ def draw_figure(config: FigureConfig) -> Path:
     run = read_run(find_runs([config.run], config.runs)[0])
     predictions = read_test_predictions(run)
     chosen = _choose(predictions.tracklet_ids, config.tracklets, str(run.folder))
-    dataset = load_dataset(config.dataset, config.root, config.labels, config.schema, config.seed)
+    dataset = load_dataset(
+        config.dataset, config.root, config.labels, config.schema, config.seed, config.follow_links
+    )
     known = {tracklet.tracklet_id: tracklet for tracklet in dataset.tracklets}
     ids = [predictions.tracklet_ids[row] for row in chosen]
     if missing := [name for name in ids if name not in known]:
@@ -86,8 +92,8 @@ def draw_figure(config: FigureConfig) -> Path:
     tracklets = [known[name] for name in ids]
     mark = f" ({run.weights.partition(':')[0]} weights)" if run.random_weights else ""
     if config.attention:
-        assert config.features is not None
-        return _attention(config, run, open_features(config.features), tracklets, predictions, chosen, mark)
+        features = open_features(_features_of(config, run))
+        return _attention(config, run, features, tracklets, predictions, chosen, mark)
     cases = [
         Case(
             tracklet.tracklet_id,
@@ -97,8 +103,20 @@ def draw_figure(config: FigureConfig) -> Path:
         )
         for tracklet, row in zip(tracklets, chosen, strict=True)
     ]
-    title = f"{run.name}: prediction, and the truth where it is wrong{mark}"
+    title = f"{run.name}: prediction with its probability, and the truth where it is wrong{mark}"
     return draw_cases(cases, run.schema, _thresholds(run), title, config.out)
+
+
+def _features_of(config: FigureConfig, run: FinishedRun) -> Path:
+    """Return the index of the run's cache. UserError where it is not named, or no longer where run.json says."""
+    if config.features is not None:
+        return config.features
+    if not run.features or not Path(run.features).is_file():
+        raise UserError(
+            f"--features: got none, and {run.folder / 'run.json'} names {run.features!r}, where no file is. Name "
+            "the run's cache with --features"
+        )
+    return Path(run.features)
 
 
 def _thresholds(run: FinishedRun) -> NDArray[np.float32]:
@@ -124,7 +142,7 @@ def shown_frames(tracklet: Tracklet) -> list[NDArray[np.uint8]]:
     """Return at most NUM_FRAMES frames, evenly spread, each (H, W, 3)."""
     count, drawn = len(tracklet.frames), min(NUM_FRAMES, len(tracklet.frames))
     names = [tracklet.frames[(2 * i + 1) * count // (2 * drawn)] for i in range(drawn)]
-    return [np.asarray(decode_image((tracklet.folder / name).read_bytes())) for name in names]
+    return [np.asarray(decode_image(read_frame(tracklet, name))) for name in names]
 
 
 def _attention(
@@ -160,7 +178,7 @@ def _attention(
     drawn = []
     for number, (tracklet, row) in enumerate(zip(tracklets, chosen, strict=True)):
         middle = tracklet.frames[len(tracklet.frames) // 2]
-        frame = decode_frame((tracklet.folder / middle).read_bytes(), _ATTENTION_SIZE, resize)  # (S, S, 3)
+        frame = decode_frame(read_frame(tracklet, middle), _ATTENTION_SIZE, resize)  # (S, S, 3)
         titled = [
             AttentionMap(
                 f"{names[output]}\n{100 * predictions.probabilities[row, output]:.0f} %, truth: "

@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from vpar_cache.base.quiet_matplotlib import import_matplotlib
 from vpar_cache.errors import printable
 from vpar_cache.rendering.tables import Chart
 
@@ -24,7 +25,7 @@ def chart_svg(chart: Chart, name: str) -> str:
 
     Lines differ by dash and marker as well as by colour. A line has a gap where a number is not finite.
     """
-    import matplotlib as mpl  # takes half a second; only pages need it
+    mpl = import_matplotlib()
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 

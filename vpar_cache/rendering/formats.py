@@ -13,10 +13,11 @@ def check_format(name: str) -> None:
     check_choice("--format", name, FORMATS)
 
 
-def render(document: Document, format: str, width: int | None = None) -> str:
+def render(document: Document, format: str, width: int | None = None, styled: bool = False) -> str:
     """Return the document as text that ends in a newline.
 
-    `width` is that of the terminal, for `rich`; None (a file or a pipe) lets every table have its natural width.
+    For `rich`: `width` in columns, None (a file or a pipe) lets every table have its natural width; `styled`: with
+    the terminal's bold and dim type.
     """
     check_format(format)
     # Each imports what it needs: rich takes longer to import than the CSV takes to write.
@@ -34,4 +35,4 @@ def render(document: Document, format: str, width: int | None = None) -> str:
         return markdown_text(document)
     from vpar_cache.rendering.terminal import terminal_text
 
-    return terminal_text(document, width)
+    return terminal_text(document, width, styled)

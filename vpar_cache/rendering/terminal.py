@@ -20,7 +20,7 @@ _UNLIMITED = 100_000
 """Columns of the console that is drawn on; the tables are fitted to the width before."""
 
 
-def terminal_text(document: Document, width: int | None) -> str:
+def terminal_text(document: Document, width: int | None, styled: bool = False) -> str:
     """Return all tables and notes of a document, charts left out.
 
     A table that is wider than `width` shows numbers for the names of systems and lists the names below, or breaks
@@ -28,7 +28,7 @@ def terminal_text(document: Document, width: int | None) -> str:
     all tables.
     """
     text = io.StringIO()
-    console = Console(file=text, width=_UNLIMITED, force_terminal=width is not None, highlight=False)
+    console = Console(file=text, width=_UNLIMITED, force_terminal=styled, highlight=False)
     numbers: dict[str, int] = {}
     for block in (block for part in document.parts for block in part.blocks):
         if isinstance(block, Notes):

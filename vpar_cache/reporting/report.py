@@ -50,10 +50,13 @@ class Section:
     verdicts: tuple[str, ...] = ()
     """A sentence for each run: how far it is above what sees no image."""
     remarks: tuple[str, ...] = ()
+    costs: tuple[str, ...] = ()
+    """A sentence for each run: what an epoch cost. Shown with details."""
 
     def part(self, with_details: bool) -> Part:
         """Return the verdicts, then Tables 1 and 2, with further columns where details are wanted."""
-        before, after = ((Notes(lines),) if lines else () for lines in (self.verdicts, self.remarks))
+        after_lines = (*self.remarks, *(self.costs if with_details else ()))
+        before, after = ((Notes(lines),) if lines else () for lines in (self.verdicts, after_lines))
         tables = paper_tables(self.numbers, self.place, with_details)
         return Part(self.place, self.numbers, (*before, *tables, *after))
 
@@ -164,7 +167,8 @@ def _sections(runs: Sequence[FinishedRun]) -> Iterator[Section]:
         verdicts = tuple(
             f"{name}: {verdict(run)}" for run, name in zip(members, names, strict=True) if verdict(run)
         )
-        remarks = [f"{run.name}: {run.cost}" for run in members if run.cost]
+        costs = tuple(f"{name}: {run.cost}" for run, name in zip(members, names, strict=True) if run.cost)
+        remarks = []
         if not numbers and first.dataset.upper() in published_numbers():
             remarks.append(
                 f"{place} is not the paper's test split and attributes, so no published row stands beside it"
@@ -180,7 +184,7 @@ def _sections(runs: Sequence[FinishedRun]) -> Iterator[Section]:
         priors = list(_priors(members, names))
         if priors:
             remarks.append(_prior_remark(priors))
-        yield Section(place, (*numbers, *priors), verdicts, tuple(remarks))
+        yield Section(place, (*numbers, *priors), verdicts, tuple(remarks), costs)
 
 
 def _unique_names(runs: Sequence[FinishedRun]) -> list[str]:

@@ -1,13 +1,15 @@
-"""Scores of the predictions of any program, under all four protocols: a parquet file in, scores out.
+"""Scores of the predictions of any program, under all four protocols: a Parquet or CSV file in, scores out.
 
-Columns: `tracklet_id` (string), `probabilities` (list of numbers in 0 to 1), `labels` (list of 0 and 1; null, NaN
-and -1 mean unknown), both lists in the schema's order; optionally `split` (string) and `person_id` (integer).
+Columns: `tracklet_id` (string or integer), `probabilities` (list of numbers in 0 to 1), `labels` (list of 0 and 1;
+null, NaN and -1 mean unknown), both lists in the schema's order; optionally `split` (string) and `person_id`
+(integer). A CSV file may have a column for each output in place of the lists, see csv_predictions.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
-from vpar_cache.errors import DataError
+from vpar_cache.errors import DataError, count_of
 from vpar_cache.metrics.evaluation import Baselines, baselines, evaluate
 from vpar_cache.metrics.inputs import check_inputs
+from vpar_cache.reporting.csv_predictions import read_csv_columns
 from vpar_cache.reporting.evaluation_tables import EvaluationTables
 from vpar_cache.runs.parquet_columns import label_matrix, matrix, read_columns, texts, tracklet_ids
 
+ROUNDING = 1e-6
+"""Sums and softmaxes in float32 give probabilities up to so much outside 0 to 1."""
 COLUMNS = ("tracklet_id", "probabilities", "labels")
 _NO_TRAIN_LABELS = (
     "no best constant and no prior: they are chosen on train labels, and none were given; give them with "
@@ -30,17 +35,17 @@ _NO_TRAIN_LABELS = (
 
 
 def score(path: str | os.PathLike[str], schema: Schema, train: Baselines | None = None) -> EvaluationTables:
-    """Return the scores of the predictions in a parquet file; of several splits, of the test rows alone.
+    """Return the scores of the predictions in a Parquet or CSV file; of several splits, of the test rows alone.
 
     `train`: what `read_train_labels` or metrics.evaluation.baselines returns; None: the best constant is left out,
     which the notes say. Raises DataError that names the file, the first bad tracklet, the rule and how to fix it.
     """
     path = Path(path)
     try:
-        table, notes = _test_rows(_read(path))
+        table, notes = _test_rows(_read(path, COLUMNS, ["split", "person_id"], schema))
         names = tracklet_ids(table)
         rule = _rule(schema)
-        probabilities = matrix(table, "probabilities", names, schema.num_outputs, rule)
+        probabilities = _in_range(matrix(table, "probabilities", names, schema.num_outputs, rule))
         labels, known = label_matrix(table, names, schema.num_outputs, rule)
         groups = schema.named_slices()
         check_inputs(probabilities, labels, groups, one_class=True, names=names, known=known)
@@ -48,23 +53,20 @@ def score(path: str | os.PathLike[str], schema: Schema, train: Baselines | None 
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     found = evaluate(probabilities, labels, groups, known=known, people=people, train=train)
-    title = f"{path.name}: {found.num_tracklets} tracklets, schema {schema.name}"
+    title = f"{path.name}: {count_of(found.num_tracklets, 'tracklet')}, schema {schema.name}"
     about = {"dataset": schema.name, "split": "", "system": path.name, "source": "predictions"}
     remarks = () if train is not None else (_NO_TRAIN_LABELS,)
     return EvaluationTables(title, about, found, remarks, tuple(notes))
 
 
 def read_train_labels(path: str | os.PathLike[str], schema: Schema) -> Baselines:
-    """Return what the train labels in a parquet file give: columns `tracklet_id` and `labels`, optionally `split`.
+    """Return what train labels give: a Parquet or CSV file of `tracklet_id` and `labels`, optionally `split`.
 
     Of several splits, the train rows alone. Raises DataError as `score`.
     """
     path = Path(path)
-    needs = "give a parquet file with the columns tracklet_id and labels"
     try:
-        if not path.is_file():
-            raise DataError(f"no such file; {needs}")
-        table = read_columns(path, ("tracklet_id", "labels"), ["split"], needs)
+        table = _read(path, ("tracklet_id", "labels"), ["split"], schema)
         if "split" in table.column_names:
             split = texts(table, "split")
             if "train" not in split:
@@ -97,12 +99,27 @@ def _people(table: Any) -> NDArray[np.int64] | None:
     return np.asarray(column.to_numpy(), np.int64)
 
 
-def _read(path: Path) -> Any:
-    """Return the arrow table of our columns."""
-    needs = f"give a parquet file with the columns {', '.join(COLUMNS)}"
+def _read(path: Path, columns: Sequence[str], optional: Sequence[str], schema: Schema) -> Any:
+    """Return the arrow table of these columns."""
+    needs = f"give a Parquet or CSV file with the columns {', '.join(columns)}"
+    if (path / "run.json").is_file():
+        raise DataError(
+            f"a run folder, whose scores `vpar report {path}` shows; to score its predictions again, give "
+            f"{path / 'predictions.parquet'}"
+        )
+    if path.is_dir():
+        raise DataError(f"a folder; {needs}")
     if not path.is_file():
         raise DataError(f"no such file; {needs}")
-    return read_columns(path, COLUMNS, ["split", "person_id"], needs)
+    if path.suffix.lower() in (".csv", ".tsv", ".txt"):
+        return read_csv_columns(path, columns, optional, schema)
+    return read_columns(path, columns, optional, f"{needs}; the name of a CSV file ends in .csv")
+
+
+def _in_range(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (N, A) with what float32 rounded a little beyond 0 or 1 set to 0 or 1."""
+    near = (probabilities >= -ROUNDING) & (probabilities <= 1 + ROUNDING)  # (N, A)
+    return np.where(near, probabilities.clip(0, 1), probabilities)
 
 
 def _test_rows(table: Any) -> tuple[Any, list[str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vpar_cache.attributes.built_in import SCHEMAS
 from vpar_cache.attributes.schema import Schema
-from vpar_cache.errors import CacheError, nearest
+from vpar_cache.errors import CacheError, count_of, counted, nearest
 from vpar_cache.models.systems import system_title
 from vpar_cache.runs.record import MetricsRecord, RunRecord, check_fit, read_record
 
@@ -53,8 +53,9 @@ class FinishedRun(RunRecord, MetricsRecord):
         if self.is_on_paper_split and self.num_tracklets == PAPER_TEST_TRACKLETS[self.dataset]:
             return self.dataset.upper()
         dataset = self.dataset.upper() if self.is_on_paper_split else self.dataset
-        of_people = "" if self.num_people is None else f" of {self.num_people} people"
-        return f"{dataset} ({self.num_tracklets} {self.split} tracklets{of_people})"
+        people = self.num_people
+        of_people = "" if people is None else f" of {counted(people, 'person', 'people')}"
+        return f"{dataset} ({count_of(self.num_tracklets, f'{self.split} tracklet')}{of_people})"
 
     @property
     def all_but_seed(self) -> str:

@@ -37,11 +37,26 @@ def read_columns(source: Any, required: Sequence[str], optional: Sequence[str], 
                 raise DataError(f"{file.metadata.num_rows} rows, but {MAX_ROWS} are the most; score it in parts")
             table = file.read(columns=[*required, *(column for column in optional if column in present)])
             table.validate(full=True)  # finds invalid UTF-8
+            table = _without_views(table)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(f"unreadable as parquet ({reason}); {fix}") from error
     if table.num_rows == 0:
         raise DataError("0 rows, but scores need at least one tracklet; write the predictions again")
+    return table
+
+
+def _without_views(table: Any) -> Any:
+    """Return the table with plain strings and lists in place of views, which polars writes."""
+    for place, field in enumerate(table.schema):
+        kind = field.type
+        if pa.types.is_string_view(kind):
+            plain = pa.large_string()
+        elif pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+            plain = pa.large_list(kind.value_type)
+        else:
+            continue
+        table = table.set_column(place, field.name, table[place].cast(plain))
     return table
 
 
@@ -58,7 +73,10 @@ def texts(table: Any, column: str) -> list[str]:
 
 
 def tracklet_ids(table: Any) -> list[str]:
-    """Return the column tracklet_id, whose values must differ."""
+    """Return the column tracklet_id, text or integers, whose values must differ."""
+    if pa.types.is_integer(table["tracklet_id"].type):
+        place = table.column_names.index("tracklet_id")
+        table = table.set_column(place, "tracklet_id", table["tracklet_id"].cast(pa.string()))
     names = texts(table, "tracklet_id")
     if not names:
         raise DataError("no test row; write the predictions again")

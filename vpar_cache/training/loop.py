@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from vpar_cache.base.callbacks import Stop, check_stop, never
 from vpar_cache.base.devices import resolve_device
+from vpar_cache.base.progress import progress
 from vpar_cache.cache.features import Features
 from vpar_cache.cache.format import VISUAL
 from vpar_cache.errors import CacheError, DataError, UserError
@@ -99,9 +99,7 @@ class Trainer:
             self._restore(state, optimizer)
         epochs = range(state.epoch + 1, config.epochs + 1)
         constant = self._validation_constant()
-        with tqdm(
-            epochs, unit="epoch", desc="train", disable=None, initial=state.epoch, total=config.epochs
-        ) as bar:
+        with progress(epochs, unit="epoch", desc="train", initial=state.epoch, total=config.epochs) as bar:
             for epoch in bar:
                 row = self._epoch(optimizer, epoch)
                 state.history.append(row)

@@ -11,8 +11,8 @@ import pytest
 import scipy.io
 import scipy.sparse
 
-from vpar_cache.datasets import matfile
-from vpar_cache.datasets.matfile import read_matrices
+from vpar_cache.base import matlab_file
+from vpar_cache.base.matlab_file import read_matrices
 from vpar_cache.errors import DataError
 
 
@@ -95,11 +95,11 @@ def test_sizes_that_disagree_are_refused(tmp_path: Path) -> None:
 
 def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = saved({"a": np.zeros((1000, 4)), "b": np.zeros((1000, 4))}, do_compression=True)
-    monkeypatch.setattr(matfile, "MAX_BYTES", 70_000)
+    monkeypatch.setattr(matlab_file, "MAX_BYTES", 70_000)
     assert len(read(tmp_path, data)) == 2
-    monkeypatch.setattr(matfile, "MAX_BYTES", 50_000)  # enough for one of the two
+    monkeypatch.setattr(matlab_file, "MAX_BYTES", 50_000)  # enough for one of the two
     with pytest.raises(DataError, match="unpacks to over 50000 bytes"):
         read(tmp_path, data)
-    monkeypatch.setattr(matfile, "MAX_BYTES", len(data) - 1)
+    monkeypatch.setattr(matlab_file, "MAX_BYTES", len(data) - 1)
     with pytest.raises(DataError, match="is over"):
         read(tmp_path, data)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache.datasets.tracklet import read_bounded
+from vpar_cache.base.files import read_bounded
 from vpar_cache.errors import DataError
 
 MAX_BYTES = 64_000_000
