@@ -70,8 +70,7 @@ def run() -> None:
     except (Stopped, KeyboardInterrupt, typer.Abort):
         status = interrupts.exit_status() or INTERRUPTED
     if status in interrupts.STATUS.values():
-        again = "again with --resume" if "train" in arguments[:1] else "again"
-        sys.stderr.write(f"interrupted: finished work is kept; run the same command {again} to continue\n")
+        sys.stderr.write("interrupted: finished work is kept; run the same command again to continue\n")
     sys.exit(status)
 
 

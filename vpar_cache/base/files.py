@@ -49,7 +49,7 @@ def remove_leftovers(path: Path) -> None:
         for found in path.parent.iterdir():
             if leftover.fullmatch(found.name):
                 if found.is_dir() and not found.is_symlink():
-                    shutil.rmtree(found)
+                    shutil.rmtree(found, ignore_errors=True)  # NFS keeps files that somebody has open
                 else:
                     found.unlink(missing_ok=True)
 
