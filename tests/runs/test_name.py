@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.hostile_files import NASTY
 from vpar_cache.errors import UserError
-from vpar_cache.runs.name import check_run_name, default_run_name, run_fingerprint
+from vpar_cache.runs.name import check_run_name, default_run_name, natural_order, run_fingerprint
 
 
 def test_settings_and_seal_decide_the_six_digits() -> None:
@@ -25,3 +25,8 @@ def test_the_default_name_is_safe_whatever_dataset_the_cache_names(dataset: str)
     check_run_name(name)
     with pytest.raises(UserError):
         check_run_name(f"{dataset}/{name}")
+
+
+def test_names_go_as_people_count() -> None:
+    names = ["run-1", "run-002", "run-2", "run-10", "run-10b", "run-" + "9" * 5000, "run-a"]
+    assert sorted(sorted(names), key=natural_order) == names != sorted(names)

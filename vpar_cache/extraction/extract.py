@@ -22,6 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
+from vpar_cache.base.computing import fp32_without_tf32
 from vpar_cache.base.devices import check_device_name, resolve_device
 from vpar_cache.base.escaping import csv_cell
 from vpar_cache.base.files import plain_failures, remove_leftovers, write_text
@@ -84,7 +85,7 @@ def extract(
     for device in config.devices:
         check_device_name(device)
     found = _limited(_opened(config, dataset, say), config.limit)
-    with sole_writer(config.out, say), plain_failures(config.out):
+    with sole_writer(config.out, say), plain_failures(config.out), fp32_without_tf32():
         remove_leftovers(config.out)
         hints = Hints(config.out)
         try:
