@@ -9,7 +9,7 @@ CONSTRAINTS := constraints.txt
 .PHONY: demo test slow bench lint wheel constraints clean
 
 demo: $(VENV)/.demo
-	$(RUN)/vpar demo
+	$(RUN)/vpar demo --overwrite
 
 test: $(VENV)/.test
 	$(RUN)/python -m pytest -n 2

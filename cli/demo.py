@@ -14,6 +14,9 @@ def demo(
     frames: Annotated[int, typer.Option(help="Frames per tracklet.")] = 1,
     epochs: Annotated[int, typer.Option(help="Passes over the train tracklets.")] = 30,
     seed: Annotated[int, typer.Option(help="Seed of drawings, weights and training.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the picture of an earlier demo.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
 ) -> None:
     """Draw a small dataset, extract, train, report, and draw a picture. Nothing is downloaded.
@@ -23,7 +26,7 @@ def demo(
     """
     from vpar_cache.workflows.demo import DemoConfig, run_demo
 
-    config = DemoConfig(out=out, frames=frames, epochs=epochs, seed=seed, device=device)
+    config = DemoConfig(out=out, frames=frames, epochs=epochs, seed=seed, device=device, overwrite=overwrite)
     with stoppable() as stop:
         result = run_demo(config, say=say, stop=stop)
     print_document(result.report, "rich")

@@ -12,6 +12,7 @@ def figure(
     run: Annotated[Path, typer.Argument(help="A run folder, or its name.")],
     dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
     out: Annotated[Path, typer.Option(help="The PNG, PDF or SVG file to write.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
     tracklet: Annotated[
         list[str] | None,
@@ -44,6 +45,7 @@ def figure(
         dataset=dataset,
         root=root or Path("data") / dataset,
         out=out,
+        overwrite=overwrite,
         labels=labels,
         follow_links=follow_links,
         schema=schema,

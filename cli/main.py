@@ -109,8 +109,7 @@ def run() -> None:
     except (Stopped, KeyboardInterrupt, typer.Abort):
         status = interrupts.exit_status() or INTERRUPTED
     if status in interrupts.STATUS.values():
-        again = "again with --resume" if "train" in arguments[:1] else "again"
-        streams.write_stderr(f"interrupted: finished work is kept; run the same command {again} to continue\n")
+        streams.write_stderr("interrupted: finished work is kept; run the same command again to continue\n")
     sys.exit(status)
 
 

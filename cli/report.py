@@ -17,6 +17,7 @@ def report(
     html: Annotated[
         Path | None, typer.Option(help="Also write a page with all details to this .html file.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing page.")] = False,
     details: Annotated[
         bool,
         typer.Option("--details", help="Also intervals, outputs, calibration, classes and parts of each run."),
@@ -26,7 +27,11 @@ def report(
         typer.Option("--compare", help="Also the differences of each later run to the first, with intervals."),
     ] = False,
 ) -> None:
-    """Table 1 and Table 2: published rows, the best constant, and your runs, under each protocol."""
+    """Table 1 and Table 2: published rows, the best constant, and your runs, under each protocol.
+
+    The exit status is 1 where a run was left out since its files are damaged.
+    """
+    from vpar_cache.base.checks import check_new_file
     from vpar_cache.rendering.formats import check_format
     from vpar_cache.rendering.page import check_page_path, write_page
     from vpar_cache.reporting.report import report as make_report
@@ -34,6 +39,7 @@ def report(
     check_format(format)
     if html is not None:
         check_page_path(html)
+        check_new_file("--html", html, overwrite)
     built = make_report(run or [], runs, details, compare)
     notes = built.notes
     if html is not None:
@@ -45,3 +51,5 @@ def report(
         say(note)
     if html is not None:
         say(f"page: {html}")
+    if built.is_incomplete:
+        raise typer.Exit(1)

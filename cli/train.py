@@ -84,7 +84,9 @@ def train(
     name: Annotated[str | None, typer.Option(help="Run folder. Default: dataset-model-seed-xxxxxx.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder for run folders.")] = Path("cache/runs"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run of that name.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Start over where an interrupted run would be continued.")
+    ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub (--block-init).")] = False,
 ) -> None:
     """Stage 2: train and evaluate a model on cached features. Opens no image."""
@@ -103,7 +105,7 @@ def train(
         runs=runs,
         name=name,
         overwrite=overwrite,
-        resume=resume,
+        restart=restart,
         model=model,
         epochs=epochs,
         batch_size=batch_size,

@@ -56,6 +56,14 @@ def test_gathered_rows_are_those_asked_for_in_their_order(array: RowArray, rows:
     assert gathered.flags.writeable
 
 
+@pytest.mark.parametrize("kind", [np.array, list, tuple])
+def test_a_boolean_mask_chooses_the_rows_where_it_is_true(array: RowArray, kind: Any) -> None:
+    mask = np.arange(13) % 3 == 1
+    np.testing.assert_array_equal(array.gather(kind(mask.tolist())), values()[mask])
+    with pytest.raises(IndexError):
+        array.gather(mask[:-1])
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.integers(0, 12), max_size=40), size=st.integers(1, 50))
 def test_batches_are_the_gathered_rows_in_pieces(array: RowArray, rows: list[int], size: int) -> None:

@@ -169,6 +169,6 @@ def test_an_interrupt_exits_with_its_status_and_says_how_to_go_on(
     finally:
         process.kill()
     assert process.returncode == status
-    assert "run the same command again with --resume" in errors
+    assert "run the same command again to continue" in errors
     assert "Traceback" not in errors
     assert not list((tmp_path / "cache").glob("runs/*"))

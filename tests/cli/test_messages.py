@@ -20,6 +20,8 @@ def test_common_errors_read_as_agreed(vpar: Call, tiny_cache: Path, demo_root: P
     shutil.copytree(demo_root, tmp_path / "unlabelled", ignore=shutil.ignore_patterns("*.csv"))
     (tmp_path / "cache" / "runs" / "first").mkdir(parents=True)
     (tmp_path / "cache" / "runs" / "first" / "metrics.json").write_text("{}")
+    (tmp_path / "cache" / "runs" / "second").mkdir()
+    (tmp_path / "cache" / "runs" / "second" / "run.json").write_text("{}")
     text = FILE.read_text("utf-8")
     commands = [line.removeprefix("$ vpar ") for line in text.splitlines() if line.startswith("$ vpar ")]
     blocks = []

@@ -16,10 +16,11 @@ import pytest
 from tests.support.fake_runs import make_run
 from tests.support.hostile_files import NASTY, Program, assert_refused, bounded, call_vpar
 from tests.support.hostile_shop import HANDLED, HEADER, REFUSED, ROWS, Shop, add_people, make_shop
+from tests.support.small_caches import edit_sealed
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
 
-TRAIN = ("--dim", "8", "--heads", "1", "--epochs", "2", "--device", "cpu", "--recipe", "paper", "--name", "one")
+TRAIN = ("--dim", "8", "--heads", "1", "--epochs", "2", "--device", "cpu", "--recipe", "paper")
 
 
 @pytest.fixture
@@ -58,15 +59,24 @@ def test_extract_train_and_report_on_hostile_input_stay_inside_the_given_folders
     hints = fmt.shard_folder(shop.index) / "hints.json"
     hints.unlink(missing_ok=True)
     hints.symlink_to("../../../outside/1.jpg")
-    (given / "cache" / "runs").mkdir()
-    (given / "cache" / "runs" / ".one.checkpoint").write_bytes(pickle.dumps(Program(shop.outside / "executed")))
+    edit_sealed(shop.index, lambda file: file.attrs.modify("dataset", "../../../outside/escaped"))
+    train = ["train", "--features", str(shop.index), *TRAIN]  # the name of the run comes from the cache
+    with bounded(given, outside=shop.outside):
+        done = call_vpar(*train, folder=given)
+    assert done.returncode == 0, done.stderr
+    run = done.stdout.strip()
+    assert (given / run).resolve().parent == given / "cache" / "runs"
+    checkpoint = given / "cache" / "runs" / f".{Path(run).name}.checkpoint"
+    checkpoint.write_bytes(pickle.dumps(Program(shop.outside / "executed")))
+    with bounded(given, outside=shop.outside):
+        assert_refused(call_vpar(*train, "--overwrite", folder=given), "--restart")
     make_run(given / "cache" / "runs", "theirs", dataset=NASTY, weights=NASTY)
     for arguments in (
-        ["train", "--features", str(shop.index), *TRAIN],
+        [*train, "--overwrite", "--restart"],
         ["verify", str(shop.index)],
         ["info", str(shop.index)],
-        ["score", "cache/runs/one/predictions.parquet", "--schema", "shop.toml"],
-        ["report", "cache/runs/one", "--details"],
+        ["score", f"{run}/predictions.parquet", "--schema", "shop.toml"],
+        ["report", run, "--details"],
         ["report", "--html", "page.html"],
     ):
         with bounded(given, outside=shop.outside):

@@ -47,6 +47,14 @@ def test_a_picture_has_a_row_for_each_tracklet(runs: Path, demo_root: Path, tmp_
     assert size(single)[1] < size(four)[1] / 2
 
 
+def test_an_existing_picture_is_replaced_only_when_asked(runs: Path, demo_root: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("years of work")
+    with pytest.raises(UserError, match=r"--out.*a\.png.*--overwrite"):
+        draw(runs, demo_root, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_text() == "years of work"
+    assert size(draw(runs, demo_root, tmp_path / "a.png", overwrite=True))[0] > 0
+
+
 @pytest.mark.parametrize(("count", "expected"), [(1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (9, [1, 4, 7])])
 def test_a_tracklet_shows_at_most_three_frames_and_none_twice(
     count: int, expected: list[int], tmp_path: Path

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.fake_runs import SMALL, make_mars_run, make_run, write
+from tests.support.hostile_files import assert_refused, call_vpar
 from vpar_cache.attributes.duke_table import DUKE
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.metrics.verdict import verdict
@@ -395,3 +396,56 @@ def test_the_papers_faults_are_told_and_not_repeated(tmp_path):
         assert needed in text
     for wrong in ("+0.60", "+0.53", "16,522"):
         assert wrong not in text
+
+
+# --- damaged runs, many runs ---
+
+
+def test_a_damaged_run_is_left_out_and_named_and_the_exit_status_says_so(tmp_path):
+    for i in range(4):
+        make_run(tmp_path / "runs", f"run-{i}", seed=i)
+    (tmp_path / "runs" / "run-1" / "metrics.json").write_bytes(b"{")
+    write(tmp_path / "runs" / "run-2" / "run.json", {"name": 5})
+    folders = sorted((tmp_path / "runs").iterdir())
+    for named in ([], folders):
+        report = make_report(named, tmp_path / "runs")
+        assert systems(report.sections[0], "run") == ["run-0", "run-3"]
+        assert report.is_incomplete
+        assert [name for name in ("run-1", "run-2") if any(name in note for note in report.notes)] == [
+            "run-1", "run-2",
+        ]  # fmt: skip
+    done = call_vpar("report", "--runs", "runs", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.index("run-1/metrics.json") < done.stderr.index("run-2/run.json")
+    assert "run-3" in done.stdout
+    assert call_vpar("report", "run-0", "run-3", "--runs", "runs", folder=tmp_path).returncode == 0
+    assert call_vpar("report", "run-1", "run-2", "--runs", "runs", folder=tmp_path).returncode == 2
+
+
+def test_details_that_cannot_be_read_are_left_out_and_named(tmp_path):
+    for i in range(2):
+        make_run(tmp_path / "runs", f"run-{i}", seed=i, details=True)
+    (tmp_path / "runs" / "run-0" / "history.parquet").write_bytes(b"PAR1")
+    done = call_vpar("report", "--runs", "runs", "--details", folder=tmp_path)
+    assert done.returncode == 1
+    assert "run-0/history.parquet" in done.stderr
+    assert "run-1: each output" in done.stdout
+
+
+@pytest.mark.parametrize("runs", ["/dev/null", "file"])
+def test_runs_that_are_no_folder_are_one_line(runs, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert_refused(call_vpar("report", "--runs", runs, folder=tmp_path), "--runs")
+
+
+def test_runs_and_tables_of_a_long_report_are_in_order_and_no_two_have_one_title(tmp_path, small_paper_split):
+    for i in range(1, 32):
+        fields = {"schema": QUALITY, "n": 30, "selected": 0.3, "details": True} if i % 10 else {"n": 48}
+        make_run(tmp_path, f"run-{i}", seed=i, **fields)
+    make_mars_run(tmp_path, "mars-a", selected=0.37)
+    report = make_report([], tmp_path)
+    names = [name for section in report.sections for name in systems(section, "run") if name != "mars-a"]
+    assert names == [f"run-{i}" for i in range(1, 32) if i % 10] + ["run-10", "run-20", "run-30"]
+    whole = report.with_all_details()
+    shown = [block.title for part in whole.parts for block in part.blocks if isinstance(block, Table)]
+    assert len(shown) == len(set(shown)) > 31

@@ -84,6 +84,29 @@ def test_without_runs_the_page_has_the_published_rows(report: Call, tmp_path: Pa
     assert headings(tmp_path / "page.html", 2)[1:] == ["MARS", "DUKE", "How to read the numbers"]
 
 
+def test_an_existing_page_is_replaced_only_when_asked_whoever_wrote_it(report: Call, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("years of work")
+    code, out, err = report("--html", "page.html")
+    assert (code, out) == (2, "")
+    assert "page.html" in err
+    assert "--overwrite" in err
+    assert page.read_text() == "years of work"
+    assert report("--html", "page.html", "--overwrite")[0] == 0
+    assert headings(page, 1) == ["Pedestrian attribute recognition"]
+
+
+def test_the_contents_of_many_runs_are_short(report: Call, tmp_path: Path) -> None:
+    for i in range(1, 12):
+        make_run(tmp_path / "cache/runs", f"run-{i}", seed=i, details=True)
+    assert report("--html", "page.html")[0] == 0
+    page = Page((tmp_path / "page.html").read_text("utf-8"))
+    assert page.texts["summary"] == ["Single runs (11)", "Differences between runs (10)"]
+    assert page.texts["a"][1:13] == [*(f"run-{i}" for i in range(1, 12)), "run-2 less run-1"]
+    targets = [f"#{a['id']}" for tag, a in page.tags if tag == "h2" and a["id"].startswith("part-")]
+    assert [a["href"] for tag, a in page.tags if tag == "a"] == targets
+
+
 @pytest.mark.parametrize(
     "arguments", [["--html", "run-a"], ["--html", "p.html", "--format", "pdf"], ["--html", ""]]
 )

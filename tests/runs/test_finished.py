@@ -83,6 +83,26 @@ def test_a_run_is_found_by_folder_or_by_name_and_counts_once(tmp_path, monkeypat
     assert find_runs([folder.relative_to(tmp_path / "runs")], tmp_path / "runs") == [folder]
 
 
+def test_a_folder_that_is_no_run_does_not_hide_a_run_of_that_name(tmp_path, monkeypatch):
+    folder = make_run(tmp_path / "cache" / "runs", "fusion")
+    (tmp_path / "fusion").mkdir()
+    monkeypatch.chdir(tmp_path)
+    runs = (tmp_path / "cache" / "runs").relative_to(tmp_path)
+    assert find_runs([(tmp_path / "fusion").relative_to(tmp_path)], runs) == [folder.relative_to(tmp_path)]
+    make_run(tmp_path, "other")
+    make_run(tmp_path / "cache" / "runs", "other")
+    assert find_runs([(tmp_path / "other").relative_to(tmp_path)], runs) == [
+        (tmp_path / "other").relative_to(tmp_path)
+    ]
+
+
+def test_runs_of_other_train_labels_are_not_seeds_of_one_another(tmp_path):
+    """Labels are in the seal of the cache, not in the fingerprint of its features."""
+    about = {"visual_fingerprint": "v", "text_fingerprint": "t"}
+    runs = [read_run(make_run(tmp_path, f"{i}", features_seal=seal, **about)) for i, seal in enumerate("aab")]
+    assert runs[0].all_but_seed == runs[1].all_but_seed != runs[2].all_but_seed
+
+
 def test_an_unknown_run_is_refused_with_the_nearest_name(tmp_path):
     folder = make_run(tmp_path, "demo-vtf-0-a1b2c3")
     with pytest.raises(CacheError, match=r"run 'demo-vtf' is not a folder.* 'demo-vtf-0-a1b2c3'"):

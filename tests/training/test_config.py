@@ -38,6 +38,17 @@ def train(**changes: Any) -> TrainConfig:
         ({"model": "linear", "drop_path": 0.1}, "drop_path.*linear"),
         ({"norm_eps": 0.0}, r"norm_eps.*0\.0"),
         ({"name": "../x"}, r"--name.*\.\./x"),
+        ({"model": "prior", "loss": "ce"}, "--loss.*ce.*prior"),
+        ({"model": "zero-shot", "loss": "bce"}, "--loss.*bce.*zero-shot"),
+        ({"seed": 2**64}, f"--seed.*{2**64}.*{2**63 - 1}"),
+        ({"seed": 10**20}, f"--seed.*{10**20}"),
+        ({"epochs": 10**20}, f"--epochs.*{10**20}"),
+        ({"epochs": 1.5}, r"--epochs.*1\.5.*whole"),
+        ({"batch_size": 10**20}, f"--batch-size.*{10**20}"),
+        ({"dim": 100_000, "heads": 1}, "--dim.*100000.*8192"),
+        ({"layers": 10**20}, f"--layers.*{10**20}"),
+        ({"heads": 10**20}, f"--heads.*{10**20}"),
+        ({"views": 10**20}, f"--views.*{10**20}"),
     ],
 )
 def test_a_wrong_setting_names_option_and_value(changes: dict[str, Any], message: str) -> None:
@@ -75,3 +86,9 @@ def test_auto_loss_is_the_model_s_own_and_settings_say_which() -> None:
 def test_a_copied_block_keeps_the_epsilon_of_its_layernorms() -> None:
     config = train(block_init="random:0", dim=768, heads=12)
     assert (config.norm_eps, config.settings()["norm_eps"], train().norm_eps) == (1e-6, 1e-6, 1e-5)
+
+
+@pytest.mark.parametrize("loss", ["auto", "bce"])
+def test_a_system_without_training_keeps_its_own_loss(loss: str) -> None:
+    assert train(model="prior", loss=loss).loss == "bce"
+    assert train(model="zero-shot").loss == "ce"

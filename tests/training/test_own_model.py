@@ -98,7 +98,7 @@ def test_a_stopped_run_leaves_its_checkpoint_and_resumes_bit_for_bit_dropout_inc
         train(config(tiny_cache, tmp_path, name="stopped"), model=mean_head, stop=lambda: next(asked))
     assert sorted(path.name for path in tmp_path.iterdir()) == [".stopped.checkpoint", "whole"]
     torch.manual_seed(99)
-    resumed = train(config(tiny_cache, tmp_path, name="stopped", resume=True), model=mean_head)
+    resumed = train(config(tiny_cache, tmp_path, name="stopped"), model=mean_head)
     for name in ("model.safetensors", "predictions.parquet"):
         assert (whole.folder / name).read_bytes() == (resumed.folder / name).read_bytes()
 

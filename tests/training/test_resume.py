@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -38,8 +39,14 @@ def settings(cache: Path, runs: Path, **changes: Any) -> dict[str, Any]:
     return {"features": cache, "runs": runs, **small, **changes}
 
 
-def run(cache: Path, runs: Path, stop: Callable[[], bool] = lambda: False, **changes: Any) -> TrainResult:
-    return train(TrainConfig(**settings(cache, runs, **changes)), stop=stop)
+def run(
+    cache: Path,
+    runs: Path,
+    stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda line: None,
+    **changes: Any,
+) -> TrainResult:
+    return train(TrainConfig(**settings(cache, runs, **changes)), stop=stop, say=say)
 
 
 def stop_at(number: int) -> Callable[[], bool]:
@@ -85,9 +92,9 @@ def test_a_run_stopped_twice_within_epochs_equals_an_undisturbed_one_bit_for_bit
     for steps in (5, 7):
         torch.manual_seed(steps)  # another process has another state
         with pytest.raises(Stopped):
-            run(cache, tmp_path, stop_at(steps), name="resumed", resume=True, **changes)
+            run(cache, tmp_path, stop_at(steps), name="resumed", **changes)
         assert sorted(path.name for path in tmp_path.iterdir()) == [".resumed.checkpoint", "whole"]
-    assert_same(whole, run(cache, tmp_path, name="resumed", resume=True, **changes))
+    assert_same(whole, run(cache, tmp_path, name="resumed", **changes))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["resumed", "whole"]
 
 
@@ -122,7 +129,7 @@ def test_a_killed_process_is_resumed_by_another(cache: Path, tmp_path: Path) -> 
     assert process.wait() == -signal.SIGKILL, "it had ended before"
     assert checkpoint.exists()
     (tmp_path / "..resumed.checkpoint.7-0123abcd.partial").write_bytes(b"left by a kill during a write")
-    resumed = run(cache, tmp_path, name="resumed", resume=True, **changes)
+    resumed = run(cache, tmp_path, name="resumed", **changes)
     assert_same(run(cache, tmp_path, name="whole", **changes), resumed)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["resumed", "whole"]
 
@@ -136,9 +143,24 @@ def checkpoint(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path / ".a.checkpoint"
 
 
+def test_the_same_call_continues_and_says_so_and_restart_starts_over(checkpoint: Path, cache: Path) -> None:
+    said: list[str] = []
+    kept = checkpoint.read_bytes()
+    run(cache, checkpoint.parent, name="a", model="linear", say=said.append)
+    (line,) = (line for line in said if "continuing" in line)
+    assert "after epoch 1 of 6" in line
+    assert "--restart" in line
+    assert not checkpoint.exists()
+    checkpoint.write_bytes(kept)
+    said.clear()
+    run(cache, checkpoint.parent, name="a", model="linear", restart=True, overwrite=True, say=said.append)
+    assert not any("continuing" in line for line in said)
+    assert not checkpoint.exists()
+
+
 def test_a_checkpoint_of_other_settings_is_refused(checkpoint: Path, cache: Path) -> None:
-    with pytest.raises(CacheError, match=r"\.a\.checkpoint.*--resume"):
-        run(cache, checkpoint.parent, name="a", model="linear", lr=5e-4, resume=True)
+    with pytest.raises(CacheError, match=r"\.a\.checkpoint.*--restart"):
+        run(cache, checkpoint.parent, name="a", model="linear", lr=5e-4)
 
 
 def test_a_flipped_bit_of_a_checkpoint_is_found(checkpoint: Path, cache: Path) -> None:
@@ -147,9 +169,9 @@ def test_a_flipped_bit_of_a_checkpoint_is_found(checkpoint: Path, cache: Path) -
         data = bytearray(whole)
         data[int(at * len(data))] ^= 16
         checkpoint.write_bytes(data)
-        with pytest.raises(CacheError, match=r"\.a\.checkpoint.*--resume"):
-            run(cache, checkpoint.parent, name="a", model="linear", resume=True)
-    run(cache, checkpoint.parent, name="a", model="linear", epochs=1)
+        with pytest.raises(CacheError, match=r"\.a\.checkpoint.*--restart"):
+            run(cache, checkpoint.parent, name="a", model="linear")
+    run(cache, checkpoint.parent, name="a", model="linear", epochs=1, restart=True)
 
 
 def test_a_checkpoint_of_other_tensors_is_refused(checkpoint: Path, cache: Path) -> None:
@@ -157,5 +179,60 @@ def test_a_checkpoint_of_other_tensors_is_refused(checkpoint: Path, cache: Path)
         fingerprint = json.loads(file.metadata()["vpar"])["fingerprint"]
     forged = CheckpointFile(checkpoint.parent, "a", fingerprint)
     forged.save_if_due(Checkpoint(1, {"heads.weight": torch.zeros(1, 1)}, history=[{"epoch": 1}]))
-    with pytest.raises(CacheError, match="--resume"):
-        run(cache, checkpoint.parent, name="a", model="linear", resume=True)
+    with pytest.raises(CacheError, match="--restart"):
+        run(cache, checkpoint.parent, name="a", model="linear")
+
+
+# --- one training of a name at a time ---
+
+
+def test_a_second_training_of_a_name_is_refused_and_touches_nothing_of_the_first(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vpar_cache.training.checkpoints.SECONDS_BETWEEN", 0.0)
+    changes = {"model": "linear", "name": "a"}
+    asked = iter(range(10_000))
+
+    def meanwhile() -> bool:
+        if next(asked) == 9:  # in a later epoch: there is a checkpoint
+            before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+            assert tmp_path / ".a.checkpoint" in before
+            for options in ({}, {"overwrite": True}, {"restart": True}):
+                with pytest.raises(CacheError, match=r"a is being written by process \d+"):
+                    run(cache, tmp_path, **changes, **options)
+            assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+        return False
+
+    first = run(cache, tmp_path, meanwhile, **changes)
+    assert next(asked) > 10
+    assert_same(run(cache, tmp_path, name="whole", model="linear"), first)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "whole"]
+
+
+def test_a_run_that_another_host_finished_meanwhile_is_not_replaced_unasked(cache: Path, tmp_path: Path) -> None:
+    """Where a file system has no locks."""
+
+    def meanwhile() -> bool:
+        (tmp_path / "a").mkdir(exist_ok=True)
+        (tmp_path / "a" / "run.json").write_text("theirs")
+        return False
+
+    with pytest.raises(CacheError, match="--overwrite"):
+        run(cache, tmp_path, meanwhile, model="linear", name="a")
+    assert (tmp_path / "a" / "run.json").read_text() == "theirs"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["run.json"]
+    replaced = run(cache, tmp_path, meanwhile, model="linear", name="a", overwrite=True)
+    assert json.loads((replaced.folder / "run.json").read_text())["name"] == "a"
+
+
+@pytest.mark.parametrize("runs", ["/dev/null", "a file"])
+def test_runs_in_a_place_that_is_no_folder_are_refused_before_the_training(
+    cache: Path, tmp_path: Path, runs: str
+) -> None:
+    (tmp_path / "a file").write_text("")
+
+    def never() -> bool:
+        raise AssertionError("the training began")
+
+    with pytest.raises(CacheError, match=re.escape(runs)):
+        run(cache, tmp_path / runs, never, model="linear")

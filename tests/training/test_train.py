@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,18 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from vpar_cache.cache.features import open_features
+from vpar_cache.base.computing import fp32_without_tf32, out_of_memory
+from vpar_cache.cache.features import Features, open_features
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
 from vpar_cache.metrics.scoring import score_all
+from vpar_cache.models.inputs import ModelInputs
 from vpar_cache.runs.load import load_run
+from vpar_cache.training.checkpoints import CheckpointFile
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.loop import Trainer
-from vpar_cache.training.splits import choose_rows
+from vpar_cache.training.loop import OwnModel, Trainer
+from vpar_cache.training.splits import Rows, choose_rows
 from vpar_cache.training.train import TrainResult, train
 
 
@@ -138,10 +141,136 @@ def test_a_finished_run_is_not_repeated_unasked(run: Any) -> None:
     run(overwrite=True)
 
 
-def test_a_diverging_run_stops_and_leaves_nothing(run: Any, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="--lr"):
-        run(lr=1e30)
+def test_what_is_finished_is_said_to_have_the_same_settings_only_where_its_name_says_so(run: Any) -> None:
+    run()
+    with pytest.raises(CacheError, match="the same settings on the same features and labels"):
+        run()
+    run(name="a")
+    with pytest.raises(CacheError, match="finished already; see"):
+        run(name="a", lr=1e-2)
+
+
+@pytest.mark.parametrize("recipe", ["strict", "paper"])
+@pytest.mark.parametrize("batch_size", [4, 64])
+def test_a_diverging_run_stops_in_that_epoch_and_leaves_nothing(
+    recipe: str, batch_size: int, run: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=r"--lr: training with 1e\+30 diverged in epoch 1 .*smaller --lr"):
+        run(lr=1e30, batch_size=batch_size, recipe=recipe, epochs=1)
     assert not list((tmp_path / "runs").glob("*"))
+
+
+class Pooled(torch.nn.Module):
+    """Logits of the mean token; `spoil` gets them and whether the model is training."""
+
+    def __init__(self, inputs: ModelInputs, spoil: Callable[[torch.Tensor, bool], torch.Tensor]) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(inputs.row_shape[-1], inputs.num_outputs)
+        self.spoil = spoil
+
+    def forward(self, rows: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        return self.spoil(self.head(rows.mean(dim=1)), self.training)
+
+
+@pytest.mark.parametrize("value", [torch.inf, torch.nan])
+@pytest.mark.parametrize("recipe", ["strict", "paper"])
+def test_outputs_that_are_not_finite_in_evaluation_are_told_as_divergence(
+    value: float, recipe: str, tiny_cache: Path, tmp_path: Path
+) -> None:
+    config = TrainConfig(
+        features=tiny_cache, runs=tmp_path, recipe=recipe, epochs=2, device="cpu", val_fraction=0.34
+    )
+    with pytest.raises(DataError, match=r"--lr.*diverged in epoch \d"):
+        train(config, model=lambda i: Pooled(i, lambda logits, training: logits if training else logits + value))
+
+
+def test_fp32_is_never_tf32_and_the_caller_s_choice_comes_back(tiny_cache: Path, tmp_path: Path) -> None:
+    seen = set()
+
+    def look(logits: torch.Tensor, training: bool) -> torch.Tensor:
+        seen.add((training, torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()))
+        return logits
+
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")
+        config = TrainConfig(features=tiny_cache, runs=tmp_path, recipe="paper", epochs=1, device="cpu")
+        train(config, model=lambda inputs: Pooled(inputs, look))
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert seen == {(True, False, "highest"), (False, False, "highest")}
+    assert torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="TF32 needs a GPU")
+def test_a_convolution_on_a_gpu_is_that_of_fp32() -> None:
+    torch.manual_seed(0)
+    image, kernel = torch.randn(4, 64, 32, 32), torch.randn(64, 64, 3, 3)
+    exact = torch.nn.functional.conv2d(image.double(), kernel.double())
+
+    def error() -> float:
+        found = torch.nn.functional.conv2d(image.cuda(), kernel.cuda()).cpu().double()
+        return float((found - exact).abs().max() / exact.abs().max())
+
+    with fp32_without_tf32():
+        inside = error()
+    assert inside < 1e-5 < error(), "the card has no TF32, or it was not left out"
+
+
+def test_a_model_that_needs_more_memory_than_there_is_ends_in_one_line(tiny_cache: Path, tmp_path: Path) -> None:
+    config = TrainConfig(features=tiny_cache, runs=tmp_path, epochs=1, device="cpu")
+    with pytest.raises(UserError, match=r"^out of memory; .*--batch-size, --dim") as error:
+        train(config, model=lambda inputs: torch.nn.Linear(2**28, 2**28))
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="out of memory; x"), out_of_memory("x"):
+        np.empty(2**57, np.uint8)
+    with pytest.raises(RuntimeError, match="shapes"), out_of_memory("x"):
+        torch.ones(2, 3) @ torch.ones(2, 3)
+
+
+def test_a_path_as_text_is_a_path(run: Any, tiny_cache: Path, tmp_path: Path) -> None:
+    result = run(features=str(tiny_cache), runs=str(tmp_path / "text"), recipe="paper")
+    assert result.folder.parent == tmp_path / "text"
+
+
+def one_train_row(cache: Path, **changes: Any) -> tuple[TrainConfig, Features, Rows]:
+    config = TrainConfig(features=cache, dim=32, heads=2, device="cpu", recipe="paper", epochs=1, **changes)
+    features = open_features(cache)
+    rows = choose_rows(features, config)
+    return config, features, replace(rows, train=rows.train[:1])
+
+
+def test_one_train_tracklet_is_refused_by_a_batchnorm_over_rows_and_trains_otherwise(tiny_cache: Path) -> None:
+    with pytest.raises(DataError, match=r"1 train tracklet.*--logit-norm"):
+        Trainer(*one_train_row(tiny_cache, logit_norm=True))
+
+    class Places(torch.nn.Module):
+        """BatchNorm over the tokens of each row: one row has many."""
+
+        def __init__(self, inputs: ModelInputs) -> None:
+            super().__init__()
+            self.norm, self.pooled = torch.nn.BatchNorm2d(1), Pooled(inputs, lambda logits, training: logits)
+
+        def forward(self, rows: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+            return self.pooled(self.norm(rows[:, None])[:, 0], text)
+
+    for changes in ({}, {"batch_size": 1}):
+        config, features, rows = one_train_row(tiny_cache, **changes)
+        trainer = Trainer(config, features, rows, OwnModel(Places, "visual", "places"))
+        history, _ = trainer.fit(CheckpointFile(Path("nowhere"), "x", ""))
+        assert np.isfinite(history[0]["train_loss"])
+
+
+def test_batches_of_one_are_refused_by_a_batchnorm_over_rows(tiny_cache: Path, tmp_path: Path) -> None:
+    class Normed(Pooled):
+        def __init__(self, inputs: ModelInputs) -> None:
+            super().__init__(inputs, lambda logits, training: self.norm(logits))
+            self.norm = torch.nn.BatchNorm1d(inputs.num_outputs)
+
+    config = TrainConfig(features=tiny_cache, runs=tmp_path, batch_size=1, epochs=1, device="cpu")
+    with pytest.raises(UserError, match=r"--batch-size: got 1; expected 2 or more"):
+        train(config, model=Normed)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def config(cache: Path, runs: Path = Path("runs"), **changes: Any) -> TrainConfi
 def fitted(features: Features, settings: TrainConfig) -> tuple[Trainer, Rows, list[dict[str, Any]]]:
     rows = choose_rows(features, settings, print)
     trainer = Trainer(settings, features, rows)
-    history, _ = trainer.fit(NoCheckpoints(), resume=False)
+    history, _ = trainer.fit(NoCheckpoints())
     return trainer, rows, history
 
 
@@ -70,7 +70,7 @@ def test_the_training_loss_is_that_of_the_known_cells(loss: str, tiny_cache: Pat
     logits = trainer._logits(rows.train).double().numpy()  # before the one step of the one epoch
     groups = trainer.inputs.groups
     expected = cell_loss(groups, loss, logits, train_labels, train_known, np.array(rates))
-    history, _ = trainer.fit(NoCheckpoints(), resume=False)
+    history, _ = trainer.fit(NoCheckpoints())
     assert history[0]["train_loss"] == pytest.approx(expected, rel=1e-5)
 
 

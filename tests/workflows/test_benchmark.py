@@ -36,7 +36,10 @@ def stamps(folder: Path) -> dict[str, int]:
 def test_every_system_is_trained_and_a_second_call_only_reads(
     tmp_path: Path, demo_root: Path, tiny_backbone: str
 ) -> None:
-    result = run_benchmark(config(tmp_path, demo_root, tiny_backbone))
+    said: list[str] = []
+    result = run_benchmark(config(tmp_path, demo_root, tiny_backbone), say=said.append)
+    assert len(said) == len(set(said)), "a line that holds for many runs is said once"
+    assert sum("random weights" in line for line in said) == 3, "once for each cache"
     assert [mean.title.partition(" ")[0] for mean in result.means] == list(ROWS)
     # The backbones are not the paper's, so that no row carries a name of the paper.
     assert {path.name for path in tmp_path.glob("*.h5")} == {"mars-clip.h5", "mars-vit.h5", "mars-resnet50.h5"}
@@ -84,8 +87,18 @@ def test_only_the_wanted_systems_are_extracted_and_averaged_over_their_seeds(
         ({"models": ("vft",)}, r"--models.*'vft'.*'vtf'"),
         ({"models": ()}, "--models"),
         ({"seeds": 0}, r"--seeds.* 0"),
+        ({"seeds": 10**20}, f"--seeds.*{10**20}"),
+        ({"out": Path("/dev/null")}, "--out.*/dev/null.*folder"),
     ],
 )
 def test_a_wrong_setting_is_one_line(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
-        config(tmp_path, tmp_path, "x", **changes)
+        config(**{"out": tmp_path, "root": tmp_path, "backbone": "x", **changes})
+
+
+def test_a_wrong_setting_of_the_training_is_told_before_any_extraction(
+    tmp_path: Path, demo_root: Path, tiny_backbone: str
+) -> None:
+    with pytest.raises(UserError, match=f"--epochs.*{10**20}"):
+        run_benchmark(config(tmp_path, demo_root, tiny_backbone, train={"epochs": 10**20}))
+    assert not list(tmp_path.iterdir())

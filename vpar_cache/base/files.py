@@ -56,7 +56,7 @@ def remove_leftovers_in(folder: Path, names: re.Pattern[str]) -> None:
             partial = _PARTIAL_NAME.fullmatch(found.name)
             if partial is not None and names.fullmatch(partial[1]):
                 if found.is_dir() and not found.is_symlink():
-                    shutil.rmtree(found)
+                    shutil.rmtree(found, ignore_errors=True)  # NFS keeps files that somebody has open
                 else:
                     found.unlink(missing_ok=True)
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vpar_cache.base.callbacks import Say, Stop, check_stop, log, never
+from vpar_cache.base.computing import fp32_without_tf32
 from vpar_cache.base.devices import check_device_name, resolve_device
 from vpar_cache.base.files import plain_failures, remove_leftovers, remove_leftovers_in
 from vpar_cache.base.lock import sole_writer
@@ -147,8 +149,11 @@ class _Extraction:
         with (
             ThreadPoolExecutor(config.workers or min(os.cpu_count() or 1, MOST_THREADS)) as pool,
             progress(total=len(self._dataset.tracklets), unit="tracklet", desc="extract") as bar,
+            ExitStack() as computing,
         ):
             work, encoder = self._look_and_build(pool, bar)
+            if encoder is not None:
+                computing.enter_context(fp32_without_tf32())
             self._headers = dict(work.found.kept)
             self._check_space(work)
             if encoder is not None:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
+from vpar_cache.base.checks import check_new_file
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.datasets.decoding import decode_frame, decode_image
 from vpar_cache.datasets.loaders import load_dataset
@@ -47,6 +48,8 @@ class FigureConfig:
     root: Path
     out: Path
     """The PNG, PDF or SVG to write."""
+    overwrite: bool = False
+    """Replace a file of that name."""
     labels: Path | None = None
     follow_links: Path | None = None
     """Links to frames are followed into this folder."""
@@ -65,6 +68,7 @@ class FigureConfig:
             raise UserError(
                 f"--out: got {str(self.out)!r}; expected a name that ends in {', '.join(FORMATS)}. Add the ending"
             )
+        check_new_file("--out", self.out, self.overwrite)
         if len(self.tracklets) > MAX_TRACKLETS:
             raise UserError(
                 f"--tracklet: got {len(self.tracklets)} tracklets; expected at most {MAX_TRACKLETS}. Draw several "

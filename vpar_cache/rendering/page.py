@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:  # imported when a page is drawn, so that the tables alone do 
 
 _TITLE = "Pedestrian attribute recognition"
 _SUFFIXES = (".html", ".htm")
+_MANY = 8
+"""More parts of one group are folded in the contents."""
 
 
 def check_page_path(path: Path) -> None:
@@ -64,9 +67,17 @@ def render_page(parts: Sequence[Part], notes: Sequence[str] = ()) -> str:
         svg=svg,
         notes=notes,
         parts=parts,
+        contents=_contents(parts),
         kind=_kind,
         bar_class=_bar_class,
     )
+
+
+def _contents(parts: Sequence[Part]) -> list[tuple[str, list[tuple[int, Part]]]]:
+    """Return numbered parts, neighbours of one group together where there are many, with the group's name."""
+    numbered = groupby(enumerate(parts, 1), key=lambda entry: entry[1].group)
+    groups = ((group, list(entries)) for group, entries in numbered)
+    return [(group if len(entries) > _MANY else "", entries) for group, entries in groups]
 
 
 def _kind(block: Block) -> str:

@@ -126,6 +126,8 @@ class Part:
     title: str
     numbers: tuple[Number, ...]
     blocks: tuple[Block, ...]
+    group: str = ""
+    """Under which line of the contents it stands, where there are many of its kind."""
 
 
 class Document(Protocol):

@@ -49,7 +49,7 @@ def compare_runs(first: tuple[FinishedRun, str], second: tuple[FinishedRun, str]
     title = f"{run_label(two, two_name)} less {run_label(one, one_name)}"
     what = "F1 of each group and averages, in points of percent, under each protocol"
     table = metric_table(f"{title}: {what}", "Score", numbers, columns)
-    return Part(title, numbers, (table, Notes((_note(block),))))
+    return Part(title, numbers, (table, Notes((_note(block),))), group="Differences between runs")
 
 
 def _same_tracklets(one: FinishedRun, a: RunPredictions, two: FinishedRun, b: RunPredictions) -> Any:

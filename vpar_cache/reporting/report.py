@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.metrics.protocol import ProtocolScores
@@ -24,6 +23,7 @@ from vpar_cache.reporting.paper_tables import paper_tables
 from vpar_cache.reporting.published import PUBLISHED_NOTE, constant_numbers, published_numbers
 from vpar_cache.reporting.run_details import run_details
 from vpar_cache.runs.finished import FinishedRun, find_runs, read_run
+from vpar_cache.runs.name import natural_order
 
 _MARS_NOTE = (
     "MARS: under vtf a constant already scores top length 97.00, bottom type 93.35 and motion 89.69; read the "
@@ -73,6 +73,8 @@ class Report:
     """Where they were asked for: of single runs, then of differences between runs."""
     runs: tuple[Named, ...] = ()
     with_details: bool = False
+    is_incomplete: bool = False
+    """Whether a damaged run, or what was asked of a run, is left out; the notes name it."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -88,7 +90,8 @@ class Report:
     def with_all_details(self) -> Report:
         """Return what a page shows: it has room for everything. What is left out is in the notes."""
         details, left_out = _all_details(self.runs, self.details)
-        return replace(self, details=details, notes=(*self.notes, *left_out), with_details=True)
+        notes = tuple(dict.fromkeys((*self.notes, *left_out)))
+        return replace(self, details=details, notes=notes, with_details=True)
 
 
 def report(
@@ -101,19 +104,23 @@ def report(
 
     No run given: all finished ones under `runs_root`, by dataset and name; the unfinished are in the notes.
     None there either: the published rows alone. `details` of each run and `compare` of each later run with the
-    first read single tracklets. Raises CacheError for a folder that is not a finished run, or of other tracklets.
+    first read single tracklets. A damaged run is left out; CacheError where no other is left, where there is no
+    such folder, and for a comparison of other tracklets.
     """
-    notes: list[str] = []
     runs_root = Path(runs_root)
     if run_folders:
-        runs = [read_run(folder) for folder in find_runs([Path(folder) for folder in run_folders], runs_root)]
+        runs, notes = _readable(find_runs([Path(folder) for folder in run_folders], runs_root))
     else:
+        if runs_root.exists() and not runs_root.is_dir():
+            raise UserError(f"--runs: got {str(runs_root)!r}, which is not a folder; give the folder of the runs")
         finished = sorted(path.parent for path in runs_root.glob("[!.]*/metrics.json"))  # .*: being written
-        runs = sorted((read_run(folder) for folder in finished), key=lambda run: (run.dataset, run.name))
+        runs, notes = _readable(finished)
+        runs.sort(key=lambda run: (run.dataset, natural_order(run.name)))
         unfinished = sorted({path.parent for path in runs_root.glob("[!.]*/run.json")} - set(finished))
         if unfinished:
             names = ", ".join(folder.name for folder in unfinished)
             notes.append(f"left out, not finished (no metrics.json): {names} in {runs_root}")
+    is_incomplete = bool(notes)
     if not runs:
         notes.append(
             f"no finished run in {runs_root}, so there are published rows only; make one with "
@@ -128,9 +135,23 @@ def report(
             for dataset, rows in published_numbers().items()
         )
     named = tuple(zip(runs, _unique_names(runs), strict=True))
-    more = _asked_details(named, details, compare)
+    more, left_out = _asked_details(named, details, compare)
+    notes += left_out
     footnotes = tuple(_footnotes(sections, runs))
-    return Report(sections, footnotes, tuple(notes), more, named, details)
+    return Report(sections, footnotes, tuple(notes), more, named, details, is_incomplete or bool(left_out))
+
+
+def _readable(folders: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
+    """Return the runs that can be read, and a note for each other one. Raises its CacheError if none can."""
+    runs, errors = [], []
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except CacheError as error:
+            errors.append(error)
+    if errors and not runs:
+        raise errors[0]
+    return runs, [f"left out, damaged: {error}" for error in errors]
 
 
 def _footnotes(sections: Sequence[Section], runs: Sequence[FinishedRun]) -> Iterator[str]:
@@ -232,16 +253,30 @@ def _prior_remark(numbers: Sequence[Number]) -> str:
     return f"prior, which is no measure: F1 {', '.join(f1)}"
 
 
-def _asked_details(runs: Sequence[Named], details: bool, compare: bool) -> tuple[Part, ...]:
-    """Return the details of each run, and the differences of each later run to the first.
+def _asked_details(
+    runs: Sequence[Named], details: bool, compare: bool
+) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+    """Return the details of each run, and the differences of each later run to the first; and what is left out.
 
     Raises UserError for a comparison of one run, CacheError for predictions that do not fit.
     """
     if compare and len(runs) < 2:
         named = runs[0][1] if runs else "none"
         raise UserError(f"--compare: got {named}; expected at least two runs. Name the runs to compare")
-    found = [run_details(*run) for run in runs] if details else []
-    return (*found, *(compare_runs(runs[0], run) for run in runs[1:] if compare))
+    found, left_out = _details(runs if details else ())
+    return (*found, *(compare_runs(runs[0], run) for run in runs[1:] if compare)), left_out
+
+
+def _details(runs: Sequence[Named], known: Sequence[Part] = ()) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+    """Return the details of each run, those in `known` as they are, and what is left out since it is damaged."""
+    made = {(part.numbers[0].source, part.numbers[0].system): part for part in known}
+    found, left_out = [], []
+    for run, name in runs:
+        try:
+            found.append(made.get(("run", name)) or run_details(run, name))
+        except CacheError as error:
+            left_out.append(f"no details of {name}: {error}")
+    return tuple(found), tuple(left_out)
 
 
 def _all_details(runs: Sequence[Named], known: Sequence[Part]) -> tuple[tuple[Part, ...], tuple[str, ...]]:
@@ -250,15 +285,11 @@ def _all_details(runs: Sequence[Named], known: Sequence[Part]) -> tuple[tuple[Pa
     The second tuple says what is left out since predictions are missing or do not fit: nobody asked for any of
     it by name. Details in `known` are not made again.
     """
-    made = {(part.numbers[0].source, part.numbers[0].system): part for part in known}
-    found, left_out = [], []
-    together: dict[Any, list[Named]] = {}
+    details, damaged = _details(runs, known)
+    found, left_out = list(details), list(damaged)
+    together: dict[str, list[Named]] = {}
     for run, name in runs:
-        try:
-            found.append(made.get(("run", name)) or run_details(run, name))
-            together.setdefault(run.rows, []).append((run, name))
-        except CacheError as error:
-            left_out.append(f"no details of {name}: {error}")
+        together.setdefault(run.rows, []).append((run, name))
     for first, *others in together.values():
         for other in others:
             try:

@@ -56,7 +56,7 @@ def run_details(run: FinishedRun, name: str) -> Part:
     found = list(details.all())
     numbers = tuple(number for numbers, _ in found for number in numbers)
     blocks = [block for _, blocks in found for block in blocks]
-    return Part(details.title, numbers, (*blocks, Notes(tuple(details.notes(numbers)))))
+    return Part(details.title, numbers, (*blocks, Notes(tuple(details.notes(numbers)))), group="Single runs")
 
 
 class _Details:

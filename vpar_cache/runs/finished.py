@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from vpar_cache.attributes.built_in import SCHEMAS
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.errors import CacheError, count_of, counted, nearest
 from vpar_cache.models.systems import system_title
+from vpar_cache.runs.name import natural_order
 from vpar_cache.runs.record import MetricsRecord, RunRecord, check_fit, read_record
 
 PAPER_TEST_TRACKLETS = {"mars": 8062, "duke": 2636}
@@ -61,7 +63,9 @@ class FinishedRun(RunRecord, MetricsRecord):
     def all_but_seed(self) -> str:
         """JSON of everything that decides the run except its seed: runs that agree in it may be averaged."""
         kept = {key: value for key, value in self.settings.items() if key != "seed"}
-        sources = {key: getattr(self, key) for key in ("dataset", "visual_fingerprint", "text_fingerprint")}
+        # The seal is that of the cache with its labels.
+        names = ("dataset", "visual_fingerprint", "text_fingerprint", "features_seal")
+        sources = {key: getattr(self, key) for key in names}
         return json.dumps({**kept, **sources}, sort_keys=True)
 
     @property
@@ -84,17 +88,23 @@ class FinishedRun(RunRecord, MetricsRecord):
 def find_runs(folders: Sequence[Path], runs_root: Path) -> list[Path]:
     """Return run folders, each given as a folder or as the name of one under `runs_root`, without repetitions.
 
+    A folder of that name that is no run does not hide a run of that name under `runs_root`.
     Raises CacheError for one that is neither.
     """
     found: dict[Path, Path] = {}
     for folder in folders:
-        path = next((path for path in (folder, runs_root / folder) if path.is_dir()), None)
+        folders = [path for path in (folder, runs_root / folder) if path.is_dir()]
+        path = next(filter(_looks_finished, folders), folders[0] if folders else None)
         if path is None:
-            names = sorted(path.parent.name for path in runs_root.glob("[!.]*/metrics.json"))
+            names = sorted((path.parent.name for path in runs_root.glob("[!.]*/metrics.json")), key=natural_order)
             fix = nearest(folder.name, names) if names else "it holds no finished run"
             raise CacheError(f"run {str(folder)!r} is not a folder, nor the name of one in {runs_root}; {fix}")
         found.setdefault(path.resolve(), path)
     return list(found.values())
+
+
+def _looks_finished(folder: Path) -> bool:
+    return any(os.path.lexists(folder / name) for name in ("run.json", "metrics.json"))
 
 
 def read_run(folder: Path) -> FinishedRun:

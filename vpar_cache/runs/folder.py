@@ -12,6 +12,7 @@ cache/runs/NAME/
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from vpar_cache.base.files import fsync_file, fsync_folder, partial_path, plain_failures, remove_leftovers
@@ -32,31 +33,41 @@ MODEL_METADATA = "vpar"
 """The one metadata entry of model.safetensors."""
 MODEL_PREFIX, INPUT_PREFIX = "model.", "inputs."
 """Of the names of its tensors: the model's own weights, and the tensors of ModelInputs."""
+_OF_THE_SYSTEM = re.compile(r"\.DS_Store|\._.*|\.nfs[0-9a-f]+|\.fuse_hidden.*|\.directory|Thumbs\.db|desktop\.ini")
+"""Files that operating systems and network mounts leave in any folder."""
 RUN_FILES = ("run.json", "model.safetensors", "history.parquet", "predictions.parquet", "metrics.json", "card.md")
 
 
-def refuse_finished(folder: Path, overwrite: bool) -> None:
-    """Raise CacheError if `folder` holds a run that may not be replaced, or something that is not a run."""
-    if not folder.exists():
-        return
+def refuse_finished(folder: Path, overwrite: bool, same_settings: bool = False) -> None:
+    """Raise CacheError if `folder` holds a run that may not be replaced, or something that is not a run.
+
+    A run is known by its run.json. `same_settings`: the name of the folder says that its run has the same settings
+    on the same cache.
+    """
     with plain_failures(folder):
-        foreign = sorted(path.name for path in folder.iterdir() if path.name not in RUN_FILES)
-    if foreign:
+        if not folder.exists():
+            return
+        names = {path.name for path in folder.iterdir() if not _OF_THE_SYSTEM.fullmatch(path.name)}
+    foreign = sorted(names - set(RUN_FILES))
+    reason = f"holds {foreign[0]!r}" if foreign else "" if "run.json" in names or not names else "has no run.json"
+    if reason or folder.is_symlink():
         raise CacheError(
-            f"{folder} holds {foreign[0]!r}, so it is not a run folder; choose another --name or --runs"
+            f"{folder} {reason or 'is a link'}, so it is not a run folder; choose another --name or --runs"
         )
-    if not overwrite:
+    if names and not overwrite:
+        same = " (the same settings on the same features and labels)" if same_settings else ""
         raise CacheError(
-            f"run {folder} is finished already (the same settings on the same features); see it with "
-            f"`vpar report {folder}`, replace it with --overwrite, or choose another --name or --seed"
+            f"run {folder} is finished already{same}; see it with `vpar report {folder}`, replace it with "
+            "--overwrite, or choose another --name or --seed"
         )
 
 
 @contextmanager
-def new_run_folder(folder: Path) -> Iterator[Path]:
+def new_run_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside `folder`, renamed to it when the block succeeds and removed otherwise.
 
-    Leftovers of killed processes of the same run are removed as well.
+    Leftovers of killed processes of the same run are removed as well. A run that is there replaces nothing unless
+    `overwrite`: CacheError, see `refuse_finished`. It is moved aside first, so that a failure restores it.
     """
     partial = partial_path(folder)
     with plain_failures(folder):
@@ -68,12 +79,27 @@ def new_run_folder(folder: Path) -> Iterator[Path]:
             for path in partial.iterdir():
                 fsync_file(path)
             fsync_folder(partial)
-            if folder.exists():
-                shutil.rmtree(folder)
-            partial.replace(folder)
-            fsync_folder(folder.parent)
+            refuse_finished(folder, overwrite)  # again: another host may have published it meanwhile
+            _publish(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _publish(partial: Path, folder: Path) -> None:
+    """Rename `partial` to `folder`, and remove the run that is there."""
+    if not folder.exists():
+        partial.replace(folder)
+        fsync_folder(folder.parent)
+        return
+    old = partial_path(folder)
+    folder.replace(old)
+    try:
+        partial.replace(folder)
+    except OSError:
+        old.replace(folder)
+        raise
+    fsync_folder(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)  # what NFS still holds, the next training removes
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -90,11 +116,11 @@ def write_model(path: Path, state: Mapping[str, Tensor], inputs: ModelInputs, me
     for name in ("train_rates", "text", "negative"):
         tensors[f"{INPUT_PREFIX}{name}"] = getattr(inputs, name)
     record = {name: getattr(inputs, name) for name in ("row_shape", "grid", "prefix_tokens", "logit_scale")}
-    save_file(
+    data = save(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        path,
         {MODEL_METADATA: canonical_json({**metadata, "inputs": record})},
     )
+    path.write_bytes(data)  # save_file would make it readable for its owner alone
 
 
 def tensors_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

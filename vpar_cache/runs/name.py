@@ -31,3 +31,10 @@ def default_run_name(dataset: str, model: str, seed: int, run_fingerprint: str) 
     """Return DATASET-MODEL-SEED-xxxxxx, the last part six hex digits of the fingerprint."""
     place = _OTHER.sub("-", dataset).strip("._-")[:60] or "dataset"
     return f"{place}-{model}-{seed}-{run_fingerprint[:6]}"
+
+
+def natural_order(name: str) -> tuple[list[str | tuple[int, str]], str]:
+    """Return a key that sorts names as people count: run 2 before run 10."""
+    parts = re.split("([0-9]+)", name)  # text and digits take turns
+    digits = [part.lstrip("0") for part in parts]
+    return [(len(digits[i]), digits[i]) if i % 2 else part for i, part in enumerate(parts)], name

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vpar_cache.base.files import atomic_path, remove_leftovers
+from vpar_cache.base.files import atomic_path, plain_failures, remove_leftovers
 from vpar_cache.base.hashing import canonical_json
 from vpar_cache.errors import CacheError
 from vpar_cache.runs.folder import tensors_under
@@ -27,7 +27,7 @@ from vpar_cache.runs.folder import tensors_under
 SECONDS_BETWEEN = 10.0
 """Between two writes: so much finished work may be lost."""
 _METADATA = "vpar"
-_FIX = "leave --resume out to start again"
+_FIX = "start over with --restart"
 
 
 @dataclass
@@ -75,7 +75,8 @@ class CheckpointFile:
                 raise ValueError("its contents have changed since it was written")
             if record["fingerprint"] != self._fingerprint:
                 raise CacheError(
-                    f"{self.path} is of a run with other settings or features; {_FIX}, or choose another --name"
+                    f"{self.path} is the checkpoint of a run with other settings or features; {_FIX}, or choose "
+                    "another --name"
                 )
             return Checkpoint(
                 epoch=int(record["epoch"]),
@@ -115,8 +116,9 @@ class CheckpointFile:
 
     def remove(self) -> None:
         """Remove the file, and what a killed process left of writing it."""
-        self.path.unlink(missing_ok=True)
-        remove_leftovers(self.path)
+        with plain_failures(self.path):
+            self.path.unlink(missing_ok=True)
+            remove_leftovers(self.path)
 
 
 def _digest(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:

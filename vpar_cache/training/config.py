@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vpar_cache.base.checks import check_at_least, check_choice
+from vpar_cache.base.checks import LARGEST_SEED, check_at_least, check_choice, check_whole
 from vpar_cache.errors import UserError
 from vpar_cache.models.settings import LOSSES as MODEL_LOSSES
 from vpar_cache.models.settings import PARTS, ModelSettings
@@ -36,6 +36,7 @@ REFERENCE: dict[str, Any] = {
 """What --recipe reference fixes: the choices of the authors' code that the paper does not mention."""
 VIT_NORM_EPS = 1e-6
 """Epsilon of the LayerNorms of the block that block_init copies."""
+MAX_EPOCHS = 100_000
 _WITHOUT_OPTION = ("drop_path", "norm_eps")
 """Settings that only Python can change."""
 
@@ -55,8 +56,8 @@ class TrainConfig(ModelSettings):
     """Name of the run folder; None: dataset-model-seed-xxxxxx, six hex digits of the settings and the cache."""
     overwrite: bool = False
     """Replace a finished run of that name."""
-    resume: bool = False
-    """Continue from the last checkpoint of an interrupted run with these settings."""
+    restart: bool = False
+    """Start over where an interrupted run left a checkpoint; otherwise it is continued."""
     epochs: int = 20
     batch_size: int = 16
     """Tracklets per step."""
@@ -106,22 +107,27 @@ class TrainConfig(ModelSettings):
         check_choice("--precision", self.precision, TRAIN_PRECISIONS)
         if self.parts is not None:
             check_choice("--parts", self.parts, PARTS)
+        system = SYSTEMS.get(self.model)
+        if system is not None and not system.is_trained and self.loss not in ("auto", system.loss):
+            raise UserError(
+                f"--loss: got {self.loss}; --model {self.model} is not trained, so it has no loss. Leave it out"
+            )
         if self.loss == "auto":
-            loss = SYSTEMS[self.model].loss if self.model in SYSTEMS else "bce"
+            loss = "bce" if system is None else system.loss
             object.__setattr__(self, "loss", loss)  # the run records what was done
         if self.block_init is not None:
             object.__setattr__(self, "norm_eps", VIT_NORM_EPS)
-        for option, value, low in (
-            ("--epochs", self.epochs, 1),
-            ("--batch-size", self.batch_size, 1),
-            ("--weight-decay", self.weight_decay, 0),
-            ("--dim", self.dim, 1),
-            ("--layers", self.layers, 1),
-            ("--heads", self.heads, 1),
-            ("--seed", self.seed, 0),
-            ("--views", self.views or 0, 0),
+        for option, value, low, high in (
+            ("--epochs", self.epochs, 1, MAX_EPOCHS),
+            ("--batch-size", self.batch_size, 1, 1_000_000),
+            ("--dim", self.dim, 1, 8192),
+            ("--layers", self.layers, 1, 1000),
+            ("--heads", self.heads, 1, 8192),
+            ("--seed", self.seed, 0, LARGEST_SEED),
+            ("--views", self.views or 0, 0, 10_000),
         ):
-            check_at_least(option, value, low)
+            check_whole(option, value, low, high)
+        check_at_least("--weight-decay", self.weight_decay, 0)
         if not 0 < self.lr < math.inf:
             raise UserError(f"--lr: got {self.lr}; expected a positive number")
         if not 0 < self.val_fraction < 1:
@@ -208,5 +214,5 @@ class TrainConfig(ModelSettings):
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that decide the result: all but where it reads, writes and computes."""
-        apart = {"features", "runs", "name", "overwrite", "resume", "device", "offline", "folds"}
+        apart = {"features", "runs", "name", "overwrite", "restart", "device", "offline", "folds"}
         return {key: value for key, value in asdict(self).items() if key not in apart}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.cache.index import Index
+from vpar_cache.metrics.constants import best_constant
 from vpar_cache.metrics.evaluation import Baselines, Evaluation, baselines, evaluate
 from vpar_cache.metrics.parts import parts_of
+from vpar_cache.metrics.vtf import VTF
 from vpar_cache.runs.scored_rows import rows_digest
 
 Rows = NDArray[np.int64]
@@ -19,6 +22,16 @@ Rows = NDArray[np.int64]
 def train_baselines(cache: Index, rows: Rows) -> Baselines:
     """Return what the labels of train rows give: the best constants, and the prior's rates."""
     return baselines(cache.labels[rows], cache.schema.named_slices(), known=cache.known[rows])
+
+
+def best_constant_f1(cache: Index, train: Rows, rows: Rows) -> float:
+    """Return the average vtf F1 of the best constant of `train` on other rows; NaN where there are none."""
+    if not len(rows):
+        return math.nan
+    groups = cache.schema.named_slices()
+    held = best_constant(VTF, cache.labels[train], groups, known=cache.known[train])  # (A,)
+    answers = np.broadcast_to(held.astype(np.float64), (len(rows), len(held)))  # (n, A)
+    return VTF.score(answers, cache.labels[rows], groups, known=cache.known[rows]).average["f1"]
 
 
 def evaluate_rows(

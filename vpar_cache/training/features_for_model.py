@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from vpar_cache.cache.features import Features
-from vpar_cache.cache.format import FRAME_TOKENS
+from vpar_cache.cache.format import FRAME_TOKENS, VISUAL
 from vpar_cache.errors import UserError
 from vpar_cache.models.inputs import ModelInputs
 
@@ -40,6 +40,18 @@ def groups_never_known(features: Features, train: NDArray[np.int64]) -> list[str
     """Return the names of groups whose label is known of no row in `train`: nothing can be learned about them."""
     known = features.known[train]  # (n, A)
     return [name for name, columns in features.schema.named_slices() if not known[:, columns].any()]
+
+
+def num_views(wanted: int | None, reads: str, features: Features) -> int:
+    """Return how many of the stored views to use; `wanted` None: all. Raises UserError for more than there are."""
+    if wanted is not None and wanted > features.num_views:
+        raise UserError(
+            f"--views: got {wanted}; expected at most {features.num_views}, the number that {features.path} "
+            f"stores. Extract it with --views {wanted} and another --out"
+        )
+    if reads != VISUAL:
+        return 0  # views are stored of the mean tokens alone
+    return features.num_views if wanted is None else wanted
 
 
 def _rates_of_known(labels: NDArray[np.uint8], known: NDArray[np.bool_]) -> NDArray[np.float64]:

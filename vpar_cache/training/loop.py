@@ -17,9 +17,7 @@ from vpar_cache.base.callbacks import Stop, check_stop, never
 from vpar_cache.base.devices import resolve_device
 from vpar_cache.base.progress import progress
 from vpar_cache.cache.features import Features
-from vpar_cache.cache.format import VISUAL
 from vpar_cache.errors import CacheError, DataError, UserError
-from vpar_cache.metrics.constants import best_constant
 from vpar_cache.metrics.scoring import best_threshold
 from vpar_cache.metrics.thresholds import output_thresholds
 from vpar_cache.metrics.vtf import VTF, VTF_THRESHOLD
@@ -30,7 +28,8 @@ from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.training.checkpoints import Checkpoint, CheckpointFile, optimizer_tensors, restore_optimizer
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.device_rows import DeviceRows
-from vpar_cache.training.features_for_model import model_inputs
+from vpar_cache.training.evaluate_rows import best_constant_f1
+from vpar_cache.training.features_for_model import model_inputs, num_views
 from vpar_cache.training.graphed_step import GraphedStep, Step
 from vpar_cache.training.schedule import lr_factor
 from vpar_cache.training.splits import Rows
@@ -75,17 +74,20 @@ class Trainer:
         self.model = _new_model(config, self.inputs, own).to(self._device)
         self._objective = Objective(config.loss, self.inputs.groups, self.inputs.train_rates, self._device)
         self._has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules())
+        self._epoch_number = 0
+        self._check_batches(len(rows.train))
         self._text = self.inputs.text.to(self._device)  # (A, Dt)
-        self._num_views = _num_views(config, self.reads, features)
+        self._num_views = num_views(config.views, self.reads, features)
         array = features.with_views() if self._num_views else features.arrays[self.reads]
         self._data = DeviceRows(array, self._device)  # the views follow the plain rows, whose numbers stay
         self._all_train = features.rows_of("train")  # (n_train,)
 
-    def fit(self, checkpoints: CheckpointFile, resume: bool) -> tuple[list[dict[str, Any]], int | None]:
+    def fit(
+        self, checkpoints: CheckpointFile, begun: Checkpoint | None = None
+    ) -> tuple[list[dict[str, Any]], int | None]:
         """Train, and leave the model at the selected epoch. Return the history and that epoch.
 
-        The epoch is None for a model without parameters to train. With `resume`, continue from the last checkpoint
-        where there is one.
+        The epoch is None for a model without parameters to train. `begun`: the checkpoint to continue from.
         """
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         if not parameters:
@@ -94,17 +96,17 @@ class Trainer:
         optimizer = torch.optim.Adam(
             parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True, capturable=self._in_graph
         )
-        state = (checkpoints.load() if resume else None) or Checkpoint(best_epoch=config.epochs)
+        state = begun or Checkpoint(best_epoch=config.epochs)
         if state.epoch:
             self._restore(state, optimizer)
         epochs = range(state.epoch + 1, config.epochs + 1)
-        constant = self._validation_constant()
+        constant = best_constant_f1(self._features, self._rows.train, self._rows.validation)
         with progress(epochs, unit="epoch", desc="train", initial=state.epoch, total=config.epochs) as bar:
             for epoch in bar:
                 row = self._epoch(optimizer, epoch)
                 state.history.append(row)
                 f1 = row["validation_f1"]
-                shown = "-" if f1 is None else f"{100 * f1:.2f} ({constant})"
+                shown = "-" if f1 is None else f"{100 * f1:.2f} (best constant {100 * constant:.2f})"
                 bar.set_postfix({"loss": f"{row['train_loss']:.3f}", "validation vtf F1": shown})
                 if f1 is not None and f1 > state.best_f1:
                     state.best_f1, state.best_epoch = f1, epoch
@@ -117,26 +119,40 @@ class Trainer:
             self.model.load_state_dict(state.best)
         return state.history, state.best_epoch
 
+    def _check_batches(self, num_train: int) -> None:
+        """Raise an error where one row alone would meet a BatchNorm over rows."""
+        if not any(isinstance(module, nn.BatchNorm1d) for module in self.model.modules()):
+            return
+        if num_train < 2:
+            raise DataError(
+                f"{self._features.path} has {num_train} train tracklet; expected 2 or more for a model with "
+                "BatchNorm. Train without --logit-norm, or on more tracklets"
+            )
+        if self._config.batch_size < 2:
+            raise UserError("--batch-size: got 1; expected 2 or more for a model with BatchNorm")
+
     def _restore(self, state: Checkpoint, optimizer: torch.optim.Optimizer) -> None:
         try:
             self.model.load_state_dict(state.model)
             restore_optimizer(optimizer, state.optimizer)
             self._order.bit_generator.state = dict(state.order)
+            self._epoch_number = state.epoch
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             reason = str(error).partition("\n")[0]
-            raise CacheError(f"the checkpoint does not fit this run ({reason}); leave --resume out") from error
+            raise CacheError(
+                f"the checkpoint does not fit this run ({reason}); start over with --restart"
+            ) from error
 
     def _epoch(self, optimizer: torch.optim.Optimizer, epoch: int) -> dict[str, Any]:
         """Train and validate one epoch; return its row of the history."""
         config = self._config
+        self._epoch_number = epoch
         for group in optimizer.param_groups:
             group["lr"] = config.lr * lr_factor(config.schedule, epoch, config.epochs)
         started = time.monotonic()
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
             torch.manual_seed(np.random.SeedSequence([config.seed, epoch]).generate_state(1)[0].item())
-            loss = self._train_epoch(
-                optimizer, epoch
-            )  # seeded for stochastic depth, and dropout in the caller's model
+            loss = self._train_epoch(optimizer)  # seeded for stochastic depth, and the caller's dropout
         seconds = time.monotonic() - started
         validation_loss, f1 = self._validate()
         return {
@@ -147,12 +163,12 @@ class Trainer:
             "seconds": seconds,
         }
 
-    def _train_epoch(self, optimizer: torch.optim.Optimizer, epoch: int) -> float:
+    def _train_epoch(self, optimizer: torch.optim.Optimizer) -> float:
         """Train on all train rows in a new order; return the mean loss per tracklet."""
         self.model.train()
         order = self._order.permutation(self._rows.train)  # (n,)
         size = self._config.batch_size
-        if self._has_batch_norm and len(order) % size == 1:
+        if self._has_batch_norm and len(order) % size == 1 < len(order):
             order = order[:-1]  # one row alone has no batch statistics; another epoch leaves out another row
         total = torch.zeros((), dtype=torch.float64, device=self._device)  # ()
         step: Step = partial(self._step, optimizer)
@@ -168,10 +184,19 @@ class Trainer:
         mean = float(total) / len(order)
         sums = torch.stack([p.detach().sum() for p in self.model.parameters()])  # (parameters,)
         if not np.isfinite(mean) or not sums.isfinite().all():
-            raise DataError(
-                f"--lr: training with {self._config.lr} diverged in epoch {epoch} (loss {mean}); use a smaller one"
-            )
+            raise self._diverged(f"train loss {mean:g}")
         return mean
+
+    def _diverged(self, what: str) -> DataError:
+        if not self._epoch_number:
+            return DataError(
+                f"{self._features.path}: the model's outputs are not finite without any training; check the cache "
+                "with `vpar verify`"
+            )
+        return DataError(
+            f"--lr: training with {self._config.lr:g} diverged in epoch {self._epoch_number} ({what}); use a "
+            "smaller --lr"
+        )
 
     def _step(self, optimizer: torch.optim.Optimizer, batch: Tensor, labels: Tensor, known: Tensor) -> Tensor:
         """Update the weights by a batch (B, *row_shape), labels (B, A), known (B, A); return its loss ()."""
@@ -216,7 +241,10 @@ class Trainer:
         for batch in self._data.batches(rows, EVALUATION_BATCH):
             check_stop(self._stop)
             parts.append(self._forward(batch, in_bf16=in_bf16))
-        return torch.cat(parts).cpu() if parts else torch.empty((0, self.inputs.num_outputs))  # (n, A)
+        logits = torch.cat(parts).cpu() if parts else torch.empty((0, self.inputs.num_outputs))  # (n, A)
+        if not logits.isfinite().all():
+            raise self._diverged("its outputs are not finite")
+        return logits
 
     def predict(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return probabilities (n, A), computed in fp32 whatever the precision of training."""
@@ -229,21 +257,12 @@ class Trainer:
             return None, None
         logits = self._logits(rows, in_bf16=self._in_bf16)  # (n, A)
         loss = float(self._objective.loss(logits.to(self._device), *self._labels(rows)))
+        if not np.isfinite(loss):
+            raise self._diverged(f"validation loss {loss:g}")
         probabilities = self._objective.probabilities(logits).numpy()  # (n, A)
         labels, known = self._features.labels[rows], self._features.known[rows]  # (n, A), (n, A)
         scores = VTF.score(probabilities, labels, self._groups, VTF_THRESHOLD, known=known)
         return loss, scores.average["f1"]
-
-    def _validation_constant(self) -> str:
-        """Return in words what the best constant of the rows that train scores on the validation rows."""
-        train, rows = self._rows.train, self._rows.validation
-        if not len(rows):
-            return ""
-        labels, known = self._features.labels, self._features.known  # (N, A) each
-        held = best_constant(VTF, labels[train], self._groups, known=known[train])  # (A,)
-        answers = np.broadcast_to(held.astype(np.float64), labels[rows].shape)  # (n, A)
-        f1 = VTF.score(answers, labels[rows], self._groups, known=known[rows]).average["f1"]
-        return f"best constant {100 * f1:.2f}"
 
     def select_thresholds(self) -> tuple[float | None, NDArray[np.float64]]:
         """Return the threshold with the highest vtf F1 on the validation rows, and one for each output (A,).
@@ -269,15 +288,3 @@ def _new_model(config: TrainConfig, inputs: ModelInputs, own: OwnModel | None) -
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return build_own_model(own.build, inputs) if own else build_model(config, inputs, block)
-
-
-def _num_views(config: TrainConfig, reads: str, features: Features) -> int:
-    """Return how many of the stored views to use. Raises UserError for more than there are."""
-    if config.views is not None and config.views > features.num_views:
-        raise UserError(
-            f"--views: got {config.views}; expected at most {features.num_views}, the number that {features.path} "
-            f"stores. Extract it with --views {config.views} and another --out"
-        )
-    if reads != VISUAL:
-        return 0  # views are stored of the mean tokens alone
-    return features.num_views if config.views is None else config.views

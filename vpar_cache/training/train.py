@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from tqdm import tqdm
 from vpar_cache import __version__
 from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.base.checks import check_choice
+from vpar_cache.base.computing import fp32_without_tf32, out_of_memory
 from vpar_cache.base.devices import resolve_device, resolve_precision
+from vpar_cache.base.lock import sole_writer
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.cache.hints import load_encode_seconds
 from vpar_cache.cache.index import read_index
@@ -45,6 +47,7 @@ from vpar_cache.training.splits import Rows, choose_rows
 
 _EXTRACTION = ("frames", "sampling", "seed", "views", "resize", "normalize", "precision")
 """The settings of the cache that run.json repeats."""
+_LESS_MEMORY = "use a smaller --batch-size, --dim or --layers, or a --device with more memory"
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ def train(
 
     The test split is read once, after everything is selected. The same seed, machine and cache give the same
     metrics, bit for bit on a CPU. Raises UserError, DataError or CacheError; Stopped if `stop` says so. A
-    stopped or interrupted run leaves no folder, but the last checkpoint (at most one in ten seconds) for `resume`.
+    stopped or interrupted run leaves no folder, but its last checkpoint (at most one in ten seconds), from which
+    the same call continues.
     """
     config = _resolved(config)
     own = None
@@ -105,63 +109,59 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
     started = time.monotonic()
     features = _open(config)
     identity = _identity(config, own, features.seal)
-    runs = Path(config.runs)
-    folder = runs / (config.name or default_run_name(features.dataset, config.model, config.seed, identity))
-    refuse_finished(folder, config.overwrite)
-    rows = choose_rows(features, config, say)
-    if features.random_weights:
-        say(f"{config.features} holds features of random weights ({features.weights}): scores have no meaning")
-    if never := groups_never_known(features, rows.train):
-        say(f"no train tracklet has a known label of {', '.join(never)}: what is predicted of it has no meaning")
-    if config.recipe == "reference" and features.visual_config.get("normalize") != "half":
-        say(
-            f"{config.features} was normalised with the backbone's own mean and deviation, the authors' code uses "
-            "0.5; `vpar extract --preset reference` extracts features as theirs"
+    name = config.name or default_run_name(features.dataset, config.model, config.seed, identity)
+    folder = Path(config.runs) / name
+    with sole_writer(folder, say):
+        refuse_finished(folder, config.overwrite, same_settings=config.name is None)
+        checkpoints = CheckpointFile(folder.parent, name, identity)
+        if config.restart:
+            checkpoints.remove()
+        begun = checkpoints.load()
+        rows = choose_rows(features, config, say)
+        for line in _warnings(config, features, rows):
+            say(line)
+        with out_of_memory(_LESS_MEMORY), fp32_without_tf32():
+            trainer = Trainer(config, features, rows, own, stop)
+            if begun is not None:
+                say(f"{name}: continuing after epoch {begun.epoch} of {config.epochs}; --restart starts over")
+            history, epoch = trainer.fit(checkpoints, begun)
+            threshold, thresholds = trainer.select_thresholds()
+            probabilities = trainer.predict(rows.test)  # (n_test, A)
+            validation = trainer.predict(rows.validation)  # (n_validation, A)
+        found = evaluate_rows(
+            features, rows.test, probabilities, train_baselines(features, features.rows_of("train")), threshold
         )
-    trainer = Trainer(config, features, rows, own, stop)
-    checkpoints = CheckpointFile(runs, folder.name, identity)
-    if not config.resume:
+        metrics = metrics_block(features, rows.test, found, _validation(features, rows, validation, threshold))
+        seconds = time.monotonic() - started
+        record = {
+            "name": name,
+            "command": command,
+            "recipe": rows.recipe,
+            "selected_epoch": epoch,
+            "selected_threshold": threshold,
+            "thresholds": dict(zip((o.name for o in features.schema.outputs), thresholds.tolist(), strict=True)),
+            "num_train": len(rows.train),
+            "num_validation": len(rows.validation),
+            "num_test": len(rows.test),
+            "device": str(resolve_device(config.device)),
+            "seconds": seconds,
+            "epoch_seconds_per_tracklet": _seconds_per_tracklet(history, len(rows.train)),
+            "encode_seconds_per_tracklet": load_encode_seconds(Path(config.features)),
+            "reads": trainer.reads,
+            "own_model": own.name if own else None,
+            **_provenance(config, features),
+        }
+        with new_run_folder(folder, config.overwrite) as partial:
+            _write_model(partial, config, features, trainer, thresholds)
+            write_predictions(
+                partial / "predictions.parquet",
+                _predictions(features, rows, np.concatenate([validation, probabilities])),
+            )
+            write_history(partial / "history.parquet", history)
+            write_json(partial / "metrics.json", metrics)
+            write_json(partial / "run.json", record)
+            (partial / "card.md").write_text(model_card(record, found), "utf-8")
         checkpoints.remove()
-    elif not checkpoints.path.exists():
-        say(f"{checkpoints.path} does not exist, there is nothing to resume: starting from the first epoch")
-    history, epoch = trainer.fit(checkpoints, config.resume)
-    threshold, thresholds = trainer.select_thresholds()
-    probabilities = trainer.predict(rows.test)  # (n_test, A)
-    validation = trainer.predict(rows.validation)  # (n_validation, A)
-    found = evaluate_rows(
-        features, rows.test, probabilities, train_baselines(features, features.rows_of("train")), threshold
-    )
-    metrics = metrics_block(features, rows.test, found, _validation(features, rows, validation, threshold))
-    seconds = time.monotonic() - started
-    record = {
-        "name": folder.name,
-        "command": command,
-        "recipe": rows.recipe,
-        "selected_epoch": epoch,
-        "selected_threshold": threshold,
-        "thresholds": dict(zip((o.name for o in features.schema.outputs), thresholds.tolist(), strict=True)),
-        "num_train": len(rows.train),
-        "num_validation": len(rows.validation),
-        "num_test": len(rows.test),
-        "device": str(resolve_device(config.device)),
-        "seconds": seconds,
-        "epoch_seconds_per_tracklet": _seconds_per_tracklet(history, len(rows.train)),
-        "encode_seconds_per_tracklet": load_encode_seconds(Path(config.features)),
-        "reads": trainer.reads,
-        "own_model": own.name if own else None,
-        **_provenance(config, features),
-    }
-    with new_run_folder(folder) as partial:
-        _write_model(partial, config, features, trainer, thresholds)
-        write_predictions(
-            partial / "predictions.parquet",
-            _predictions(features, rows, np.concatenate([validation, probabilities])),
-        )
-        write_history(partial / "history.parquet", history)
-        write_json(partial / "metrics.json", metrics)
-        write_json(partial / "run.json", record)
-        (partial / "card.md").write_text(model_card(record, found), "utf-8")
-    checkpoints.remove()
     return TrainResult(
         folder,
         features.dataset,
@@ -172,6 +172,19 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
         verdict(found),
         seconds,
     )
+
+
+def _warnings(config: TrainConfig, features: Features, rows: Rows) -> Iterator[str]:
+    """Yield what must be known before the training."""
+    if features.random_weights:
+        yield f"{config.features} holds features of random weights ({features.weights}): scores have no meaning"
+    if never := groups_never_known(features, rows.train):
+        yield f"no train tracklet has a known label of {', '.join(never)}: what is predicted of it has no meaning"
+    if config.recipe == "reference" and features.visual_config.get("normalize") != "half":
+        yield (
+            f"{config.features} was normalised with the backbone's own mean and deviation, the authors' code uses "
+            "0.5; `vpar extract --preset reference` extracts features as theirs"
+        )
 
 
 def _validation(

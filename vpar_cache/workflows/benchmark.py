@@ -5,13 +5,13 @@ Extracts missing caches, trains missing runs, and averages. After an interrupt t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
-from vpar_cache.base.checks import check_at_least, check_choice
+from vpar_cache.base.checks import check_choice, check_whole
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
@@ -31,7 +31,6 @@ from vpar_cache.reporting.numbers import AVERAGES
 from vpar_cache.reporting.report import report
 from vpar_cache.reporting.seed_means import MEASURES, SeedMean, seed_means
 from vpar_cache.runs.finished import read_run
-from vpar_cache.training.checkpoints import checkpoint_path
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import planned_folder, train
 
@@ -82,7 +81,10 @@ class BenchmarkConfig:
             raise UserError("--models: got none; expected one or more. Leave it out to compare all")
         for model in self.models:
             check_choice("--models", model, tuple(ROWS))
-        check_at_least("--seeds", self.seeds, 1)
+        check_whole("--seeds", self.seeds, 1, 1000)
+        object.__setattr__(self, "out", Path(self.out))
+        if self.out.exists() and not self.out.is_dir():
+            raise UserError(f"--out: got {str(self.out)!r}, which is a file; expected a folder")
 
     @property
     def runs(self) -> Path:
@@ -130,42 +132,63 @@ class BenchmarkResult:
 def run_benchmark(config: BenchmarkConfig, *, say: Say = log, stop: Stop = never) -> BenchmarkResult:
     """Extract, train and average. Raises what extraction and training raise; finished caches and runs are kept."""
     wanted = [(model, ROWS[model]) for model in ROWS if model in config.models]
-    caches = {}
-    for name in dict.fromkeys(backbone for _, backbone in wanted):
-        say(f"features of {config.backbones[name]}")
-        keep = any(SYSTEMS[model].reads == "frame_tokens" for model, backbone in wanted if backbone == name)
-        caches[name] = extract(
-            ExtractConfig(
-                dataset=config.dataset,
-                root=config.root,
-                out=config.out / f"{config.dataset}-{name}.h5",
-                backbone=config.backbones[name],
-                keep_frames=keep,
-                **config.extract,
-            ),
-            say=say,
-            stop=stop,
-        ).index
-    folders = []
-    for model, backbone in wanted:
-        for seed in range(config.seeds if SYSTEMS[model].is_trained else 1):
-            folders.append(_train(config, caches[backbone], model, seed, say, stop))
+    extractions = [_extraction(config, wanted, name) for name in dict.fromkeys(name for _, name in wanted)]
+    trainings = list(_trainings(config, wanted))  # all settings are checked before hours of work
+    once = _each_once(say)
+    for extraction in extractions:
+        say(f"features of {extraction.backbone}")
+        extract(extraction, say=once, stop=stop)
+    folders = [_train(training, once, stop) for training in trainings]
     runs = [read_run(folder) for folder in folders]
     return BenchmarkResult(
         runs[0].place, tuple(seed_means(runs)), _others(folders[:1], config.runs), tuple(folders)
     )
 
 
-def _train(config: BenchmarkConfig, features: Path, model: str, seed: int, say: Say, stop: Stop) -> Path:
-    """Return the run's folder. A finished run is kept, an interrupted one is resumed."""
-    given = {"recipe": "strict", **config.train, "model": model, "seed": seed}
-    settings = TrainConfig.of_recipe(**given, features=features, runs=config.runs)
+def _index(config: BenchmarkConfig, backbone: str) -> Path:
+    return config.out / f"{config.dataset}-{backbone}.h5"
+
+
+def _extraction(config: BenchmarkConfig, wanted: Sequence[tuple[str, str]], name: str) -> ExtractConfig:
+    """Return the settings of the cache of one backbone."""
+    keep = any(SYSTEMS[model].reads == "frame_tokens" for model, backbone in wanted if backbone == name)
+    return ExtractConfig(
+        dataset=config.dataset,
+        root=config.root,
+        out=_index(config, name),
+        backbone=config.backbones[name],
+        keep_frames=keep,
+        **config.extract,
+    )
+
+
+def _trainings(config: BenchmarkConfig, wanted: Sequence[tuple[str, str]]) -> Iterator[TrainConfig]:
+    """Yield the settings of every run."""
+    for model, backbone in wanted:
+        for seed in range(config.seeds if SYSTEMS[model].is_trained else 1):
+            given = {"recipe": "strict", **config.train, "model": model, "seed": seed}
+            yield TrainConfig.of_recipe(**given, features=_index(config, backbone), runs=config.runs)
+
+
+def _each_once(say: Say) -> Say:
+    """Return a `say` that leaves out a line that it said before: runs of one cache have many in common."""
+    said: set[str] = set()
+
+    def once(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            say(line)
+
+    return once
+
+
+def _train(settings: TrainConfig, say: Say, stop: Stop) -> Path:
+    """Return the run's folder. A finished run is kept, an interrupted one is continued."""
     folder = planned_folder(settings)
     if (folder / "metrics.json").is_file():
         return folder
-    say(f"{model}, seed {seed}")
-    begun = checkpoint_path(config.runs, folder.name).exists()
-    return train(replace(settings, resume=begun), command="vpar benchmark", say=say, stop=stop).folder
+    say(f"{settings.model}, seed {settings.seed}")
+    return train(settings, command="vpar benchmark", say=say, stop=stop).folder
 
 
 def _others(folders: list[Path], runs: Path) -> tuple[Number, ...]:

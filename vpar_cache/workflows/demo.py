@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
+from vpar_cache.base.checks import check_new_file
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
 from vpar_cache.metrics.verdict import verdict
@@ -29,6 +30,17 @@ class DemoConfig:
     """Less than the paper's 1e-3, which was chosen for fifty times as many tracklets."""
     device: str = "auto"
     seed: int = 0
+    overwrite: bool = False
+    """Replace the picture of an earlier demo."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "out", Path(self.out))
+        check_new_file("--out", self.picture, self.overwrite)
+
+    @property
+    def picture(self) -> Path:
+        """The picture to draw."""
+        return self.out / "predictions.png"
 
 
 @dataclass(frozen=True)
@@ -44,8 +56,17 @@ class DemoResult:
 
 
 def run_demo(config: DemoConfig, *, say: Say = log, stop: Stop = never) -> DemoResult:
-    """Draw tracklets, extract, train, report, and draw a picture. A second call reuses finished features."""
+    """Draw tracklets, extract, train, report, and draw a picture. Another call reuses finished features."""
     root, index, runs = config.out / "tracklets", config.out / "cache" / "demo.h5", config.out / "runs"
+    training = TrainConfig(
+        features=index,
+        runs=runs,
+        epochs=config.epochs,
+        lr=config.lr,
+        device=config.device,
+        seed=config.seed,
+        overwrite=True,  # the same settings on the same features give the same run
+    )
     say(f"1/4 tracklets: {root} (drawn by the program, no real people)")
     extraction = ExtractConfig(
         dataset="demo",
@@ -59,24 +80,20 @@ def run_demo(config: DemoConfig, *, say: Say = log, stop: Stop = never) -> DemoR
     say(f"2/4 features: {index}")
     extract(extraction, say=say, stop=stop)
     say(f"3/4 fusion model: {runs}")
-    run = train(
-        TrainConfig(
-            features=index,
+    run = train(training, command="vpar demo", say=say, stop=stop)
+    say(f"4/4 picture: {config.picture}")
+    draw_figure(
+        FigureConfig(
+            run=run.folder,
             runs=runs,
-            epochs=config.epochs,
-            lr=config.lr,
-            device=config.device,
+            dataset="demo",
+            root=root,
+            out=config.picture,
+            overwrite=config.overwrite,
             seed=config.seed,
-            overwrite=True,
-        ),
-        command="vpar demo",
-        say=say,
-        stop=stop,
+        )
     )
-    picture = config.out / "predictions.png"
-    say(f"4/4 picture: {picture}")
-    draw_figure(FigureConfig(run=run.folder, runs=runs, dataset="demo", root=root, out=picture, seed=config.seed))
-    return DemoResult(index, run, report([run.folder], runs), picture, _verdict(read_run(run.folder)))
+    return DemoResult(index, run, report([run.folder], runs), config.picture, _verdict(read_run(run.folder)))
 
 
 def _verdict(run: FinishedRun) -> str:

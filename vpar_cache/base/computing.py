@@ -1,0 +1,42 @@
+"""How PyTorch computes: without the short cuts of a GPU, and with one line where memory runs out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vpar_cache.errors import UserError
+
+_OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED", re.IGNORECASE)
+
+
+@contextmanager
+def fp32_without_tf32() -> Iterator[None]:
+    """Compute fp32 products and convolutions on a GPU in full fp32 while the block runs.
+
+    PyTorch's default for convolutions is TF32, which has 10 bits of fraction in place of 23.
+    """
+    import torch
+
+    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    try:
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32 = convolutions
+
+
+@contextmanager
+def out_of_memory(fix: str) -> Iterator[None]:
+    """Raise UserError, which ends in `fix`, where the block runs out of the memory of the machine or of a GPU."""
+    try:
+        yield
+    except MemoryError as error:
+        raise UserError(f"out of memory; {fix}") from error
+    except RuntimeError as error:  # PyTorch's allocators have no type of their own on a CPU
+        if _OUT_OF_MEMORY.search(str(error)) is None:
+            raise
+        raise UserError(f"out of memory; {fix}") from error
