@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,54 @@ def test_clip_in_the_hubs_cache_is_found_offline(tagged: str, tmp_path: Path, no
     assert loaded.visual_digest == make_encoder(tagged, "random:0").visual_digest
     assert loaded.weights_name == "openai"
     assert no_network == []
+
+
+def test_pixels_are_normalised_as_the_tag_was_trained(
+    tiny_backbone: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_network: list[object]
+) -> None:
+    tags = {
+        "openai": {"hf_hub": "vpar/tiny/", "quick_gelu": True},
+        "half": {"hf_hub": "vpar/tiny/", "quick_gelu": True, "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.5, 0.5)},
+    }
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, tiny_backbone, tags)
+    state = open_clip.create_model(tiny_backbone).state_dict()
+    cache_on_hub(tmp_path / "hub", "models--vpar--tiny", "open_clip_model.safetensors", state)
+    half, openai = make_encoder(tiny_backbone, "half"), make_encoder(tiny_backbone, "openai")
+    assert (half.mean, half.std) == ((0.5, 0.5, 0.5), (0.25, 0.5, 0.5))
+    assert (openai.mean, openai.std) == (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+    assert half.visual_identity()["mean"] == [0.5, 0.5, 0.5]
+    assert no_network == []
+
+
+@pytest.mark.parametrize(
+    ("backbone", "what"),
+    [
+        ("ViT-L-14-CLIPA", "pooling"),
+        ("RN50", "pooling"),
+        ("ViT-B-16-SigLIP", "pooling"),
+        ("coca_ViT-B-32", "pooling"),
+        ("roberta-ViT-B-32", "text encoder"),
+        ("ViT-L-14-worldwide", "text encoder"),
+    ],
+)
+def test_what_is_no_plain_clip_is_refused_before_it_is_built_or_fetched(
+    backbone: str, what: str, no_network: list[object]
+) -> None:
+    with pytest.raises(UserError, match=f"--backbone: got '{backbone}', .*another {what} than CLIP"):
+        make_encoder(backbone, "random:0", offline=False)
+    assert no_network == []
+
+
+def test_every_architecture_that_is_accepted_has_clips_tokenizer() -> None:
+    """Of all that open_clip lists: what passes is read by the tokenizer that comes with the library."""
+    accepted = []
+    for name in open_clip.list_models():
+        with contextlib.suppress(UserError):
+            open_clip_vit._refuse_other_designs(name)
+            accepted.append(name)
+    assert {"ViT-B-16", "ViT-B-16-quickgelu", "ViT-L-14", "ViT-H-14", "ViT-bigG-14"} <= set(accepted)
+    kinds = {type(open_clip.get_tokenizer(name)) for name in accepted}
+    assert kinds == {open_clip.SimpleTokenizer}
 
 
 def test_timm_in_the_hubs_cache_is_found_offline(tmp_path: Path, no_network: list[object]) -> None:

@@ -25,10 +25,6 @@ class OpenClipVit(Backbone):
 
     def __init__(self, model: Any, architecture: str, weights_name: str) -> None:
         visual = model.visual
-        if not isinstance(visual, open_clip.transformer.VisionTransformer) or visual.attn_pool is not None:
-            raise UserError(
-                f"--backbone: got {architecture!r}; expected a ViT with a class token. Use ViT-B-16-quickgelu"
-            )
         self._architecture = architecture
         self._visual: Any = visual
         self.name, self.weights_name = f"{OPEN_CLIP}:{architecture}", weights_name
@@ -36,7 +32,8 @@ class OpenClipVit(Backbone):
         self.grid = (int(visual.grid_size[0]), int(visual.grid_size[1]))
         self.prefix_tokens, self.has_class_token = 1, True
         self.dim = int(visual.output_dim)
-        self.mean, self.std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+        # Those of the weights' tag; for a file, which does not say them, OpenAI's.
+        self.mean, self.std = tuple(map(float, visual.image_mean)), tuple(map(float, visual.image_std))
         self.digest = tensor_digest(visual)
 
     def place(self, device: torch.device, dtype: torch.dtype) -> None:
@@ -110,8 +107,9 @@ def load_open_clip(architecture: str, weights: str | None, offline: bool) -> tup
     """Return both towers of one model.
 
     `weights`: a hub tag of open_clip (openai, laion2b_s34b_b88k, ...), a local .safetensors or .pt file, or
-    random:SEED; None: openai. Raises UserError for an unknown architecture or tag, for an architecture with
-    another activation than the weights were trained with, and when the weights cannot be loaded.
+    random:SEED; None: openai. The tag also decides how pixels are normalised. Raises UserError for an unknown
+    architecture or tag, for an architecture that is no plain CLIP or has another activation than the weights were
+    trained with, and when the weights cannot be loaded.
     """
     weights = weights or DEFAULT_WEIGHTS
     if architecture not in open_clip.list_models():
@@ -119,6 +117,7 @@ def load_open_clip(architecture: str, weights: str | None, offline: bool) -> tup
         raise UserError(
             f"--backbone: {architecture[:80]!r} is unknown to open_clip; {nearest(architecture, plain)}"
         )
+    _refuse_other_designs(architecture)
     name = weights
     seed = random_seed_of(weights)
     if seed is not None:
@@ -131,6 +130,29 @@ def load_open_clip(architecture: str, weights: str | None, offline: bool) -> tup
         model = _load_tag(architecture, weights, offline)
     model = model.eval().requires_grad_(False)
     return OpenClipVit(model, architecture, name), ClipText(model, architecture)
+
+
+def _refuse_other_designs(architecture: str) -> None:
+    """Raise UserError unless it is a ViT with a class token and a text tower with CLIP's own tokenizer.
+
+    Decided before it is built: other tokenizers and text towers are fetched from the hub, even for random weights.
+    """
+    config = open_clip.get_model_config(architecture)
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    own_tokenizer = not any(name.startswith("hf_") for name in text) and "siglip" not in architecture.lower()
+    class_token = (
+        not vision.get("timm_model_name")
+        and isinstance(vision.get("layers"), int)  # a ResNet has four numbers
+        and not vision.get("attentional_pool")
+        and vision.get("pool_type", "tok") == "tok"
+        and not vision.get("final_ln_after_pool")
+    )
+    if not class_token or not own_tokenizer or "multimodal_cfg" in config:
+        raise UserError(
+            f"--backbone: got {architecture!r}, which has "
+            f"{'another pooling than' if not class_token else 'another text encoder than'} CLIP; expected a ViT "
+            "with a class token and the tokenizer of CLIP. Use ViT-B-16-quickgelu"
+        )
 
 
 def _activation(architecture: str) -> str:
