@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tests.support.hostile_files import Program
+from vpar_cache.backbones import weights
 from vpar_cache.backbones.weights import load_weights, tensor_digest
 from vpar_cache.errors import UserError
 
@@ -50,6 +51,69 @@ def test_a_training_checkpoint_of_open_clip_is_understood(tmp_path: Path) -> Non
     state = {f"module.{name}": tensor for name, tensor in small_model().state_dict().items()}
     torch.save({"epoch": 32, "name": "run", "state_dict": state, "optimizer": {"lr": 0.1}}, tmp_path / "a.pt")
     assert tensor_digest(load(tmp_path / "a.pt")) == tensor_digest(small_model())
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        (),
+        *((key,) for key in weights._WRAPPERS),
+        ("model", "module"),
+        ("state_dict", "model"),
+        ("teacher", "model"),
+    ],
+)
+@pytest.mark.parametrize(
+    "prefix", ["", "module.", "_orig_mod.", "model.", "module._orig_mod.model.", "model.module."]
+)
+def test_wrappers_and_prefixes_of_training_programs_are_unwrapped_in_any_order(
+    tmp_path: Path, keys: tuple[str, ...], prefix: str
+) -> None:
+    content: dict[str, Any] = {f"{prefix}{name}": tensor for name, tensor in small_model().state_dict().items()}
+    for key in reversed(keys):
+        content = {"epoch": 3, key: content, "optimizer": {"lr": 0.1}}
+    torch.save(content, tmp_path / "a.pt")
+    assert tensor_digest(load(tmp_path / "a.pt")) == tensor_digest(small_model())
+
+
+def test_averaged_weights_are_preferred(tmp_path: Path) -> None:
+    averaged, last = small_model(3).state_dict(), small_model(4).state_dict()
+    torch.save({"state_dict": last, "state_dict_ema": averaged}, tmp_path / "a.pt")
+    assert tensor_digest(load(tmp_path / "a.pt")) == tensor_digest(small_model(3))
+
+
+def test_a_prefix_of_some_names_only_stays(tmp_path: Path) -> None:
+    state = small_model().state_dict()
+    some = {name if name == "0.bias" else f"module.{name}": tensor for name, tensor in state.items()}
+    assert_untouched(save(some, tmp_path / "a.safetensors"), r"3 tensors missing .*3 unknown .*'module\.")
+
+
+def test_safetensors_is_known_by_its_first_bytes_whatever_its_name(tmp_path: Path) -> None:
+    save_file(small_model().state_dict(), tmp_path / "a.safetensors")
+    for name in ("a.bin", "a.pt", "weights"):
+        path = (tmp_path / "a.safetensors").rename(tmp_path / name)
+        assert tensor_digest(load(path)) == tensor_digest(small_model())
+        path.rename(tmp_path / "a.safetensors")
+    torch.save(small_model().state_dict(), tmp_path / "b.safetensors")  # and the other way round
+    assert_untouched(tmp_path / "b.safetensors", r"torch file.*rename it to b\.pt")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty.*again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "Git LFS.*git lfs pull"),
+        (b"<!DOCTYPE html>\n<html><head>", "web page.*download it again"),
+        (b"\xef\xbb\xbf\n <html lang='en'>", "web page.*download it again"),
+    ],
+)
+def test_what_lies_in_place_of_weights_is_recognised(
+    tmp_path: Path, suffix: str, content: bytes, message: str
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content)
+    assert_untouched(path, rf"--weights: .*a\{suffix} is .*{message}")
 
 
 def test_weights_in_half_precision_are_widened(tmp_path: Path) -> None:
