@@ -329,6 +329,17 @@ def test_a_prompt_that_does_not_fit_is_an_error_and_the_longest_that_fits_is_not
         tiny.encode_text(("short", fits + " hat"))
 
 
+def test_a_copy_computes_the_same_and_shares_no_tensor_of_the_network(tiny: Encoder) -> None:
+    other = tiny.copy_to(CPU)
+    frames = frames_of(tiny, 2, 2)
+    np.testing.assert_array_equal(other.encode_frames(frames).tokens, tiny.encode_frames(frames).tokens)
+    assert other.text is tiny.text
+    assert other.visual_identity() == tiny.visual_identity()
+    with torch.no_grad():
+        other._network._visual.proj.zero_()
+    assert (other.encode_frames(frames).tokens != tiny.encode_frames(frames).tokens).any()
+
+
 # --- whose weights ---
 
 

@@ -90,9 +90,9 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The device of every encoder that is built."""
     build, devices = extraction.build_encoder, []
 
-    def spy(config: ExtractConfig, device: str, precision: str | None = None) -> Encoder:
-        devices.append(device)
-        return build(config, device, precision)
+    def spy(config: ExtractConfig) -> Encoder:
+        devices.append(config.devices[0])
+        return build(config)
 
     monkeypatch.setattr(extraction, "build_encoder", spy)
     return devices

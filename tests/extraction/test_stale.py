@@ -11,12 +11,14 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import pytest
 import torch
+from open_clip.transform import PreprocessCfg
 
 from tests.support.comparing import bytes_of
 from tests.support.tiny_clip import TINY_CLIP
@@ -95,7 +97,7 @@ def base(extract_config: Make, tmp_path: Path) -> ExtractConfig:
 
 
 def plan_of(config: ExtractConfig, dataset: Dataset) -> Plan:
-    return make_plan(dataset.tracklets, config, identity_of(build_encoder(config, "cpu")))
+    return make_plan(dataset.tracklets, config, identity_of(build_encoder(config)))
 
 
 def changed(base: ExtractConfig, name: str) -> ExtractConfig:
@@ -193,7 +195,8 @@ COVERED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], set[str]]] = {
     ),
     "the views' shift": (lambda patch: patch.setattr(decoding, "MAX_SHIFT", 9), {"max_shift"}),
     "the mean": (
-        lambda patch: patch.setattr(open_clip, "OPENAI_DATASET_MEAN", (0.4, 0.4, 0.4)), {"mean"}
+        lambda patch: patch.setattr(open_clip.factory, "PreprocessCfg", partial(PreprocessCfg, mean=(0.4,) * 3)),
+        {"mean"},
     ),
 }  # fmt: skip
 RULES = {"resize_kernel", "pad_rule", "transparency", "short_tracklet", "stored_dtype"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,8 +66,7 @@ class Encoder:
     ) -> None:
         library, architecture = split_backbone(backbone)
         self._text_kind = resolve_text(text, library)
-        self.device = device
-        self.precision = resolve_precision(precision, self.device)
+        self.precision = resolve_precision(precision, device)
         self._clip_text: TextEncoder | None = None
         self._network: Backbone
         if library == TIMM:
@@ -74,21 +74,37 @@ class Encoder:
         else:
             self._network, self._clip_text = load_open_clip(architecture, weights, offline)
         network = self._network
-        try:
-            network.place(device, _DTYPES[self.precision])
-        except torch.cuda.OutOfMemoryError as error:
-            raise UserError(
-                f"--device: the encoder does not fit in the free memory of {device}; stop other programs that use "
-                "it, or use --device cpu"
-            ) from error
         self.backbone, self.weights_name = network.name, network.weights_name
         self.visual_digest = network.digest
         self.image_size, self.num_tokens, self.dim = network.image_size, network.num_tokens, network.dim
         check_choice("--normalize", normalize, NORMALIZATIONS)
         own = normalize == "own"
         self.mean, self.std = (network.mean, network.std) if own else (_HALF, _HALF)
-        self._mean = torch.tensor(self.mean, device=self.device).mul(255).view(1, 3, 1, 1)
-        self._std = torch.tensor(self.std, device=self.device).mul(255).view(1, 3, 1, 1)
+        self._place(device)
+
+    def copy_to(self, device: torch.device) -> Encoder:
+        """Return an encoder of the same weights and precision on another device. They share the text encoder.
+
+        Nothing is read again and no random number is drawn. Raises UserError where it does not fit there.
+        """
+        other = copy.copy(self)
+        other.precision = resolve_precision(self.precision, device)
+        other._network = copy.deepcopy(self._network)
+        other._place(device)
+        return other
+
+    def _place(self, device: torch.device) -> None:
+        """Move the network and the constants of the pixels to a device."""
+        self.device = device
+        try:
+            self._network.place(device, _DTYPES[self.precision])
+        except torch.cuda.OutOfMemoryError as error:
+            raise UserError(
+                f"--device: the encoder does not fit in the free memory of {device}; stop other programs that use "
+                "it, or use --device cpu"
+            ) from error
+        self._mean = torch.tensor(self.mean, device=device).mul(255).view(1, 3, 1, 1)
+        self._std = torch.tensor(self.std, device=device).mul(255).view(1, 3, 1, 1)
 
     @cached_property
     def text(self) -> TextEncoder:

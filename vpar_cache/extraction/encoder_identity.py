@@ -34,15 +34,15 @@ class EncoderIdentity:
     dim: int
 
 
-def build_encoder(config: ExtractConfig, device: str, precision: str | None = None) -> Encoder:
-    """Return the encoder of these settings. `precision`: the one that auto resolved to on the first device."""
+def build_encoder(config: ExtractConfig) -> Encoder:
+    """Return the encoder of these settings on the first device."""
     from vpar_cache.backbones.encoder import Encoder  # here: it imports torch and the libraries of networks
 
     return Encoder(
         config.backbone,
         config.weights,
-        device=resolve_device(device),
-        precision=precision or config.precision,
+        device=resolve_device(config.devices[0]),
+        precision=config.precision,
         normalize=config.normalize,
         offline=config.offline,
         text=config.text,

@@ -230,7 +230,7 @@ class _Extraction:
             resolve_device(device)
         self._say(f"building the encoder {config.backbone}")
         started = time.monotonic()
-        encoder = build_encoder(config, config.devices[0])
+        encoder = build_encoder(config)
         self._say(
             f"encoder built in {time.monotonic() - started:.1f} s: weights {encoder.weights_name}, "
             f"{encoder.precision}, on {encoder.device}"

@@ -12,12 +12,12 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from vpar_cache.base.callbacks import Stop, check_stop
+from vpar_cache.base.devices import resolve_device
 from vpar_cache.cache.format import shard_folder
 from vpar_cache.datasets.frame_choice import Source
 from vpar_cache.datasets.loading import PIECE_FRAMES, LoadedPiece, cut, load_piece, map_ahead
 from vpar_cache.errors import CacheError, Stopped, VparError
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.encoder_identity import build_encoder
 from vpar_cache.extraction.plan import Plan, ShardReceipt, ShardTask, file_signature
 from vpar_cache.extraction.shard import compute_shard, publish_shard
 
@@ -57,10 +57,12 @@ class LocalExecutor:
         if len(devices) == 1:
             self._write_on(devices[0], self._encoder, todo)
             return
+        copies = [self._encoder.copy_to(resolve_device(device)) for device in devices[1:]]
         with ThreadPoolExecutor(len(devices)) as writers:
-            first, *others = devices
-            running = [writers.submit(self._write_on, first, self._encoder, todo)]
-            running += [writers.submit(self._write_on, device, None, todo) for device in others]
+            running = [
+                writers.submit(self._write_on, device, encoder, todo)
+                for device, encoder in zip(devices, [self._encoder, *copies], strict=True)
+            ]
             try:
                 wait(running, return_when=FIRST_EXCEPTION)
             finally:
@@ -69,10 +71,10 @@ class LocalExecutor:
         if failures:
             raise min(failures, key=lambda error: isinstance(error, Stopped))  # the cause first
 
-    def _write_on(self, device: str, encoder: Encoder | None, todo: queue.SimpleQueue[ShardTask]) -> None:
+    def _write_on(self, device: str, encoder: Encoder, todo: queue.SimpleQueue[ShardTask]) -> None:
         """Run one writer. An unexpected error becomes one line that says how to go on."""
         try:
-            self._write(encoder or self._same_encoder(device), todo)
+            self._write(encoder, todo)
         except (VparError, OSError, Stopped):
             raise
         except Exception as error:
@@ -80,16 +82,6 @@ class LocalExecutor:
                 f"the writer on {device} failed ({type(error).__name__}: {str(error)[:300]}); finished shards are "
                 "kept: run the same command again to go on, with --debug for the traceback"
             ) from error
-
-    def _same_encoder(self, device: str) -> Encoder:
-        """Return the first device's encoder on another one: with the precision that auto resolved to there."""
-        encoder = build_encoder(self._config, device, self._encoder.precision)
-        if encoder.visual_digest != self._encoder.visual_digest:
-            raise CacheError(
-                f"--weights {encoder.weights_name} have changed while they were read for {device}; run the same "
-                "command again"
-            )
-        return encoder
 
     def _write(self, encoder: Encoder, todo: queue.SimpleQueue[ShardTask]) -> None:
         """Take tasks: read and decode ahead on the pool, encode here, publish."""
