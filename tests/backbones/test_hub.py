@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.support.encoders import make_encoder
-from vpar_cache.backbones import open_clip_vit
+from vpar_cache.backbones import open_clip_vit, timm_model
 from vpar_cache.errors import UserError
 
 VIT_B16 = "ViT-B-16-quickgelu"
@@ -128,4 +130,47 @@ def test_an_unreachable_hub_gives_the_same_two_ways_out(tagged: str, monkeypatch
 
     monkeypatch.setattr(open_clip_vit.open_clip, "create_model", unreachable)
     with pytest.raises(UserError, match=r"--weights FILE.*--weights random:0"):
+        make_encoder(tagged, "openai", offline=False)
+
+
+@pytest.mark.parametrize(
+    ("number", "file", "fix"),
+    [
+        (errno.ENOSPC, None, "free some space.*HF_HOME"),
+        (errno.EDQUOT, None, "quota.*HF_HOME"),
+        (errno.EACCES, "/somewhere/blobs", "right.*HF_HOME"),
+        (errno.EROFS, "/somewhere/blobs", "right.*HF_HOME"),
+        (errno.EIO, "/somewhere/blobs", "check the disk"),
+    ],
+)
+@pytest.mark.parametrize("backbone", ["tagged", "timm:resnet18"])
+def test_an_error_of_the_hubs_cache_is_told_with_number_path_and_what_to_do(
+    tagged: str,
+    backbone: str,
+    number: int,
+    file: str | None,
+    fix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    no_network: list[object],
+) -> None:
+    def failing(*args: Any, **options: Any) -> None:
+        try:
+            raise OSError(number, os.strerror(number), file)
+        except OSError as error:
+            raise RuntimeError("Failed to download weights") from error
+
+    library = open_clip_vit.open_clip if backbone == "tagged" else timm_model.timm
+    monkeypatch.setattr(library, "create_model", failing)
+    path = file or str(tmp_path / "hub")
+    with pytest.raises(UserError, match=rf"--weights: .*: {path}: .*\(error {number}\); .*{fix}"):
+        make_encoder(tagged if backbone == "tagged" else backbone, None, offline=False)
+
+
+def test_an_error_of_the_network_is_no_error_of_files(tagged: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*args: Any, **options: Any) -> None:
+        raise RuntimeError("Failed") from PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(open_clip_vit.open_clip, "create_model", refused)
+    with pytest.raises(UserError, match=r"hub cannot be reached \(PermissionError.*--weights FILE"):
         make_encoder(tagged, "openai", offline=False)

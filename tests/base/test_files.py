@@ -96,6 +96,7 @@ def test_a_partial_name_is_one_that_counts_as_a_leftover(tmp_path: Path) -> None
     [
         (OSError(errno.ENOSPC, "?"), "a.bin: No space left on device; free some space, then run the same command"),
         (OSError(errno.EIO, "?"), "a.bin: Input/output error; check the disk, then"),
+        (OSError(errno.ENODEV, "?"), "a.bin: No such device; see with --debug"),  # not every error is the disk's
         (
             PermissionError(errno.EACCES, "?", "other.bin"),
             "other.bin: Permission denied; make the folder writable",

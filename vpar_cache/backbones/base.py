@@ -1,4 +1,4 @@
-"""The interface of every frozen network, and how the libraries fetch weights."""
+"""The interface of every frozen network, and what surrounds the building of one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-import huggingface_hub
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-from vpar_cache.backbones.weights import DAMAGED
-from vpar_cache.errors import UserError
 
 
 class Backbone(ABC):
@@ -97,36 +93,6 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         logging.disable(level)
-
-
-@contextmanager
-def hub(weights: str, name: str, offline: bool, on_hub: bool) -> Iterator[None]:
-    """Let a library ask the model hub inside the block, unless `offline`.
-
-    `on_hub`: False for weights that the library would download from elsewhere, which no setting of the hub stops.
-    Raises UserError when the weights cannot be loaded.
-    """
-    unreachable = UserError(
-        f"--weights: {weights!r} of {name} is not on this machine and the model hub "
-        f"{'was not asked (--offline)' if offline else 'cannot be reached'}; give a local file with "
-        "--weights FILE.safetensors, or try the program with --weights random:0 (features without meaning)"
-    )
-    if offline and not on_hub:
-        raise unreachable
-    before = huggingface_hub.constants.HF_HUB_OFFLINE
-    huggingface_hub.constants.HF_HUB_OFFLINE = before or offline
-    try:
-        with quiet():
-            yield
-    except (RuntimeError, OSError) as error:
-        raise unreachable from error
-    except DAMAGED as error:
-        raise UserError(
-            f"--weights: {weights!r} of {name}, in the model hub's cache on this machine, is damaged or not a "
-            "file of tensors, and was not loaded; delete it there, or give a local --weights FILE.safetensors"
-        ) from error
-    finally:
-        huggingface_hub.constants.HF_HUB_OFFLINE = before
 
 
 @contextmanager

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpar_cache.backbones.base import Backbone, hub, quiet, seeded
+from vpar_cache.backbones.base import Backbone, quiet, seeded
+from vpar_cache.backbones.hub import hub
 from vpar_cache.backbones.names import OPEN_CLIP
 from vpar_cache.backbones.weights import is_weights_file, load_weights, random_seed_of, tensor_digest
 from vpar_cache.errors import DataError, UserError, nearest

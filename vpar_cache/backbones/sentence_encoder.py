@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from vpar_cache.backbones.base import quiet
+from vpar_cache.backbones.hub import file_failures
 from vpar_cache.backbones.weights import load_weights, tensor_digest
 from vpar_cache.base.hashing import hash_file
 from vpar_cache.errors import DataError, UserError
@@ -31,7 +32,10 @@ class SentenceText:
     logit_scale: float | None = None
 
     def __init__(self) -> None:
-        folder = _model_folder()
+        with file_failures(f"--text: {PACKAGE}"):
+            self._load(_model_folder())
+
+    def _load(self, folder: Path) -> None:
         try:
             with quiet():
                 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast

@@ -79,7 +79,7 @@ def plain_failures(path: Path) -> Iterator[None]:
         named = getattr(error, "filename", None)
         where = path if not isinstance(named, str) or named.endswith(PARTIAL_SUFFIX) else named
         reason = str(error) if number is None else os.strerror(number)
-        fix = _FIXES.get(number or 0, "check the disk")
+        fix = _FIXES.get(number or 0, "see with --debug where it happened")
         raise CacheError(
             f"{where}: {reason}; {fix}, then run the same command again: finished work is kept"
         ) from error
@@ -100,6 +100,8 @@ _FIXES = {
     errno.EACCES: "make the folder writable, or write to another one",
     errno.EPERM: "make the folder writable, or write to another one",
     errno.EROFS: "make the folder writable, or write to another one",
+    errno.EIO: "check the disk",
+    errno.ESTALE: "check the network mount",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOTDIR: "write to another folder",
     errno.EEXIST: "write to another folder",

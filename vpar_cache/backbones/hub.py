@@ -1,0 +1,106 @@
+"""How the libraries fetch weights: from the model hub or its cache here, and what can go wrong there."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import huggingface_hub
+
+from vpar_cache.backbones.base import quiet
+from vpar_cache.backbones.weights import DAMAGED
+from vpar_cache.errors import UserError
+
+_SPACE = "free some space there or raise your quota, or set HF_HOME to a folder on another disk"
+_RIGHTS = "get the right to it, or set HF_HOME to a folder that you may write"
+_FIXES = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: _RIGHTS,
+    errno.ENOTDIR: "set HF_HOME to a folder",
+    errno.ENAMETOOLONG: "set HF_HOME to a folder with a shorter name",
+    errno.ELOOP: "mend the link, or set HF_HOME to another folder",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "close other programs, or raise the system's limit on open files",
+    errno.ENOMEM: "close other programs, or use a machine with more memory",
+    errno.EIO: "check the disk or the network mount",
+    errno.ESTALE: "check the network mount",
+}
+"""What the user can do about each error of this machine's files."""
+
+
+@contextmanager
+def hub(weights: str, name: str, offline: bool, on_hub: bool) -> Iterator[None]:
+    """Let a library ask the model hub inside the block, unless `offline`.
+
+    `on_hub`: False for weights that the library would download from elsewhere, which no setting of the hub stops.
+    Raises UserError when the weights cannot be loaded: whether for want of the hub, or of space or rights here.
+    """
+    if offline and not on_hub:
+        raise _unreachable(weights, name, offline, None)
+    before = huggingface_hub.constants.HF_HUB_OFFLINE
+    huggingface_hub.constants.HF_HUB_OFFLINE = before or offline
+    try:
+        with file_failures(f"--weights: {weights!r} of {name}"), quiet():
+            yield
+    except (RuntimeError, OSError) as error:
+        raise _unreachable(weights, name, offline, error) from error
+    except DAMAGED as error:
+        raise UserError(
+            f"--weights: {weights!r} of {name}, in the model hub's cache on this machine, is damaged or not a "
+            "file of tensors, and was not loaded; delete it there, or give a local --weights FILE.safetensors"
+        ) from error
+    finally:
+        huggingface_hub.constants.HF_HUB_OFFLINE = before
+
+
+@contextmanager
+def file_failures(what: str) -> Iterator[None]:
+    """Turn an error of this machine's files in the block into a UserError: number, path, what to do.
+
+    Also where a library raises another error in its place. Errors of the network pass.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        cause = _file_error(error)
+        if cause is None or cause.errno is None:
+            raise
+        # A write that does not fit has no path: then it is the hub's cache that was written.
+        path = cause.filename if isinstance(cause.filename, str) else huggingface_hub.constants.HF_HUB_CACHE
+        raise UserError(
+            f"{what}: {path}: {os.strerror(cause.errno)} (error {cause.errno}); {_FIXES[cause.errno]}"
+        ) from error
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and what it was raised from, the outermost first."""
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _file_error(error: BaseException) -> OSError | None:
+    """Return the error of a file from which this one was raised. A firewall's "not permitted" names no file."""
+    for link in _chain(error):
+        rights = isinstance(link, OSError) and link.errno in (errno.EACCES, errno.EPERM)
+        if isinstance(link, OSError) and link.errno in _FIXES and (link.filename is not None or not rights):
+            return link
+    return None
+
+
+def _unreachable(weights: str, name: str, offline: bool, error: BaseException | None) -> UserError:
+    """Return the error for weights that are neither here nor on the hub, with the innermost reason where known."""
+    *_, last = _chain(error) if error is not None and not offline else [None]
+    reason = "" if last is None else f" ({type(last).__name__}: {str(last)[:200]})"
+    return UserError(
+        f"--weights: {weights!r} of {name} is not on this machine and the model hub "
+        f"{'was not asked (--offline)' if offline else f'cannot be reached{reason}'}; give a local file with "
+        "--weights FILE.safetensors, or try the program with --weights random:0 (features without meaning)"
+    )
