@@ -27,7 +27,7 @@ def benchmark(
     lr: Annotated[float, typer.Option(help="Adam's learning rate.")] = 1e-3,
     limit: Annotated[int | None, typer.Option(help="Use only this many tracklets, spread evenly.")] = None,
     max_bad: Annotated[int, typer.Option(help="How many unusable tracklets may be left out.")] = 0,
-    device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
 ) -> None:

@@ -17,7 +17,7 @@ def demo(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the picture of an earlier demo.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
 ) -> None:
     """Draw a small dataset, extract, train, report, and draw a picture. Nothing is downloaded.
 

@@ -16,7 +16,7 @@ def extract(
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
     out: Annotated[Path | None, typer.Option(help="The index file to write. Default: cache/DATASET.h5.")] = None,
     gpu: Annotated[str | None, typer.Option(help="Numbers of the GPUs to use, as in 0 or 0,1.")] = None,
-    device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
     labels: Annotated[
         Path | None, typer.Option(help="folder: the CSV file of labels. Default: ROOT/labels.csv.")
     ] = None,

@@ -80,7 +80,7 @@ def train(
         str | None, typer.Option(help="auto (bf16 where native), bf16 or fp32. Default: auto; reference: fp32.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of initial weights, order and held-out people.")] = 0,
-    device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
     name: Annotated[str | None, typer.Option(help="Run folder. Default: dataset-model-seed-xxxxxx.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder for run folders.")] = Path("cache/runs"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run of that name.")] = False,

@@ -101,8 +101,9 @@ def test_a_source_that_changes_while_it_is_encoded_is_seen_by_the_next_run(
 @pytest.fixture
 def two_devices(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Two names, so that each has an encoder of its own."""
-    for module in (encoder_identity, extraction, local):
+    for module in (encoder_identity, local):
         monkeypatch.setattr(module, "resolve_device", lambda name: torch.device("cpu"))
+    monkeypatch.setattr(extraction, "explain_device", lambda name: f"device: {name}")
     return ("cuda:0", "cuda:1")
 
 

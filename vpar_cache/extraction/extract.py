@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from vpar_cache.base.callbacks import Say, Stop, check_stop, log, never
 from vpar_cache.base.computing import fp32_without_tf32
-from vpar_cache.base.devices import check_device_name, resolve_device
+from vpar_cache.base.devices import check_device_name, explain_device
 from vpar_cache.base.files import plain_failures, remove_leftovers, remove_leftovers_in
 from vpar_cache.base.lock import sole_writer
 from vpar_cache.base.progress import progress
@@ -227,13 +227,13 @@ class _Extraction:
         """Return the encoder on the first device. UserError where a device is missing, before weights are read."""
         config = self._config
         for device in config.devices:
-            resolve_device(device)
+            self._say(explain_device(device))
         self._say(f"building the encoder {config.backbone}")
         started = time.monotonic()
         encoder = build_encoder(config)
         self._say(
             f"encoder built in {time.monotonic() - started:.1f} s: weights {encoder.weights_name}, "
-            f"{encoder.precision}, on {encoder.device}"
+            f"{encoder.precision}"
         )
         return encoder
 

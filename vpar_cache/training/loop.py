@@ -170,7 +170,8 @@ class Trainer:
         size = self._config.batch_size
         if self._has_batch_norm and len(order) % size == 1 < len(order):
             order = order[:-1]  # one row alone has no batch statistics; another epoch leaves out another row
-        total = torch.zeros((), dtype=torch.float64, device=self._device)  # ()
+        exact = torch.float32 if self._device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+        total = torch.zeros((), dtype=exact, device=self._device)  # ()
         step: Step = partial(self._step, optimizer)
         if self._in_graph:
             step = GraphedStep(step)  # one for each epoch: a graph keeps the learning rate of its capture
