@@ -9,7 +9,6 @@ spread over the cores, is counted together with the waiting.
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from support.program import epoch_seconds, train
 from support.random_caches import read_batches, write_cache
 from support.timing import option_parser, scratch_folder, verdict
 
+from vpar_cache.base.cores import usable_cores
 from vpar_cache.cache.features import open_features
 from vpar_cache.training.device_rows import DeviceRows
 
@@ -35,7 +35,7 @@ def main() -> None:
         waits = WaitingTimes()
         with patch.object(DeviceRows, "batches", waits.timing(DeviceRows.batches)):
             epochs = epoch_seconds(train(index, folder, epochs=EPOCHS, batch_size=BATCH))
-        gathering = [gather_seconds(index) / (os.cpu_count() or 1) for _ in range(EPOCHS)]
+        gathering = [gather_seconds(index) / usable_cores() for _ in range(EPOCHS)]
     shares = []
     for epoch, waited, gathered in zip(epochs, waits.seconds, gathering, strict=False):  # one more: the test rows
         shares.append((waited + gathered) / epoch)

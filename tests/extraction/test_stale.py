@@ -228,7 +228,7 @@ def test_machine_place_and_versions_beside_it_leave_the_fingerprint(
 ) -> None:
     before = plan_of(base, dataset).visual_fingerprint
     monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
-    monkeypatch.setattr(os, "cpu_count", lambda: 96)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(96)), raising=False)
     monkeypatch.setattr(torch, "__version__", "9.9")
     monkeypatch.setattr("PIL.__version__", "99.0")
     monkeypatch.setattr("vpar_cache.datasets.decoding.features.version", lambda name: "99")

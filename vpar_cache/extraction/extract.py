@@ -8,7 +8,6 @@ again with the same options and goes on. One process at a time writes a cache; o
 
 from __future__ import annotations
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vpar_cache.base.callbacks import Say, Stop, check_stop, log, never
 from vpar_cache.base.computing import fp32_without_tf32
+from vpar_cache.base.cores import limit_torch_threads, usable_cores
 from vpar_cache.base.devices import check_device_name, explain_device
 from vpar_cache.base.files import plain_failures, remove_leftovers, remove_leftovers_in
 from vpar_cache.base.lock import sole_writer
@@ -147,7 +147,7 @@ class _Extraction:
         """Find what is there, make the rest, publish the index."""
         config = self._config
         with (
-            ThreadPoolExecutor(config.workers or min(os.cpu_count() or 1, MOST_THREADS)) as pool,
+            ThreadPoolExecutor(config.workers or min(usable_cores(), MOST_THREADS)) as pool,
             progress(total=len(self._dataset.tracklets), unit="tracklet", desc="extract") as bar,
             ExitStack() as computing,
         ):
@@ -228,6 +228,7 @@ class _Extraction:
         config = self._config
         for device in config.devices:
             self._say(explain_device(device))
+        limit_torch_threads()
         self._say(f"building the encoder {config.backbone}")
         started = time.monotonic()
         encoder = build_encoder(config)

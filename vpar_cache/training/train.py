@@ -23,6 +23,7 @@ from vpar_cache import __version__
 from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.base.checks import check_choice
 from vpar_cache.base.computing import fp32_without_tf32, out_of_memory
+from vpar_cache.base.cores import limit_torch_threads
 from vpar_cache.base.devices import explain_device, resolve_device, resolve_precision
 from vpar_cache.base.lock import sole_writer
 from vpar_cache.cache.features import Features, open_features
@@ -103,6 +104,7 @@ def train(
             "reads and loss apply to your own model=...; for a built-in model set the loss in TrainConfig"
         )
     say(explain_device(config.device))
+    limit_torch_threads()
     return _train(config, own, command, say, stop)
 
 
