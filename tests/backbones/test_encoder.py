@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from tests.support.comparing import least_cosine
 from tests.support.encoders import make_encoder
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import build_prompts
+from vpar_cache.backbones import open_clip_vit
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.base.devices import resolve_precision
 from vpar_cache.datasets.decoding import decode_frame
@@ -400,6 +403,51 @@ def test_weights_of_another_activation_are_refused_both_ways(
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, tiny_backbone, tags)
     with pytest.raises(UserError, match=f"gelu.*--backbone {tiny_backbone} computes quick_gelu"):
         make_encoder(tiny_backbone, "laion")
+
+
+def weights_file(backbone: str, path: Path) -> Path:
+    torch.save(open_clip.create_model(backbone).state_dict(), path)
+    return path
+
+
+def test_a_file_says_which_activation_is_assumed_and_a_tag_does_not(tiny_backbone: str, tmp_path: Path) -> None:
+    path = weights_file(tiny_backbone, tmp_path / "mine.pt")
+    note = make_encoder(tiny_backbone, str(path)).note
+    assert re.search(rf"mine\.pt .*quick_gelu is assumed.*--backbone {tiny_backbone}", note)
+    assert make_encoder(tiny_backbone, "random:0").note == ""
+
+
+def test_the_note_names_the_architecture_of_the_other_activation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "weights.pt").write_bytes(b"any")
+    monkeypatch.setattr(open_clip_vit, "_build", lambda *_: None)
+    monkeypatch.setattr(open_clip_vit, "load_weights", lambda *_: None)
+    for architecture, assumed, other in (
+        ("ViT-B-16-quickgelu", "quick_gelu", "ViT-B-16"),
+        ("ViT-B-16", "gelu", "ViT-B-16-quickgelu"),
+    ):
+        *_, note = open_clip_vit._load_file(architecture, tmp_path / "weights.pt")
+        assert re.search(rf": {assumed} is assumed.*need --backbone {other}$", note)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_file_that_open_clip_has_published_is_known_by_its_digest(
+    tiny_backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    path = weights_file(tiny_backbone, tmp_path / "renamed.pt")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    url = f"https://h/{digest}/tiny.pt" if whole else f"https://h/v0.2/tiny-e32-{digest[:8]}.pt"
+    settings = {"url": url, "quick_gelu": True, "mean": (0.5,) * 3, "std": (0.25,) * 3}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, tiny_backbone, {"e32": settings})
+    known = make_encoder(tiny_backbone, str(path))
+    assert (known.note, known.weights_name) == ("", "renamed.pt (e32)")
+    assert (known.mean, known.std) == ((0.5,) * 3, (0.25,) * 3)
+    settings["quick_gelu"] = False
+    with pytest.raises(
+        UserError, match=rf"renamed\.pt \(e32\) was trained with gelu, .*{tiny_backbone} computes q"
+    ):
+        make_encoder(tiny_backbone, str(path))
 
 
 def test_auto_precision_is_bf16_where_the_processor_has_it_and_fp16_needs_a_gpu(

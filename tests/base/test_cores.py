@@ -44,7 +44,8 @@ def test_affinity_limits(system: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="sets the affinity of a process")
 def test_a_process_bound_to_one_core_uses_one() -> None:
     core = min(os.sched_getaffinity(0))
-    code = f"import os\nos.sched_setaffinity(0, [{core}])\nfrom vpar_cache.base import cores\nprint(cores.usable_cores())"
+    code = f"import os\nos.sched_setaffinity(0, [{core}])\nfrom vpar_cache.base import cores as c\n"
+    code += "print(c.usable_cores())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"1"
 
 

@@ -40,6 +40,25 @@ def test_an_extracted_cache_is_described(tiny_cache: Path, tiny_backbone: str) -
     assert set(info["computed_with"][0]) == {"torch", "open_clip", "processor", "pillow", "libjpeg", "libwebp"}
 
 
+@pytest.mark.parametrize(
+    ("weights", "wanted"),
+    [
+        ("openai", "known"),
+        ("random:0", "known"),
+        ("mine.safetensors", "assumed"),
+        ("l.pt (laion400m_e32)", "known"),
+    ],
+)
+def test_the_activation_of_clip_is_told_and_whether_it_is_assumed(
+    partly: SmallCache, tmp_path: Path, weights: str, wanted: str
+) -> None:
+    visual = {**partly.contents.visual_config, "activation": "quick_gelu"}
+    write_index(tmp_path / "mars.h5", replace(partly.contents, weights=weights, visual_config=visual))
+    info = describe_cache(tmp_path / "mars.h5")
+    assert (info["activation"], info["activation_is"]) == ("quick_gelu", wanted)
+    assert "activation" not in describe_cache(partly.index)
+
+
 def test_unknown_labels_and_validation_tracklets_are_counted(partly: SmallCache, tmp_path: Path) -> None:
     info = describe_cache(partly.index)
     assert info["tracklets"] == info["people"] == {"train": 5, "validation": 1, "test": 4}

@@ -36,6 +36,8 @@ class Backbone(ABC):
     """Mean and deviation of the pixels it was trained with, from 0 to 1."""
     digest: str
     """weights.tensor_digest of its tensors."""
+    note: str = ""
+    """What is assumed of the weights, for the user to check."""
 
     @property
     def num_tokens(self) -> int:

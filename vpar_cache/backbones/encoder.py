@@ -75,6 +75,7 @@ class Encoder:
             self._network, self._clip_text = load_open_clip(architecture, weights, offline)
         network = self._network
         self.backbone, self.weights_name = network.name, network.weights_name
+        self.note = network.note
         self.visual_digest = network.digest
         self.image_size, self.num_tokens, self.dim = network.image_size, network.num_tokens, network.dim
         check_choice("--normalize", normalize, NORMALIZATIONS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +21,8 @@ from vpar_cache.backbones.weights import is_weights_file, load_weights, random_s
 from vpar_cache.errors import DataError, UserError, nearest
 
 DEFAULT_WEIGHTS = "openai"
+_DIGEST = re.compile(r"(?<=/)[0-9a-f]{64}(?=/)|(?<=-)[0-9a-f]{8}(?=\.pt$)")
+"""The SHA-256 of a file in the address that open_clip has of it, or its first 8 digits."""
 
 
 class OpenClipVit(Backbone):
@@ -119,18 +123,19 @@ def load_open_clip(architecture: str, weights: str | None, offline: bool) -> tup
             f"--backbone: {architecture[:80]!r} is unknown to open_clip; {nearest(architecture, plain)}"
         )
     _refuse_other_designs(architecture)
-    name = weights
+    name, note = weights, ""
     seed = random_seed_of(weights)
     if seed is not None:
         with seeded(seed):
             model = _build(architecture)
     elif is_weights_file(weights):
-        model, name = _build(architecture), Path(weights).name
-        load_weights(model, Path(weights), architecture)
+        model, name, note = _load_file(architecture, Path(weights))
     else:
         model = _load_tag(architecture, weights, offline)
     model = model.eval().requires_grad_(False)
-    return OpenClipVit(model, architecture, name), ClipText(model, architecture)
+    network = OpenClipVit(model, architecture, name)
+    network.note = note
+    return network, ClipText(model, architecture)
 
 
 def _refuse_other_designs(architecture: str) -> None:
@@ -160,9 +165,55 @@ def _activation(architecture: str) -> str:
     return "quick_gelu" if open_clip.get_model_config(architecture).get("quick_gelu") else "gelu"
 
 
-def _build(architecture: str) -> Any:
+def _build(architecture: str, pixels: dict[str, Any] | None = None) -> Any:
+    """Return a model with random weights. `pixels`: mean and deviation that it expects; None: OpenAI's."""
     with quiet():
-        return open_clip.create_model(architecture, pretrained=None, pretrained_text=False)
+        return open_clip.create_model(
+            architecture, pretrained=None, pretrained_text=False, force_preprocess_cfg=pixels
+        )
+
+
+def _load_file(architecture: str, path: Path) -> tuple[Any, str, str]:
+    """Return the model, the name of its weights and a note on what is assumed of them.
+
+    A file does not say its activation or how pixels were normalised. Those that open_clip has published are known
+    by their digest.
+    """
+    tag, config = _published(path)
+    if tag:
+        _refuse_activation(f"{path} ({tag})", config, architecture)
+    model = _build(architecture, {name: config[name] for name in ("mean", "std")} if tag else None)
+    load_weights(model, path, architecture)
+    if tag:
+        return model, f"{path.name} ({tag})", ""
+    other, others = (
+        (architecture.removesuffix("-quickgelu"), "LAION's and most others")
+        if _activation(architecture) == "quick_gelu"
+        else (f"{architecture}-quickgelu", "OpenAI's, DFN's and MetaCLIP's")
+    )
+    instead = (
+        f"; weights of the other kind ({others}) need --backbone {other}"
+        if other in open_clip.list_models()
+        else ""
+    )
+    note = (
+        f"{path.name} does not say its activation: {_activation(architecture)} is assumed, as --backbone "
+        f"{architecture} says, and OpenAI's mean and deviation of pixels{instead}"
+    )
+    return model, path.name, note
+
+
+def _published(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return tag and settings of a file that open_clip has published, empty for any other file."""
+    if not path.is_file():
+        return "", {}  # told by what reads the tensors
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    for architecture, tag in open_clip.list_pretrained():
+        config = open_clip.get_pretrained_cfg(architecture, tag)
+        if any(digest.startswith(known) for known in _DIGEST.findall(config.get("url", ""))):
+            return tag, config
+    return "", {}
 
 
 def _load_tag(architecture: str, tag: str, offline: bool) -> Any:
@@ -173,12 +224,17 @@ def _load_tag(architecture: str, tag: str, offline: bool) -> Any:
             f"--weights: got {tag[:80]!r}; expected a tag of {architecture}, a file or random:SEED; "
             f"{nearest(tag, tags)}"
         )
+    _refuse_activation(tag, config, architecture)
+    with hub(tag, architecture, offline, on_hub=bool(config.get("hf_hub"))):
+        return open_clip.create_model(architecture, pretrained=tag, weights_only=True)
+
+
+def _refuse_activation(weights: str, config: dict[str, Any], architecture: str) -> None:
+    """Raise UserError where the architecture computes another activation than the weights were trained with."""
     trained = "quick_gelu" if config.get("quick_gelu") else "gelu"
     if trained != _activation(architecture):
         right = f"{architecture}-quickgelu" if trained == "quick_gelu" else architecture.removesuffix("-quickgelu")
         raise UserError(
-            f"--weights: {tag} was trained with {trained}, but --backbone {architecture} computes "
+            f"--weights: {weights} was trained with {trained}, but --backbone {architecture} computes "
             f"{_activation(architecture)}, which would give wrong features; use --backbone {right}"
         )
-    with hub(tag, architecture, offline, on_hub=bool(config.get("hf_hub"))):
-        return open_clip.create_model(architecture, pretrained=tag, weights_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import PurePath
 from typing import Any
 
 from vpar_cache.cache.index import read_index
@@ -29,6 +30,7 @@ def describe_cache(path: str | os.PathLike[str]) -> dict[str, Any]:
         "prefix_tokens": index.prefix_tokens,
         "weights": index.weights,
         "random_weights": index.random_weights,
+        **_activation(visual.get("activation"), index.weights),
         **{name: visual.get(name) for name in ("precision", "frames", "sampling", "resize", "normalize")},
         "text_encoder": index.text_config.get("encoder"),
         "text": list(index.text.shape),
@@ -40,3 +42,11 @@ def describe_cache(path: str | os.PathLike[str]) -> dict[str, Any]:
         "seal": index.seal,
         "computed_with": index.environments,
     }
+
+
+def _activation(activation: str | None, weights: str) -> dict[str, Any]:
+    """Return CLIP's activation, and whether it is assumed: the tag of weights says it, a file does not."""
+    if activation is None:
+        return {}
+    assumed = PurePath(weights).suffix in (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+    return {"activation": activation, "activation_is": "assumed" if assumed else "known"}
