@@ -441,8 +441,8 @@ def test_a_limit_takes_tracklets_of_both_splits_evenly(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"devices": ("cpu", "cuda")}, "--device: got 'cuda'"),
-        ({"devices": ("cpu", "cuda:77")}, "GPU 77 is missing"),
+        ({"devices": ("cpu", "gpu")}, "--device: got 'gpu'"),
+        ({"devices": ("cpu", "cuda:77")}, "--device cuda:77 is missing"),
         ({"root": Path("absent")}, "absent"),
         ({"backbone": "ViT-Q"}, "--backbone.*'ViT-Q'"),
         ({"prompts": "none"}, "prompts 'none' are unknown"),
