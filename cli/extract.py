@@ -39,7 +39,7 @@ def extract(
     text: Annotated[
         str | None,
         typer.Option(
-            help="clip, minilm (sentence embeddings), or auto: clip if the backbone has it. Default: auto."
+            help="clip, minilm (sentence embeddings), none, or auto: clip if the backbone has it. Default: auto."
         ),
     ] = None,
     frames: Annotated[str | None, typer.Option(help="Frames per tracklet, or all. Default: 6.")] = None,

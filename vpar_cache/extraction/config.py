@@ -61,7 +61,8 @@ class ExtractConfig:
     weights: str | None = None
     """A hub tag, a local .safetensors or .pt file, or random:SEED. None: openai, or timm's default for NAME."""
     text: str = "auto"
-    """clip: CLIP's text encoder; minilm: sentence embeddings; auto: clip where the backbone has it."""
+    """clip: CLIP's text encoder; minilm: sentence embeddings; auto: clip where the backbone has it.
+    none: no text embeddings, for systems that never read them; auto's choice where minilm is missing."""
     frames: int | None = 6
     """T: frames drawn from each tracklet. None: all of them, however many; their mean alone is stored."""
     sampling: str = "uniform"

@@ -236,8 +236,8 @@ class _Extraction:
             f"encoder built in {time.monotonic() - started:.1f} s: weights {encoder.weights_name}, "
             f"{encoder.precision}"
         )
-        if encoder.note:
-            self._say(encoder.note)
+        for note in encoder.notes:
+            self._say(note)
         return encoder
 
     def _copy(self, tasks: list[ShardTask], work: _Work, bar: tqdm[Any]) -> None:

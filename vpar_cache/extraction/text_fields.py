@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vpar_cache.attributes.prompts import build_negative_prompts, build_prompts
 from vpar_cache.attributes.schema import Schema
+from vpar_cache.backbones.names import NO_TEXT
 from vpar_cache.base.hashing import fingerprint
 from vpar_cache.cache.index import Index
 from vpar_cache.extraction.encoder_identity import EncoderIdentity
@@ -37,8 +38,14 @@ class TextFields:
             "prompts": list(self._prompts),
             "negative_prompts": list(self._negatives),
         }
-        same = index is not None and index.text_fingerprint == fingerprint(self._config)
-        self._embeddings = (index.text, index.text_negative) if index is not None and same else None
+        self._embeddings = None
+        if index is None:
+            return
+        theirs = index.text_config
+        if identity.text["encoder"] == NO_TEXT and _prompts_of(theirs) == _prompts_of(self._config):
+            self._config = theirs  # text that is there stays there
+        if index.text_fingerprint == fingerprint(self._config):
+            self._embeddings = (index.text, index.text_negative)
 
     @property
     def are_known(self) -> bool:
@@ -61,6 +68,10 @@ class TextFields:
             "text_embeddings": self._embeddings[0],
             "negative_embeddings": self._embeddings[1],
         }
+
+
+def _prompts_of(config: dict[str, Any]) -> tuple[Any, Any]:
+    return config.get("prompts"), config.get("negative_prompts")
 
 
 def _encoded(encoder: Encoder, prompts: Sequence[str], negatives: Sequence[str]) -> Embeddings:

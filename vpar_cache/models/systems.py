@@ -26,6 +26,8 @@ class System:
     has_fusion: bool = False
     """Whether --layers, --heads, --logit-norm, --block-init, --parts and --tune-text apply."""
     is_trained: bool = True
+    reads_text: bool = False
+    """Whether it needs the text embeddings of the cache."""
 
     def title(self, model: str, backbone: str) -> str:
         """Return the paper's name on the paper's backbone, else the model and its backbone."""
@@ -41,15 +43,16 @@ def _same_architecture(backbone: str, expected: str) -> bool:
 
 
 SYSTEMS = {
-    "vtf": System("visual", "bce", "CLIP-VTF", _CLIP, has_fusion=True),
-    "vtf-temporal": System("frame_tokens", "bce", has_fusion=True),  # not in the paper, which averages frames
+    "vtf": System("visual", "bce", "CLIP-VTF", _CLIP, has_fusion=True, reads_text=True),
+    # Not in the paper, which averages frames.
+    "vtf-temporal": System("frame_tokens", "bce", has_fusion=True, reads_text=True),
     "linear": System("visual", "bce", "CLIP-VTF without fusion", _CLIP),
-    "vtb": System("visual", "bce", "VTB", _VIT, has_fusion=True),
+    "vtb": System("visual", "bce", "VTB", _VIT, has_fusion=True, reads_text=True),
     "videopar-image": System("frame_embeddings", "ce", "VideoPAR (image)", _RESNET),
     "videopar": System("frame_embeddings", "ce", "VideoPAR (video)", _RESNET),
     "cnn-rnn": System("frame_embeddings", "ce", "CNN-RNN", _RESNET),
     "3dcnn": System("frame_tokens", "ce"),  # the original is a 3D ResNet on pixels: no frozen backbone is its own
-    "zero-shot": System("visual", "ce", is_trained=False),
+    "zero-shot": System("visual", "ce", is_trained=False, reads_text=True),
     "prior": System("visual", "bce", is_trained=False),
 }
 MODELS = tuple(SYSTEMS)

@@ -10,18 +10,24 @@ from vpar_cache.cache.features import Features
 from vpar_cache.cache.format import FRAME_TOKENS, VISUAL
 from vpar_cache.errors import UserError
 from vpar_cache.models.inputs import ModelInputs
+from vpar_cache.models.systems import SYSTEMS
 
 
 def model_inputs(model: str, reads: str, features: Features, train: NDArray[np.int64]) -> ModelInputs:
     """Return the inputs of a model that reads the array `reads` and trains on the rows `train` (n,).
 
-    Raises UserError where the cache does not hold that array.
+    Raises UserError where the cache does not hold that array, or lacks text that the model reads.
     """
     if reads not in features.arrays:
         fix = "--keep-frames" if reads == FRAME_TOKENS else "a fixed number of --frames"
         raise UserError(
             f"--model {model} reads /{reads}, but {features.path} holds {', '.join(features.arrays)}; extract it "
             f"with {fix} and another --out, or choose another model"
+        )
+    if features.text.shape[1] == 0 and model in SYSTEMS and SYSTEMS[model].reads_text:
+        raise UserError(
+            f"--model {model} reads text, but {features.path} was extracted without (--text none); run the same "
+            "vpar extract with --text minilm, which encodes no frame again, or choose another model"
         )
     return ModelInputs(
         train_rates=torch.from_numpy(_rates_of_known(features.labels[train], features.known[train])),  # (A,)
