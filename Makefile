@@ -26,9 +26,10 @@ lint: $(VENV)/.dev
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 
+# The source distribution, and the wheel from it.
 wheel: $(VENV)/.dev
 	rm -rf dist build
-	$(RUN)/python -m build --wheel --installer uv
+	$(RUN)/python -m build --installer uv
 
 $(RUN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
