@@ -283,7 +283,7 @@ def test_batches_of_one_are_refused_by_a_batchnorm_over_rows(tiny_cache: Path, t
         ({"val_fraction": 1.0}, "--val-fraction.* 1"),
         ({"dim": 30, "heads": 4}, "--dim.* 30.*--heads 4"),
         ({"name": "../x"}, "--name.*'../x'"),
-        ({"device": "cuda:7"}, "GPU 7"),
+        ({"device": "cuda:7"}, "--device cuda:7"),
         ({"features": "absent.h5"}, "absent.h5"),
         ({"views": 3}, "--views.* 3"),
     ],

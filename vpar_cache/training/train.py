@@ -103,14 +103,14 @@ def train(
         raise UserError(
             "reads and loss apply to your own model=...; for a built-in model set the loss in TrainConfig"
         )
-    say(explain_device(config.device))
-    limit_torch_threads()
     return _train(config, own, command, say, stop)
 
 
 def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, stop: Stop) -> TrainResult:
     started = time.monotonic()
     features = _open(config)
+    say(explain_device(config.device))
+    limit_torch_threads()
     identity = _identity(config, own, features.seal)
     name = config.name or default_run_name(features.dataset, config.model, config.seed, identity)
     folder = Path(config.runs) / name
