@@ -109,8 +109,6 @@ def train(
 def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, stop: Stop) -> TrainResult:
     started = time.monotonic()
     features = _open(config)
-    say(explain_device(config.device))
-    limit_torch_threads()
     identity = _identity(config, own, features.seal)
     name = config.name or default_run_name(features.dataset, config.model, config.seed, identity)
     folder = Path(config.runs) / name
@@ -121,8 +119,9 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
             checkpoints.remove()
         begun = checkpoints.load()
         rows = choose_rows(features, config, say)
-        for line in _warnings(config, features, rows):
+        for line in (explain_device(config.device), *_warnings(config, features, rows)):
             say(line)
+        limit_torch_threads()
         with out_of_memory(_LESS_MEMORY), fp32_without_tf32():
             trainer = Trainer(config, features, rows, own, stop)
             if begun is not None:
