@@ -120,7 +120,8 @@ def test_short_reads_are_completed(array: RowArray, monkeypatch: pytest.MonkeyPa
         return whole(file, [parts[0][:7]], place)
 
     monkeypatch.setattr(os, "preadv", seven_bytes)
-    np.testing.assert_array_equal(array.gather(slice(None)), values())
+    backwards = values()[::-1]  # new memory may still hold the values in their usual order
+    np.testing.assert_array_equal(array.gather(slice(None, None, -1)), backwards)
 
 
 def test_no_rows_at_all_are_an_empty_array(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from tests.support.comparing import bytes_of, least_cosine, rows_of
@@ -98,6 +99,23 @@ def test_views_and_frames_are_stored_when_asked_for(extract_config: Make, tmp_pa
     # Two matrix products of other shapes: at most one step of float16 apart, by the number of threads.
     embeddings = rows_of(index, "frame_embeddings").astype(np.float32)  # (N, T, D)
     np.testing.assert_allclose(tokens[:, :, 0], embeddings, rtol=2**-10, atol=2**-20)
+
+
+def test_frames_and_prompts_are_encoded_without_tf32_on_a_gpu(
+    extract_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set()
+    for name in ("encode_frames", "encode_text"):
+        whole = getattr(Encoder, name)
+
+        def look(*args: Any, name: str = name, whole: Any = whole) -> Any:
+            seen.add((name, torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()))
+            return whole(*args)
+
+        monkeypatch.setattr(Encoder, name, look)
+    extract(extract_config(tmp_path / "a.h5"))
+    assert seen == {("encode_frames", False, "highest"), ("encode_text", False, "highest")}
+    assert torch.backends.cudnn.allow_tf32
 
 
 # --- the same bytes ---

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tests.support.fake_runs import SMALL  # hat; pose of three
+from tests.support.limits import no_more_open_files
 from vpar_cache.errors import CacheError, DataError
 from vpar_cache.runs.load import LoadedRun, load_run
 from vpar_cache.training.config import TrainConfig
@@ -50,3 +51,9 @@ def test_thresholds_that_do_not_fit_the_schema_are_refused(run: Path, thresholds
     save_file(load_file(run / "model.safetensors"), tmp_path / "model.safetensors", {"vpar": json.dumps(metadata)})
     with pytest.raises(CacheError, match=r"model\.safetensors"):
         load_run(tmp_path)
+
+
+def test_a_model_that_cannot_be_opened_now_is_no_reason_to_train_again(run: Path) -> None:
+    with no_more_open_files(), pytest.raises(CacheError, match=r"model\.safetensors.*ulimit -n") as error:
+        load_run(run)
+    assert "train the run again" not in str(error.value)

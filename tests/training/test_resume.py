@@ -17,6 +17,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from tests.support.limits import no_more_open_files
 from vpar_cache.errors import CacheError, Stopped
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
@@ -172,6 +173,14 @@ def test_a_flipped_bit_of_a_checkpoint_is_found(checkpoint: Path, cache: Path) -
         with pytest.raises(CacheError, match=r"\.a\.checkpoint.*--restart"):
             run(cache, checkpoint.parent, name="a", model="linear")
     run(cache, checkpoint.parent, name="a", model="linear", epochs=1, restart=True)
+
+
+def test_a_checkpoint_that_cannot_be_opened_now_is_not_called_damaged(checkpoint: Path, cache: Path) -> None:
+    whole = checkpoint.read_bytes()
+    with no_more_open_files(), pytest.raises(CacheError, match=r"\.a\.checkpoint.*ulimit -n") as error:
+        CheckpointFile(checkpoint.parent, "a", "").load()
+    assert "--restart" not in str(error.value)
+    assert checkpoint.read_bytes() == whole
 
 
 def test_a_checkpoint_of_other_tensors_is_refused(checkpoint: Path, cache: Path) -> None:

@@ -102,3 +102,16 @@ def test_a_wrong_setting_of_the_training_is_told_before_any_extraction(
     with pytest.raises(UserError, match=f"--epochs.*{10**20}"):
         run_benchmark(config(tmp_path, demo_root, tiny_backbone, train={"epochs": 10**20}))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["mars-resnet50.h5", "benchmark-mars"])
+def test_a_file_of_somebody_s_own_is_told_before_any_extraction(
+    name: str, tmp_path: Path, demo_root: Path, tiny_backbone: str
+) -> None:
+    (tmp_path / name).write_text("years of work")
+    said: list[str] = []
+    with pytest.raises(UserError, match=f"--out.*{name}"):
+        run_benchmark(config(tmp_path, demo_root, tiny_backbone, models=("linear", "cnn-rnn")), say=said.append)
+    assert said == []
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "years of work"

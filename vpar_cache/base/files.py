@@ -112,10 +112,9 @@ _FIXES = {
 def read_failure(path: Path, error: OSError) -> CacheError:
     """Return the error for a file that is there and cannot be read now: it may be intact."""
     fix = _READ_FIXES.get(error.errno or 0, "check the disk or the network mount")
-    reason = os.strerror(error.errno) if error.errno else str(error)
+    reason = f"{os.strerror(error.errno)} (error {error.errno})" if error.errno else str(error)
     return CacheError(
-        f"{path}: it cannot be read: {reason} (error {error.errno}). The file may be intact: {fix}, then run the "
-        "same command again"
+        f"{path}: it cannot be read: {reason}. The file may be intact: {fix}, then run the same command again"
     )
 
 
@@ -128,6 +127,19 @@ _READ_FIXES = {
     errno.EAGAIN: "close the program that has locked it",
     errno.ELOOP: "copy the file in place of the link",
 }
+
+
+def check_readable(path: Path) -> None:
+    """Raise FileNotFoundError for a missing file, CacheError for one that is there and cannot be opened.
+
+    For libraries such as safetensors, which call every file that they cannot open a missing one.
+    """
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise read_failure(path, error) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from vpar_cache.attributes.schema import Schema
+from vpar_cache.base.files import check_readable, read_failure
 from vpar_cache.errors import CacheError, DataError, UserError, VparError
 from vpar_cache.models.build import ModelBuilder, build_model, build_own_model
 from vpar_cache.models.inputs import ModelInputs
@@ -98,6 +99,7 @@ def load_run(folder: str | os.PathLike[str], model: ModelBuilder | None = None) 
     """
     path = Path(folder) / "model.safetensors"
     with _as_cache_error(path):
+        check_readable(path)
         with safe_open(path, "pt") as file:
             metadata = json.loads((file.metadata() or {})[MODEL_METADATA])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
@@ -131,8 +133,12 @@ def _as_cache_error(path: Path) -> Iterator[None]:
     """Raise CacheError, one line that names the file, for every error that a damaged file causes."""
     try:
         yield
+    except CacheError:
+        raise
+    except FileNotFoundError as error:
+        raise CacheError(f"{path}: no such file; {_FIX}") from error
     except OSError as error:
-        raise CacheError(f"{path}: {error.strerror or error}; {_FIX}") from error
+        raise read_failure(path, error) from error
     except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise CacheError(f"{path} is not the model of a run ({str(error)[:200]}); {_FIX}") from error
     except VparError as error:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vpar_cache.base.files import atomic_path, plain_failures, remove_leftovers
+from vpar_cache.base.files import atomic_path, check_readable, plain_failures, read_failure, remove_leftovers
 from vpar_cache.base.hashing import canonical_json
 from vpar_cache.errors import CacheError
 from vpar_cache.runs.folder import tensors_under
@@ -63,10 +63,12 @@ class CheckpointFile:
     def load(self) -> Checkpoint | None:
         """Return the last checkpoint, None where there is none.
 
-        Raises CacheError for a damaged file, or one of a run with other settings or features.
+        Raises CacheError for a file that is damaged or cannot be read now, or one of a run with other settings or
+        features.
         """
         if not self.path.is_file():
             return None
+        check_readable(self.path)
         try:
             with safe_open(self.path, "pt") as file:
                 record = json.loads((file.metadata() or {})[_METADATA])
@@ -88,7 +90,9 @@ class CheckpointFile:
                 history=list(record["history"]),
                 order=dict(record["order"]),
             )
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            raise read_failure(self.path, error) from error
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
             raise CacheError(f"{self.path} is not a readable checkpoint ({error}); {_FIX}") from error
 
     def save_if_due(self, checkpoint: Checkpoint) -> None:

@@ -179,9 +179,8 @@ class Trainer:
         labels, known = (whole.split(size) for whole in self._labels(order))  # each (B, A)
         for batch, wanted, mask in zip(batches, labels, known, strict=True):
             check_stop(self._stop)
-            total += step(batch, wanted, mask) * len(
-                batch
-            )  # stays on the device: reading it would wait for each step
+            loss = step(batch, wanted, mask)  # (), on the device: reading it would wait for each step
+            total += loss * len(batch)
         mean = float(total) / len(order)
         sums = torch.stack([p.detach().sum() for p in self.model.parameters()])  # (parameters,)
         if not np.isfinite(mean) or not sums.isfinite().all():

@@ -12,9 +12,11 @@ from typing import Any
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.base.checks import check_choice, check_whole
+from vpar_cache.cache.format import follow_link
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
+from vpar_cache.extraction.held_cache import refuse_foreign
 from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.rendering.tables import (
     BASELINE_NOTES,
@@ -83,8 +85,12 @@ class BenchmarkConfig:
             check_choice("--models", model, tuple(ROWS))
         check_whole("--seeds", self.seeds, 1, 1000)
         object.__setattr__(self, "out", Path(self.out))
-        if self.out.exists() and not self.out.is_dir():
-            raise UserError(f"--out: got {str(self.out)!r}, which is a file; expected a folder")
+        for folder in (self.out, self.runs):
+            if folder.exists() and not folder.is_dir():
+                raise UserError(
+                    f"--out: {str(folder)!r} is a file; expected a folder. Choose another --out, or move the file "
+                    "away"
+                )
 
     @property
     def runs(self) -> Path:
@@ -134,6 +140,8 @@ def run_benchmark(config: BenchmarkConfig, *, say: Say = log, stop: Stop = never
     wanted = [(model, ROWS[model]) for model in ROWS if model in config.models]
     extractions = [_extraction(config, wanted, name) for name in dict.fromkeys(name for _, name in wanted)]
     trainings = list(_trainings(config, wanted))  # all settings are checked before hours of work
+    for extraction in extractions:
+        refuse_foreign(follow_link(Path(extraction.out)))  # and all caches that are to be written
     once = _each_once(say)
     for extraction in extractions:
         say(f"features of {extraction.backbone}")
