@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,7 @@ def test_an_unreachable_hub_gives_the_same_two_ways_out(tagged: str, monkeypatch
         (errno.EDQUOT, None, "quota.*HF_HOME"),
         (errno.EACCES, "/somewhere/blobs", "right.*HF_HOME"),
         (errno.EROFS, "/somewhere/blobs", "right.*HF_HOME"),
+        (errno.ENOENT, "/somewhere/blobs", "make that folder.*HF_HOME"),
         (errno.EIO, "/somewhere/blobs", "check the disk"),
     ],
 )
@@ -155,6 +157,7 @@ def test_an_error_of_the_hubs_cache_is_told_with_number_path_and_what_to_do(
     no_network: list[object],
 ) -> None:
     def failing(*args: Any, **options: Any) -> None:
+        warnings.warn("Not enough free disk space to download the file.", stacklevel=1)  # as the hub's library
         try:
             raise OSError(number, os.strerror(number), file)
         except OSError as error:
@@ -167,10 +170,25 @@ def test_an_error_of_the_hubs_cache_is_told_with_number_path_and_what_to_do(
         make_encoder(tagged if backbone == "tagged" else backbone, None, offline=False)
 
 
-def test_an_error_of_the_network_is_no_error_of_files(tagged: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_cache_of_weights_that_are_not_on_the_hub_is_torchs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*args: Any, **options: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(timm_model.timm, "create_model", full)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(UserError, match=rf"--weights: .*: {tmp_path}/hub: No space .*\(error 28\); .*TORCH_HOME"):
+        make_encoder("timm:gcvit_xxtiny", None, offline=False)
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EPERM, "?"), FileNotFoundError(errno.ENOENT, "?")])
+def test_an_error_of_the_network_is_no_error_of_files(
+    error: OSError, tagged: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(*args: Any, **options: Any) -> None:
-        raise RuntimeError("Failed") from PermissionError(errno.EPERM, "Operation not permitted")
+        raise RuntimeError("Failed") from error
 
     monkeypatch.setattr(open_clip_vit.open_clip, "create_model", refused)
-    with pytest.raises(UserError, match=r"hub cannot be reached \(PermissionError.*--weights FILE"):
+    with pytest.raises(UserError, match=rf"hub cannot be reached \({type(error).__name__}.*--weights FILE"):
         make_encoder(tagged, "openai", offline=False)

@@ -94,14 +94,15 @@ def test_a_partial_name_is_one_that_counts_as_a_leftover(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (OSError(errno.ENOSPC, "?"), "a.bin: No space left on device; free some space, then run the same command"),
-        (OSError(errno.EIO, "?"), "a.bin: Input/output error; check the disk, then"),
-        (OSError(errno.ENODEV, "?"), "a.bin: No such device; see with --debug"),  # not every error is the disk's
+        (OSError(errno.ENOSPC, "?"), "a.bin: No space left on device (error 28); free some space, then run"),
+        (OSError(errno.EDQUOT, "?"), f"(error {errno.EDQUOT}); free some space, or raise your quota"),
+        (OSError(errno.EIO, "?"), "a.bin: Input/output error (error 5); check the disk or the network"),
+        (OSError(errno.ENODEV, "?"), "(error 19); see with --debug"),  # not every error is the disk's
         (
             PermissionError(errno.EACCES, "?", "other.bin"),
-            "other.bin: Permission denied; make the folder writable",
+            "other.bin: Permission denied (error 13); make the folder writable",
         ),
-        (ValueError("I/O error: No space left on device (os error 28)"), "a.bin: No space left on device"),
+        (ValueError("I/O error: No space left (os error 28)"), "a.bin: No space left on device (error 28)"),
     ],
 )
 def test_a_write_that_fails_is_one_line(tmp_path: Path, error: Exception, message: str) -> None:

@@ -70,7 +70,9 @@ def test_a_full_disk_keeps_what_was_finished_and_the_run_goes_on_when_there_is_s
     config = extract_config(small_disk / "tiny.h5")
     # Other programs may fill the disk after it was found large enough.
     monkeypatch.setattr(extraction, "check_space", lambda *_: None)
-    with pytest.raises(CacheError, match=rf"^{small_disk}\S+\.h5: No space left on device; free some .*{GO_ON}$"):
+    with pytest.raises(
+        CacheError, match=rf"^{small_disk}\S+\.h5: No space left .*\(error 28\); free some .*{GO_ON}$"
+    ):
         extract(config)
     kept = sorted(fmt.shard_folder(config.out).glob("*.h5"))
     assert 1 <= len(kept) < 4
@@ -86,7 +88,10 @@ def test_a_write_that_fails_anywhere_in_a_file_is_one_line(
 ) -> None:
     """With its hints unwritable too, which hides no other error."""
     config = extract_config(tmp_path / "tiny.h5")
-    with file_size_limit(num_bytes), pytest.raises(CacheError, match=rf"File too large; .*{GO_ON}$") as failed:
+    with (
+        file_size_limit(num_bytes),
+        pytest.raises(CacheError, match=rf"File too large \(error 27\); .*{GO_ON}$") as failed,
+    ):
         extract(config)
     assert str(failed.value).isprintable()
     assert str(tmp_path) in str(failed.value)
@@ -140,7 +145,7 @@ def test_a_disk_that_fails_at_the_last_moment_publishes_nothing(
     config = extract_config(tmp_path / "tiny.h5")
     with monkeypatch.context() as patch:
         patch.setattr(*{"fsync": (os, "fsync"), "replace": (Path, "replace")}[call], fail)
-        with pytest.raises(CacheError, match=r"shard-[0-9a-f]{16}\.h5: Input/output error; check the disk"):
+        with pytest.raises(CacheError, match=r"shard-[0-9a-f]{16}\.h5: Input/output error \(error 5\)"):
             extract(config)
     assert list(fmt.shard_folder(config.out).iterdir()) == []
     assert extract(config).encoded == 18

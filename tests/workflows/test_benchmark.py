@@ -81,6 +81,14 @@ def test_only_the_wanted_systems_are_extracted_and_averaged_over_their_seeds(
     assert [path.name for path in tmp_path.glob("*.h5")] == ["mars-clip.h5"]
 
 
+def test_a_system_that_reads_frames_can_be_added_later(
+    tmp_path: Path, demo_root: Path, tiny_backbone: str
+) -> None:
+    for models in (("videopar",), ("videopar", "3dcnn")):
+        result = run_benchmark(config(tmp_path, demo_root, tiny_backbone, models=models))
+        assert [mean.title.partition(" ")[0] for mean in result.means] == sorted(models, key=list(ROWS).index)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -8,30 +8,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import huggingface_hub
+import torch
 
 from vpar_cache.backbones.base import quiet
 from vpar_cache.backbones.weights import DAMAGED
+from vpar_cache.base.files import SYSTEM_FIXES
 from vpar_cache.errors import UserError
 
 _SPACE = "free some space there or raise your quota, or set HF_HOME to a folder on another disk"
 _RIGHTS = "get the right to it, or set HF_HOME to a folder that you may write"
 _FIXES = {
+    **SYSTEM_FIXES,
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
-    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
     errno.EROFS: _RIGHTS,
+    errno.ENOENT: "make that folder, or set HF_HOME to another one",
     errno.ENOTDIR: "set HF_HOME to a folder",
     errno.ENAMETOOLONG: "set HF_HOME to a folder with a shorter name",
-    errno.ELOOP: "mend the link, or set HF_HOME to another folder",
-    errno.EMFILE: "raise the limit on open files (ulimit -n)",
-    errno.ENFILE: "close other programs, or raise the system's limit on open files",
-    errno.ENOMEM: "close other programs, or use a machine with more memory",
-    errno.EIO: "check the disk or the network mount",
-    errno.ESTALE: "check the network mount",
+    errno.ELOOP: "repair the link, or set HF_HOME to another folder",
 }
 """What the user can do about each error of this machine's files."""
+_OF_NETWORKS_TOO = (errno.EACCES, errno.EPERM, errno.ENOENT)
+"""Errors that a network gives too: they are of a file only where they name one."""
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def hub(weights: str, name: str, offline: bool, on_hub: bool) -> Iterator[None]:
     before = huggingface_hub.constants.HF_HUB_OFFLINE
     huggingface_hub.constants.HF_HUB_OFFLINE = before or offline
     try:
-        with file_failures(f"--weights: {weights!r} of {name}"), quiet():
+        with file_failures(f"--weights: {weights!r} of {name}", on_hub), quiet():
             yield
     except (RuntimeError, OSError) as error:
         raise _unreachable(weights, name, offline, error) from error
@@ -60,10 +60,11 @@ def hub(weights: str, name: str, offline: bool, on_hub: bool) -> Iterator[None]:
 
 
 @contextmanager
-def file_failures(what: str) -> Iterator[None]:
+def file_failures(what: str, on_hub: bool = True) -> Iterator[None]:
     """Turn an error of this machine's files in the block into a UserError: number, path, what to do.
 
-    Also where a library raises another error in its place. Errors of the network pass.
+    Also where a library raises another error in its place. Errors of the network pass. `on_hub`: as in `hub`;
+    what comes from elsewhere lies in torch's own cache.
     """
     try:
         yield
@@ -71,11 +72,11 @@ def file_failures(what: str) -> Iterator[None]:
         cause = _file_error(error)
         if cause is None or cause.errno is None:
             raise
-        # A write that does not fit has no path: then it is the hub's cache that was written.
-        path = cause.filename if isinstance(cause.filename, str) else huggingface_hub.constants.HF_HUB_CACHE
-        raise UserError(
-            f"{what}: {path}: {os.strerror(cause.errno)} (error {cause.errno}); {_FIXES[cause.errno]}"
-        ) from error
+        # A write that does not fit has no path: then it is the cache that was written.
+        written = huggingface_hub.constants.HF_HUB_CACHE if on_hub else torch.hub.get_dir()
+        path = cause.filename if isinstance(cause.filename, str) else written
+        fix = _FIXES[cause.errno].replace("HF_HOME", "HF_HOME" if on_hub else "TORCH_HOME")
+        raise UserError(f"{what}: {path}: {os.strerror(cause.errno)} (error {cause.errno}); {fix}") from error
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -87,10 +88,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _file_error(error: BaseException) -> OSError | None:
-    """Return the error of a file from which this one was raised. A firewall's "not permitted" names no file."""
+    """Return the error of a file from which this one was raised, None where there is none."""
     for link in _chain(error):
-        rights = isinstance(link, OSError) and link.errno in (errno.EACCES, errno.EPERM)
-        if isinstance(link, OSError) and link.errno in _FIXES and (link.filename is not None or not rights):
+        if not isinstance(link, OSError) or link.errno not in _FIXES:
+            continue
+        if link.filename is not None or link.errno not in _OF_NETWORKS_TOO:
             return link
     return None
 

@@ -78,7 +78,7 @@ def plain_failures(path: Path) -> Iterator[None]:
             raise
         named = getattr(error, "filename", None)
         where = path if not isinstance(named, str) or named.endswith(PARTIAL_SUFFIX) else named
-        reason = str(error) if number is None else os.strerror(number)
+        reason = str(error) if number is None else f"{os.strerror(number)} (error {number})"
         fix = _FIXES.get(number or 0, "see with --debug where it happened")
         raise CacheError(
             f"{where}: {reason}; {fix}, then run the same command again: finished work is kept"
@@ -92,17 +92,24 @@ def _error_number(error: Exception) -> int | None:
     return None if number is None else int(number[1])
 
 
-_FIXES = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space",
+SYSTEM_FIXES = {
     errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "close other programs, or raise the system's limit on open files",
+    errno.ENOMEM: "close other programs, or use a machine with more memory",
+    errno.EIO: "check the disk or the network mount",
+    errno.ESTALE: "check the network mount",
+}
+"""What the user can do about an error of the system, whatever was done with the file."""
+_FIXES = {
+    **SYSTEM_FIXES,
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space, or raise your quota",
     errno.EACCES: "make the folder writable, or write to another one",
     errno.EPERM: "make the folder writable, or write to another one",
     errno.EROFS: "make the folder writable, or write to another one",
-    errno.EIO: "check the disk",
-    errno.ESTALE: "check the network mount",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOENT: "make that folder, or write to another one",
     errno.ENOTDIR: "write to another folder",
     errno.EEXIST: "write to another folder",
     errno.EISDIR: "move that folder away",
@@ -119,11 +126,9 @@ def read_failure(path: Path, error: OSError) -> CacheError:
 
 
 _READ_FIXES = {
+    **SYSTEM_FIXES,
     errno.EACCES: "get the right to read it",
     errno.EPERM: "get the right to read it",
-    errno.EMFILE: "raise the limit on open files (ulimit -n)",
-    errno.ENFILE: "close other programs, or raise the system's limit on open files",
-    errno.ENOMEM: "close other programs, or use a machine with more memory",
     errno.EAGAIN: "close the program that has locked it",
     errno.ELOOP: "copy the file in place of the link",
 }

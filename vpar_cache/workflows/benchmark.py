@@ -138,7 +138,7 @@ class BenchmarkResult:
 def run_benchmark(config: BenchmarkConfig, *, say: Say = log, stop: Stop = never) -> BenchmarkResult:
     """Extract, train and average. Raises what extraction and training raise; finished caches and runs are kept."""
     wanted = [(model, ROWS[model]) for model in ROWS if model in config.models]
-    extractions = [_extraction(config, wanted, name) for name in dict.fromkeys(name for _, name in wanted)]
+    extractions = [_extraction(config, name) for name in dict.fromkeys(name for _, name in wanted)]
     trainings = list(_trainings(config, wanted))  # all settings are checked before hours of work
     for extraction in extractions:
         refuse_foreign(follow_link(Path(extraction.out)))  # and all caches that are to be written
@@ -157,9 +157,9 @@ def _index(config: BenchmarkConfig, backbone: str) -> Path:
     return config.out / f"{config.dataset}-{backbone}.h5"
 
 
-def _extraction(config: BenchmarkConfig, wanted: Sequence[tuple[str, str]], name: str) -> ExtractConfig:
-    """Return the settings of the cache of one backbone."""
-    keep = any(SYSTEMS[model].reads == "frame_tokens" for model, backbone in wanted if backbone == name)
+def _extraction(config: BenchmarkConfig, name: str) -> ExtractConfig:
+    """Return the settings of the cache of one backbone: the same for any --models, so that one can be added."""
+    keep = any(SYSTEMS[model].reads == "frame_tokens" for model, backbone in ROWS.items() if backbone == name)
     return ExtractConfig(
         dataset=config.dataset,
         root=config.root,
