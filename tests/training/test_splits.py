@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.folds import read_folds
 from vpar_cache.training.splits import choose_rows
 
 
@@ -117,6 +118,13 @@ def test_a_fold_chooses_and_the_others_train(column: str, tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.parametrize("sep", ["sep=;\n", ""])
+def test_folds_are_read_as_spreadsheets_write_them(sep: str, tmp_path: Path) -> None:
+    file = tmp_path / "folds.csv"
+    file.write_text(f"\ufeff{sep}fold;person_id\r\n1;7\r\n0;8 \r\n;\r\n", "utf-8")
+    assert read_folds(file).fold_of == {"7": 1, "8": 0}
+
+
 def write_folds(folder: Path, lines: list[str]) -> Path:
     file = folder / "folds.csv"
     file.write_text("".join(f"{line}\n" for line in lines), "utf-8")
@@ -133,7 +141,7 @@ def write_folds(folder: Path, lines: list[str]) -> Path:
         (["person_id,fold", "7,0", "8,0", "9,0"], UserError, "--fold.*two or more"),
         (["person_id,fold", "7,0", "8,x", "9,0"], DataError, "line 3, column fold.*'x'"),
         (["person_id,fold", "7,0", "p8,1", "9,0"], DataError, "line 3, column person_id.*'p8'"),
-        (["person_id,fold", "7,0", "8", "9,0"], DataError, "line 3.*1 cells"),
+        (["person_id,fold", "7,0", "8", "9,0"], DataError, "line 3.*1 cell;"),
         (["person,fold", "7,0"], DataError, "'person', 'fold'.*person_id"),
         ([], DataError, "folds.csv.*tracklet_id or person_id"),
     ],
