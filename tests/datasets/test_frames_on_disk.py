@@ -99,6 +99,9 @@ def test_a_backslash_names_the_folder_that_is_meant(root: Path) -> None:
     with pytest.raises(DataError, match=r"line 5, .* the root has 'bob/x'"):
         add_frames(root / "bob" / "x")
         load(root, "bob\\x,test,9,1,0,0,0")
+    add_frames(root / "eve\\x")  # a folder of that very name: no other one is near
+    with pytest.raises(DataError, match=r"line 5, .* without \.\. or .$"):
+        load(root, "eve\\x,test,9,1,0,0,0")
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])

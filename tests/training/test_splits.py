@@ -97,9 +97,11 @@ def test_it_is_said_who_is_held_out_and_of_how_many_people_where_they_are_known(
     said: list[str] = []
     choose_rows(features([i // 2 for i in range(20)]), config(), said.append)
     choose_rows(features(list(range(20)), people_known=False), config(), said.append)
-    assert [line.partition(" choose")[0] for line in said] == [
-        "2 held-out train tracklets of 1 person",
-        "2 held-out train tracklets",
+    choose_rows(features(list(range(8))), config(), said.append)
+    assert [line.partition(" the epoch")[0] for line in said] == [
+        "2 held-out train tracklets of 1 person choose",
+        "2 held-out train tracklets choose",
+        "1 held-out train tracklet of 1 person chooses",
     ]
 
 
@@ -113,8 +115,8 @@ def test_a_fold_chooses_and_the_others_train(column: str, tmp_path: Path) -> Non
     assert [list(part) for part in (rows.train, rows.validation, rows.test)] == [[2, 3], [0, 1], [6, 7, 8]]
     assert rows.recipe == "strict"
     assert said == [
-        f"fold 1 of {file}: 2 train tracklets of 1 person choose the epoch and the thresholds; the cache's 2 "
-        "validation tracklets are left out"
+        f"fold 1 of {file}: 2 train tracklets of 1 person choose the epoch and the thresholds; 2 validation "
+        "tracklets of the cache are left out"
     ]
 
 
