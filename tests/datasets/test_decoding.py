@@ -175,8 +175,17 @@ def test_an_exif_block_that_cannot_be_read_leaves_the_picture_intact(exif: bytes
 
 
 @pytest.mark.filterwarnings("ignore:Truncated File")
-def test_an_orientation_beside_a_damaged_tag_is_applied() -> None:
-    turned = ODD_EXIF[2].replace(b"\x01\x12\0\x03\0\0\0\x01\0\x01", b"\x01\x12\0\x03\0\0\0\x01\0\x06")
+@pytest.mark.parametrize(
+    "other_tag",
+    [
+        b"\x01\x0e\0\x05\0\0\0\x01\0\0\0\xff",  # its value lies beyond the end
+        b"\x01\x02\0\x04\0\0\0\x01\0\x01\0\0",  # 65536 bits a sample: Pillow cannot write it back
+    ],
+    ids=["damaged", "not-writable"],
+)
+def test_an_orientation_beside_an_odd_tag_is_applied(other_tag: bytes) -> None:
+    orientation = b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"
+    turned = b"Exif\0\0MM\0*\0\0\0\x08\0\x02" + orientation + other_tag + b"\0\0\0\0"
     picture = noise(6, 6)
     frame = decode_frame(encoded(picture, "PNG", exif=turned), 6, "pad")
     np.testing.assert_array_equal(frame, np.rot90(picture, k=-1))

@@ -83,6 +83,13 @@ def test_frames_go_by_their_number(root: Path) -> None:
     assert [name.split("_")[2] for name in found.frames] == ["F0002", "F2000", "F10000"]
 
 
+def test_files_of_other_endings_are_counted(root: Path) -> None:
+    (root / "train" / "0001" / "0012" / "0001_C6_F0003_X00021.png").touch()
+    (note,) = load_duke(root).notes
+    for part in ("1 file is not read", "end in .jpg", ".png 1", "train/0001/0012/0001_C6_F0003_X00021.png"):
+        assert part in note
+
+
 def test_the_first_releases_names_are_read(root: Path) -> None:
     for path in (root / "train" / "0001" / "0012").iterdir():
         path.rename(path.with_name(path.name.replace("_", "")))
@@ -94,6 +101,7 @@ def test_the_first_releases_names_are_read(root: Path) -> None:
     [
         ([], "the folder holds no .jpg frame"),
         (["frame1.jpg"], "'frame1.jpg' is not a frame name of person 3 such as 0001_C6_F0099_X30823.jpg"),
+        (["0003_C1_F0001_X00001.JPG"], "'0003_C1_F0001_X00001.JPG' is not a frame name of person 3"),
         (["0004_C1_F0001_X00001.jpg"], "'0004_C1_F0001_X00001.jpg' is not a frame name of person 3"),
         (["0003_C1_F0001_X00001.jpg", "0003_C2_F0002_X00001.jpg"], "the frames are of cameras [1, 2]"),
     ],

@@ -89,10 +89,19 @@ def test_a_missing_folder_names_the_near_one(root: Path, written: str, on_disk: 
         assert part in item.reason
 
 
+def test_a_missing_file_names_the_near_one(root: Path) -> None:
+    (root / "Labels.csv").write_text(HEADER)
+    with pytest.raises(UserError, match=r"no file at .*labels.csv; .* has 'Labels.csv', which differs in case"):
+        load_folder(root, root / "labels.csv", SHOP)
+
+
 def test_a_backslash_names_the_folder_that_is_meant(root: Path) -> None:
     with pytest.raises(DataError, match=r"line 5, .* the root has 'bob/x'"):
         add_frames(root / "bob" / "x")
         load(root, "bob\\x,test,9,1,0,0,0")
+    add_frames(root / "eve\\x")  # a folder of that very name: no other one is near
+    with pytest.raises(DataError, match=r"line 5, .* without \.\. or .$"):
+        load(root, "eve\\x,test,9,1,0,0,0")
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])

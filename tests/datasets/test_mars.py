@@ -166,6 +166,13 @@ def test_a_root_that_is_not_a_folder_is_a_user_error(tmp_path: Path) -> None:
         load_mars(tmp_path / "none")
 
 
+def test_a_missing_folder_of_a_person_names_the_near_one(root: Path) -> None:
+    (root / "bbox_test" / "0004").rename(root / "bbox_test" / "4")
+    (item,) = load_mars(root).left_out
+    for part in ("3 of 3 frames are missing", "bbox_test has '4'", "leading zeros"):
+        assert part in item.reason
+
+
 @pytest.mark.parametrize(
     ("missing", "fix"),
     [

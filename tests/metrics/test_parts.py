@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vpar_cache.errors import count_of
 from vpar_cache.metrics.parts import length_parts, parts_of
 
 
@@ -39,4 +40,4 @@ def test_quarters_by_length_are_disjoint_in_order_and_keep_equal_lengths_togethe
     ends = [(num_frames[rows].min(), num_frames[rows].max()) for _, rows in parts]
     assert all(first[1] < second[0] for first, second in pairwise(ends))
     for (name, _), (low, high) in zip(parts, ends, strict=True):
-        assert name == (f"{low} frames" if low == high else f"{low} to {high} frames")
+        assert name == (count_of(low, "frame") if low == high else f"{low} to {high} frames")

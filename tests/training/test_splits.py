@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.folds import read_folds
 from vpar_cache.training.splits import choose_rows
 
 
@@ -96,9 +97,11 @@ def test_it_is_said_who_is_held_out_and_of_how_many_people_where_they_are_known(
     said: list[str] = []
     choose_rows(features([i // 2 for i in range(20)]), config(), said.append)
     choose_rows(features(list(range(20)), people_known=False), config(), said.append)
-    assert [line.partition(" choose")[0] for line in said] == [
-        "2 held-out train tracklets of 1 person",
-        "2 held-out train tracklets",
+    choose_rows(features(list(range(8))), config(), said.append)
+    assert [line.partition(" the epoch")[0] for line in said] == [
+        "2 held-out train tracklets of 1 person choose",
+        "2 held-out train tracklets choose",
+        "1 held-out train tracklet of 1 person chooses",
     ]
 
 
@@ -112,9 +115,16 @@ def test_a_fold_chooses_and_the_others_train(column: str, tmp_path: Path) -> Non
     assert [list(part) for part in (rows.train, rows.validation, rows.test)] == [[2, 3], [0, 1], [6, 7, 8]]
     assert rows.recipe == "strict"
     assert said == [
-        f"fold 1 of {file}: 2 train tracklets of 1 person choose the epoch and the thresholds; the cache's 2 "
-        "validation tracklets are left out"
+        f"fold 1 of {file}: 2 train tracklets of 1 person choose the epoch and the thresholds; 2 validation "
+        "tracklets of the cache are left out"
     ]
+
+
+@pytest.mark.parametrize("sep", ["sep=;\n", ""])
+def test_folds_are_read_as_spreadsheets_write_them(sep: str, tmp_path: Path) -> None:
+    file = tmp_path / "folds.csv"
+    file.write_text(f"\ufeff{sep}fold;person_id\r\n1;7\r\n0;8 \r\n;\r\n", "utf-8")
+    assert read_folds(file).fold_of == {"7": 1, "8": 0}
 
 
 def write_folds(folder: Path, lines: list[str]) -> Path:
@@ -133,7 +143,7 @@ def write_folds(folder: Path, lines: list[str]) -> Path:
         (["person_id,fold", "7,0", "8,0", "9,0"], UserError, "--fold.*two or more"),
         (["person_id,fold", "7,0", "8,x", "9,0"], DataError, "line 3, column fold.*'x'"),
         (["person_id,fold", "7,0", "p8,1", "9,0"], DataError, "line 3, column person_id.*'p8'"),
-        (["person_id,fold", "7,0", "8", "9,0"], DataError, "line 3.*1 cells"),
+        (["person_id,fold", "7,0", "8", "9,0"], DataError, "line 3.*1 cell;"),
         (["person,fold", "7,0"], DataError, "'person', 'fold'.*person_id"),
         ([], DataError, "folds.csv.*tracklet_id or person_id"),
     ],

@@ -56,7 +56,7 @@ class NameIndex:
 
 
 def near_hint(name: str, near: str | None, where: str) -> str:
-    """Return the end of a message about a missing name; empty without a near one."""
-    if near is None:
+    """Return the end of a message about a missing name; empty without a near one that differs."""
+    if near is None or near == name:
         return ""
     return f"; {where} {near!r}, which differs in {' and '.join(differences(name, near))}: rename one of them"

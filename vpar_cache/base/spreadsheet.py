@@ -16,12 +16,19 @@ _NAMED_SEPARATOR = re.compile(r"\"?sep=(?P<separator>[,;\t])\"?[,;\t]*\s*")
 
 
 def read_rows(path: Path, max_bytes: int) -> list[tuple[int, list[str]]]:
-    """Return the cells of each row that is not blank, with its line number; the first is the header.
+    """Return the line number and the cells of each row in a file that is not blank, see parse_rows.
+
+    Raises DataError also for a file that cannot be read or is larger than `max_bytes`.
+    """
+    return parse_rows(path, read_bounded(path, max_bytes))
+
+
+def parse_rows(path: Path, data: bytes) -> list[tuple[int, list[str]]]:
+    """Return the line number and the cells of each row in `data` that is not blank; the first is the header.
 
     The separator is that of a first line such as `sep=;`, else the one that cuts the header into most columns. A
     byte order mark is taken off. Raises DataError with file and line for what is not UTF-8 or not CSV.
     """
-    data = read_bounded(path, max_bytes)
     try:
         text = data.decode("utf-8-sig")  # Excel writes a byte order mark
     except UnicodeDecodeError as error:

@@ -18,7 +18,7 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.cache.hdf5 import CheckedFile, open_hdf5
 from vpar_cache.cache.rows import Extent
 from vpar_cache.cache.seal import check_seal
-from vpar_cache.errors import DamagedError, DataError, UserError
+from vpar_cache.errors import DamagedError, DataError, UserError, count_of, counted
 
 _VALUE_BYTES = 2
 
@@ -107,14 +107,18 @@ class Index:
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{count} {split}" for split, count in self.count_splits().items())
-        people = f"{self.shared_people} people in train and in test" if self.people_known else "people not known"
+        people = (
+            f"{counted(self.shared_people, 'person', 'people')} in train and in test"
+            if self.people_known
+            else "people not known"
+        )
         arrays = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
         mark = " (RANDOM WEIGHTS: no score has a meaning)" if self.random_weights else ""
         return (
             f"{type(self).__name__}({self.dataset}, {str(self.path)!r})\n"
-            f"  {len(self)} tracklets ({splits}), {self.schema.num_outputs} outputs in "
-            f"{len(self.schema.groups)} groups\n"
-            f"  {sum(self.count_unknown().values())} labels unknown, {people}\n"
+            f"  {count_of(len(self), 'tracklet')} ({splits}), {count_of(self.schema.num_outputs, 'output')} in "
+            f"{count_of(len(self.schema.groups), 'group')}\n"
+            f"  {count_of(sum(self.count_unknown().values()), 'label')} unknown, {people}\n"
             f"  float16 arrays: {arrays}\n"
             f"  weights {self.weights}{mark}, fingerprint {self.visual_fingerprint[:12]}"
         )

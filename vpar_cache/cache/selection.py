@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vpar_cache.cache.format import SPLITS
 from vpar_cache.cache.index import count_splits
 from vpar_cache.cache.rows import Rows, row_numbers
-from vpar_cache.errors import UserError, nearest
+from vpar_cache.errors import UserError, count_of, nearest
 
 if TYPE_CHECKING:
     from vpar_cache.cache.features import Features
@@ -53,7 +53,7 @@ class Selection:
     def __repr__(self) -> str:
         parts = [f"{count} {split}" for split, count in count_splits(self.splits).items()]
         parts += ["RANDOM WEIGHTS"] if self.features.random_weights else []
-        return f"Selection({len(self)} tracklets of {self.features.dataset}: {', '.join(parts)})"
+        return f"Selection({count_of(len(self), 'tracklet')} of {self.features.dataset}: {', '.join(parts)})"
 
     @overload
     def __getitem__(self, rows: int | str) -> FeatureRow: ...  # type: ignore[overload-overlap]  # str is a list of str

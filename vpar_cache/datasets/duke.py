@@ -70,7 +70,7 @@ def load_duke(root: Path, follow_links: Path | None = None) -> Dataset:
     other: list[str] = []
     for folder, split in folders:
         names = list_names(folder, "file") | list_names(folder, "link")
-        frames = [name for name in names if name.endswith(_ENDING) and not name.startswith(".")]
+        frames = [name for name in names if name.lower().endswith(_ENDING) and not name.startswith(".")]
         other += [str((folder / name).relative_to(root)) for name in other_files(names, frames)]
         track = _read_track(folder, split, sorted(frames))
         if isinstance(track, Track):

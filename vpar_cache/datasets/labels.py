@@ -195,8 +195,8 @@ class _Columns:
     def row(self, line: int, fields: list[str]) -> LabelRow:
         if len(fields) != len(self.header):
             raise DataError(
-                f"{self.path} line {line} has {len(fields)} fields, but the header has {len(self.header)}; "
-                "give every row one field per column"
+                f"{self.path} line {line} has {count_of(len(fields), 'field')}, but the header has "
+                f"{len(self.header)}; give every row one field per column"
             )
         values = {name: self._value(line, column, fields, names) for name, column, names in self.groups}
         flags = [0 if c is None else self._value(line, c, fields, _FLAG_VALUES) for c in self.flags]

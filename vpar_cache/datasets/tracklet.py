@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
+from vpar_cache.base.near_names import NameIndex, near_hint
 from vpar_cache.errors import DataError, VparError, count_of, counted
 
 Split = Literal["train", "validation", "test"]
@@ -179,13 +180,14 @@ EntryKind = Literal["file", "folder", "link"]
 
 
 def require(path: Path, kind: Literal["file", "folder"], fix: str, error: type[VparError] = DataError) -> None:
-    """Raise `error`, with how to fix it, unless the file or folder exists."""
+    """Raise `error`, with a name that is near and how to fix it, unless the file or folder exists."""
     try:
         found = path.is_file() if kind == "file" else path.is_dir()
     except OSError as reason:
         raise error(f"{path} cannot be read ({reason.strerror}); {fix}") from reason
     if not found:
-        raise error(f"no {kind} at {path}; {fix}")
+        near = NameIndex(list_names(path.parent, kind)).near(path.name)
+        raise error(f"no {kind} at {path}{near_hint(path.name, near, f'{path.parent} has')}; {fix}")
 
 
 def list_names(folder: Path, kind: EntryKind) -> set[str]:

@@ -18,7 +18,7 @@ from vpar_cache.cache.index import Index, read_index
 from vpar_cache.cache.seal import bears_seal
 from vpar_cache.cache.verify import refuse_other_kinds
 from vpar_cache.datasets.decoding import preprocessing_identity
-from vpar_cache.errors import DamagedError, UserError
+from vpar_cache.errors import DamagedError, UserError, count_of
 from vpar_cache.extraction.config import ExtractConfig
 
 SKIPPED_FILE = "skipped.csv"
@@ -156,8 +156,8 @@ def refuse_to_drop(held: HeldCache, kept: Collection[str], config: ExtractConfig
     if dropped and not config.overwrite:
         shown = ", ".join(dropped[:_SHOWN_IDS]) + (", ..." if len(dropped) > _SHOWN_IDS else "")
         raise UserError(
-            f"--out: {config.out} holds {len(held.tracklet_ids)} tracklets, and {len(dropped)} of them {why} "
-            f"({shown}). Choose another --out, or drop them with --overwrite"
+            f"--out: {config.out} holds {count_of(len(held.tracklet_ids), 'tracklet')}, and {len(dropped)} of "
+            f"them {why} ({shown}). Choose another --out, or drop them with --overwrite"
         )
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vpar_cache.errors import count_of
 from vpar_cache.metrics.inputs import Bools
 
 MIN_TRACKLETS = 10
@@ -49,4 +50,4 @@ def length_parts(num_frames: NDArray[np.int64]) -> Iterator[tuple[str, Bools]]:
     for number in np.unique(quarter):
         rows = quarter == number  # (N,)
         low, high = num_frames[rows].min(), num_frames[rows].max()
-        yield f"{low} frames" if low == high else f"{low} to {high} frames", rows
+        yield count_of(low, "frame") if low == high else f"{low} to {high} frames", rows

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.spreadsheet import read_rows
-from vpar_cache.errors import DataError
+from vpar_cache.errors import DataError, count_of
 from vpar_cache.runs.parquet_columns import MAX_ROWS
 
 MAX_BYTES = 1 << 30
@@ -37,7 +37,7 @@ def read_csv_columns(path: Path, required: Sequence[str], optional: Sequence[str
         raise DataError(f"the header names a column twice: {', '.join(header[:40])}")
     for line, cells in lines:
         if len(cells) != len(header):
-            raise DataError(f"line {line} has {len(cells)} cells, but the header has {len(header)}")
+            raise DataError(f"line {line} has {count_of(len(cells), 'cell')}, but the header has {len(header)}")
     found = {}
     for column in [*required, *optional]:
         reader = _reader(column, places, schema)

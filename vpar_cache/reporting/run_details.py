@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from vpar_cache.errors import count_of
 from vpar_cache.metrics.evaluation import Evaluation
 from vpar_cache.metrics.parts import MIN_TRACKLETS
 from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED, THRESHOLD_GRID, THRESHOLDS
@@ -217,8 +218,8 @@ class _Details:
             if number.table == AVERAGES and number.metric == "f1" and number.protocol != SELECTED
         ]
         title = (
-            f"{self.title}: average F1 on the {found.num_tracklets} validation tracklets, which chose the epoch "
-            "and the thresholds, in percent"
+            f"{self.title}: average F1 on the {count_of(found.num_tracklets, 'validation tracklet')}, which chose "
+            "the epoch and the thresholds, in percent"
         )
         return numbers, [metric_table(title, "Groups", numbers, _VALIDATION_COLUMNS)]
 

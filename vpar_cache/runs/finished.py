@@ -79,9 +79,9 @@ class FinishedRun(RunRecord, MetricsRecord):
         if not train or not encode or not tracklets:
             return None
         return (
-            f"an epoch of {tracklets} tracklets cost {_duration(train * tracklets)} on cached features; with the "
-            f"encoder in every epoch it would have cost {_duration((encode + train) * tracklets)}, "
-            f"{(encode + train) / train:.3g} times as much"
+            f"an epoch of {count_of(tracklets, 'tracklet')} cost {_duration(train * tracklets)} on cached "
+            f"features; with the encoder in every epoch it would have cost "
+            f"{_duration((encode + train) * tracklets)}, {(encode + train) / train:.3g} times as much"
         )
 
 

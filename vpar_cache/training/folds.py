@@ -6,8 +6,6 @@ its size is bounded, and every cell that is used is checked.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,8 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from vpar_cache.base.files import read_plain
-from vpar_cache.errors import DataError, UserError, printable
+from vpar_cache.base.spreadsheet import parse_rows
+from vpar_cache.errors import DataError, UserError, count_of, printable
 
 if TYPE_CHECKING:
     from vpar_cache.cache.features import Features
@@ -78,10 +77,10 @@ def read_folds(path: Path) -> Folds:
     if len(content) > _MAX_BYTES:
         raise DataError(f"--folds: {path} has more than {_MAX_BYTES} bytes; expected a small CSV file")
     try:
-        table = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"--folds: {path} is not a CSV file in UTF-8 ({error}); write it as one") from error
-    header = [name.strip().lower() for name in table[0]] if table else []
+        table = parse_rows(path, content)
+    except DataError as error:
+        raise DataError(f"--folds: {error}") from error
+    header = [name.strip().lower() for name in table[0][1]] if table else []
     column = next((name for name in (_TRACKLET, _PERSON) if name in header), None)
     if column is None or _FOLD not in header:
         raise DataError(
@@ -89,11 +88,11 @@ def read_folds(path: Path) -> Folds:
             "Name them in the first line"
         )
     fold_of: dict[str, int] = {}
-    for line, row in enumerate(table[1:], 2):
-        if not row:
-            continue  # an empty line, as at the end of a file
+    for line, row in table[1:]:
         if len(row) != len(header):
-            raise DataError(f"--folds: {path} line {line}: got {len(row)} cells; expected {len(header)}")
+            raise DataError(
+                f"--folds: {path} line {line}: got {count_of(len(row), 'cell')}; expected {len(header)}"
+            )
         key = row[header.index(column)].strip()
         if column == _PERSON:
             key = str(_integer(path, line, _PERSON, key))  # 0012 is 12

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vpar_cache.base.callbacks import Say, log
 from vpar_cache.cache.features import Features
-from vpar_cache.errors import DataError, UserError
+from vpar_cache.errors import DataError, UserError, count_of, counted
 from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.folds import read_folds
@@ -49,11 +49,13 @@ def choose_rows(features: Features, config: TrainConfig, say: Say = log) -> Rows
     if config.recipe != "strict" or not is_trained:
         recipe = config.recipe if config.recipe != "strict" else "paper"
         if len(given):
-            say(f"{len(given)} validation tracklets are not used: nothing is chosen")
+            not_used = counted(len(given), "validation tracklet is", "validation tracklets are")
+            say(f"{not_used} not used: nothing is chosen")
         return Rows(train, nobody, test, recipe)
     if config.folds is not None:
         chosen = _rows_of_fold(features, train, config.folds, config.fold)  # (n_train,)
-        left_out = f"; the cache's {len(given)} validation tracklets are left out" if len(given) else ""
+        are = counted(len(given), "validation tracklet of the cache is", "validation tracklets of the cache are")
+        left_out = f"; {are} left out" if len(given) else ""
         say(f"fold {config.fold} of {config.folds}: {_who(features, train[chosen], 'train')}{left_out}")
     elif len(given):
         say(_who(features, given, "validation"))
@@ -62,8 +64,8 @@ def choose_rows(features: Features, config: TrainConfig, say: Say = log) -> Rows
         people = np.unique(features.person_ids[train])
         if len(people) < MIN_PEOPLE:
             say(
-                f"{len(people)} train people are too few to hold some out (at least {MIN_PEOPLE}): continuing "
-                "with --recipe paper, the last epoch and threshold 0.45"
+                f"{counted(len(people), 'train person is', 'train people are')} too few to hold some out (at "
+                f"least {MIN_PEOPLE}): continuing with --recipe paper, the last epoch and threshold 0.45"
             )
             return Rows(train, nobody, test, "paper")
         count = min(max(1, math.floor(config.val_fraction * len(people) + 0.5)), len(people) - 1)
@@ -92,5 +94,6 @@ def _rows_of_fold(
 
 def _who(features: Features, rows: NDArray[np.int64], kind: str) -> str:
     people = len(np.unique(features.person_ids[rows]))
-    of = f" of {people} {'person' if people == 1 else 'people'}" if features.people_known else ""
-    return f"{len(rows)} {kind} tracklets{of} choose the epoch and the thresholds"
+    of = f" of {counted(people, 'person', 'people')}" if features.people_known else ""
+    verb = "chooses" if len(rows) == 1 else "choose"
+    return f"{count_of(len(rows), f'{kind} tracklet')}{of} {verb} the epoch and the thresholds"

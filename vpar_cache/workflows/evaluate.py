@@ -19,7 +19,7 @@ from vpar_cache.attributes.schema import Group, Schema
 from vpar_cache.base.checks import check_choice
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.cache.fingerprint import differing_fields
-from vpar_cache.errors import CacheError, DataError
+from vpar_cache.errors import CacheError, DataError, count_of
 from vpar_cache.metrics.evaluation import Baselines, baselines, evaluate
 from vpar_cache.metrics.inputs import Bools
 from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED
@@ -100,8 +100,8 @@ def evaluate_run(
             "random weights: the encoder was not trained, so these numbers say nothing about the method"
         )
     title = (
-        f"{run_label(record, record.name)} on {cache.dataset}: {len(rows)} {split} tracklets, "
-        f"{len(common.of_run)} of {record.schema.num_outputs} outputs"
+        f"{run_label(record, record.name)} on {cache.dataset}: {count_of(len(rows), f'{split} tracklet')}, "
+        f"{len(common.of_run)} of {count_of(record.schema.num_outputs, 'output')}"
     )
     about = {
         "dataset": cache.dataset,
