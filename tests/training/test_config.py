@@ -46,6 +46,7 @@ def train(**changes: Any) -> TrainConfig:
         ({"epochs": 1.5}, r"--epochs.*1\.5.*whole"),
         ({"batch_size": 10**20}, f"--batch-size.*{10**20}"),
         ({"dim": 100_000, "heads": 1}, "--dim.*100000.*8192"),
+        ({"dim": 8192, "heads": 8, "layers": 1000}, "--dim 8192.*--layers 1000"),
         ({"layers": 10**20}, f"--layers.*{10**20}"),
         ({"heads": 10**20}, f"--heads.*{10**20}"),
         ({"views": 10**20}, f"--views.*{10**20}"),

@@ -43,10 +43,10 @@ def account_for_skipped(
     write_text(path, table.getvalue())
     if len(skipped) > config.max_bad:
         first = "; ".join(f"{item.tracklet_id}: {item.reason}" for item in skipped[:_SHOWN])
+        kept = "; finished shards are kept" if headers else ""
         raise DataError(
             f"{count_of(len(skipped), 'tracklet')} cannot be used, more than --max-bad {config.max_bad} "
-            f"({first}); all are listed in {path}. Fix them, or allow them with --max-bad {len(skipped)}: "
-            "finished shards are kept"
+            f"({first}); all are listed in {path}. Fix them, or allow them with --max-bad {len(skipped)}{kept}"
         )
     return skipped
 

@@ -37,6 +37,8 @@ REFERENCE: dict[str, Any] = {
 VIT_NORM_EPS = 1e-6
 """Epsilon of the LayerNorms of the block that block_init copies."""
 MAX_EPOCHS = 100_000
+MOST_PARAMETERS = 2_000_000_000
+"""Of the fusion blocks: about 12 layers x dim^2. With its gradient and Adam's state each takes 16 bytes."""
 _WITHOUT_OPTION = ("drop_path", "norm_eps")
 """Settings that only Python can change."""
 
@@ -157,6 +159,11 @@ class TrainConfig(ModelSettings):
                 )
         if self.dim % self.heads:
             raise UserError(f"--dim: got {self.dim}; expected a multiple of --heads {self.heads}")
+        if 12 * self.layers * self.dim**2 > MOST_PARAMETERS:
+            raise UserError(
+                f"--dim {self.dim} with --layers {self.layers}: got about {12 * self.layers * self.dim**2:,} "
+                f"parameters; expected at most {MOST_PARAMETERS:,}. Lower one of them"
+            )
         if self.logit_norm and self.batch_size < 2:
             raise UserError(
                 f"--batch-size: got {self.batch_size}; expected 2 or more with --logit-norm, since one row has no "
