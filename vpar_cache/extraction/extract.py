@@ -27,6 +27,7 @@ from vpar_cache.cache.fingerprint import other_settings
 from vpar_cache.cache.headers import ShardHeader
 from vpar_cache.cache.hints import ENCODE_SECONDS, Hints
 from vpar_cache.datasets.tracklet import Dataset, LeftOut
+from vpar_cache.errors import count_of
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_identity import (
     EncoderIdentity,
@@ -156,7 +157,8 @@ class _Extraction:
                 computing.enter_context(fp32_without_tf32())
             self._headers = dict(work.found.kept)
             self._check_space(work)
-            if encoder is not None:
+            if encoder is not None and not self._text.are_known:
+                self._say(f"encoding {count_of(self._text.num_prompts, 'prompt')}")
                 self._text.encode(encoder)  # before the long work: a wrong prompt should show at once
             to_copy = [task for task in work.found.tasks if not task.to_encode]
             self._copy(to_copy, work, bar)

@@ -52,6 +52,11 @@ class TextFields:
         """Whether the embeddings are here, so that no encoder is needed."""
         return self._embeddings is not None
 
+    @property
+    def num_prompts(self) -> int:
+        """How many texts `encode` encodes."""
+        return len(self._prompts) + sum(map(bool, self._negatives))
+
     def encode(self, encoder: Encoder) -> None:
         """Compute the embeddings unless they are known."""
         if self._embeddings is None:
