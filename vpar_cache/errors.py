@@ -32,6 +32,10 @@ class CacheError(VparError):
     """A feature cache or a run folder is damaged, stale or of another version."""
 
 
+class BeingWrittenError(CacheError):
+    """Another process writes it now."""
+
+
 class DamagedError(CacheError):
     """A file of a feature cache was read, and its contents are not those that were written.
 

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock that ends with the process that holds it, even when that is killed."""
+"""Who may write what: locks that end with the process that holds them, even when that is killed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,29 +14,70 @@ from pathlib import Path
 
 from vpar_cache.base.callbacks import Say, log
 from vpar_cache.base.files import plain_failures
-from vpar_cache.errors import CacheError, printable
+from vpar_cache.errors import BeingWrittenError, printable
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+
+
+_PROBE_SECONDS = 0.5
+"""A lock may be held for a moment by one who only looks, see `find_writer` and `Fellow.alone`."""
+
+
+class Fellow:
+    """A process that writes something, perhaps with others."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor, self._path = descriptor, path
+
+    @contextmanager
+    def alone(self, *, at_the_end: bool = False) -> Iterator[bool]:
+        """Yield whether no other process writes; if so, none can begin until the block ends.
+
+        False too where the file system has no locks, since nobody can tell. `at_the_end`: nothing more is written
+        after the block.
+        """
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+        if not at_the_end:  # the kernel gives a lock up before it gives the other kind
+            _take(self._descriptor, self._path, log, fcntl.LOCK_SH)
 
 
 @contextmanager
 def sole_writer(path: Path, say: Say = log) -> Iterator[None]:
     """Make sure that no other process writes `path` while the block runs.
 
-    Raises CacheError, which names the other process, where one does. A `flock` on `.NAME.lock` beside `path`:
-    the file of a dead process does not block. Over NFS it works between hosts; where a file system has no locks,
-    `say` gets a warning and the block runs.
+    Raises BeingWrittenError, which names the other process, where one does. A `flock` on `.NAME.lock` beside
+    `path`: the file of a dead process does not block. Over NFS it works between hosts; where a file system has no
+    locks, `say` gets a warning and the block runs.
     """
+    with _locked(path, say, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def fellow_writer(path: Path, say: Say = log) -> Iterator[Fellow]:
+    """As `sole_writer`, but other processes that call this function may write `path` at the same time."""
+    with _locked(path, say, fcntl.LOCK_SH) as descriptor:
+        yield Fellow(descriptor, path)
+
+
+@contextmanager
+def _locked(path: Path, say: Say, kind: int) -> Iterator[int]:
+    """Hold a lock of this kind, with the name of this process in its file; yield the file's descriptor."""
     lock = _lock_of(path)
     with plain_failures(lock):
-        descriptor = _acquire(lock, path, say)
+        descriptor = _acquire(lock, path, say, kind)
     try:
         with plain_failures(lock):
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{_myself()}\n".encode())
-        yield
+            os.pwrite(descriptor, f"{_myself()}\n".encode(), 0)
+        yield descriptor
     finally:
-        if _is_at(descriptor, lock):
+        if not _others_hold(descriptor) and _is_at(descriptor, lock):
             lock.unlink(missing_ok=True)  # before it is free: see _acquire
         os.close(descriptor)
 
@@ -47,7 +89,7 @@ def find_writer(path: Path) -> str | None:
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return _holder(descriptor)
     except OSError:  # no locks here: nobody can tell
@@ -62,13 +104,13 @@ def _lock_of(path: Path) -> Path:
     return path.absolute().parent / f".{path.absolute().name}.lock"
 
 
-def _acquire(lock: Path, path: Path, say: Say) -> int:
+def _acquire(lock: Path, path: Path, say: Say, kind: int) -> int:
     """Return the descriptor that holds the lock."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
-            _take(descriptor, lock, path, say)
+            _take(descriptor, path, say, kind)
             if _is_at(descriptor, lock):
                 return descriptor
         except BaseException:
@@ -77,19 +119,37 @@ def _acquire(lock: Path, path: Path, say: Say) -> int:
         os.close(descriptor)  # the last holder removed it just after we opened it: take the new one
 
 
-def _take(descriptor: int, lock: Path, path: Path, say: Say) -> None:
+def _take(descriptor: int, path: Path, say: Say, kind: int) -> None:
+    lock = _lock_of(path)
+    until = time.monotonic() + _PROBE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < until:
+                time.sleep(_PROBE_SECONDS / 20)
+                continue
+            raise BeingWrittenError(
+                f"{path} is being written by {_holder(descriptor)}; wait until it ends or stop it, then run the "
+                "same command again: finished work is kept. A crash frees the lock by itself; delete "
+                f"{lock} only if that host is down for good"
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            say(f"{lock.parent}: this file system has no locks; make sure that no other process writes {path}")
+        return
+
+
+def _others_hold(descriptor: int) -> bool:
+    """Return whether other processes hold this lock too; if not, it is held by this one alone from now on."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise CacheError(
-            f"{path} is being written by {_holder(descriptor)}; wait until it ends or stop it, then run the same "
-            "command again: finished work is kept. A crash frees the lock by itself; delete "
-            f"{lock} only if that host is down for good"
-        ) from None
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        say(f"{lock.parent}: this file system has no locks; make sure that no other process writes {path}")
+        return True
+    except OSError:  # no locks here
+        return False
+    return False
 
 
 def _is_at(descriptor: int, lock: Path) -> bool:
