@@ -28,6 +28,14 @@ def limit_torch_threads() -> None:
         torch.set_num_threads(usable_cores())
 
 
+def share_threads(workers: int) -> None:
+    """Let this thread of a process, or this process, compute on cores / `workers` threads."""
+    import torch
+
+    if workers > 1:
+        torch.set_num_threads(max(1, usable_cores() // workers))
+
+
 def _quotas() -> Iterator[int]:
     """Yield the cores of each quota on this process, rounded up: of its cgroup and of all around it."""
     for group in _text(_ROOT / "proc/self/cgroup").splitlines():

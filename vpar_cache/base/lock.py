@@ -20,7 +20,7 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 _PROBE_SECONDS = 0.5
-"""A lock may be held for a moment by one who only looks, see `find_writer` and `Fellow.alone`."""
+"""A lock of fellows may be held for a moment by one who only looks, see `find_writer` and `Fellow.alone`."""
 
 
 class Fellow:
@@ -121,7 +121,7 @@ def _acquire(lock: Path, path: Path, say: Say, kind: int) -> int:
 
 def _take(descriptor: int, path: Path, say: Say, kind: int) -> None:
     lock = _lock_of(path)
-    until = time.monotonic() + _PROBE_SECONDS
+    until = time.monotonic() + (_PROBE_SECONDS if kind == fcntl.LOCK_SH else 0)
     while True:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

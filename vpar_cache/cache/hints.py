@@ -7,6 +7,8 @@ was built, how long encoding took. Deleting the file costs time, nothing else.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from vpar_cache.cache.format import shard_folder
 from vpar_cache.errors import CacheError
 
 HINTS_FILE = "hints.json"
+HINTS_NAME = re.compile(r"hints(-\d+-of-\d+)?\.json")
+"""Each array task writes a file of its own, so that a thousand of them do not write one."""
 _MAX_BYTES = 256_000_000
 ENCODE_SECONDS = "encode_seconds_per_tracklet"
 """Key of the section "timing": wall time of the last encoding, from JPEG to published shard."""
@@ -24,9 +28,13 @@ ENCODE_SECONDS = "encode_seconds_per_tracklet"
 class Hints:
     """The hints of one cache. A missing, damaged or foreign file is the same as an empty one."""
 
-    def __init__(self, index: Path) -> None:
-        self._path = shard_folder(index) / HINTS_FILE
-        self._known = _read(self._path)
+    def __init__(self, index: Path, part: str = "") -> None:
+        """`part`: the part that this process writes, as in `3-of-8`; all parts are read."""
+        self._folder = shard_folder(index)
+        self._path = self._folder / (f"hints-{part}.json" if part else HINTS_FILE)
+        self._known: dict[str, dict[str, Any]] = {}
+        for path in self._parts():
+            _merge(self._known, _read(path))
         self._changed: dict[str, dict[str, Any]] = {}
 
     def get(self, section: str, key: str) -> Any:
@@ -40,14 +48,34 @@ class Hints:
 
     def save(self) -> None:
         """Add what was put to what the file holds now. Best effort: a read-only cache stays usable."""
-        if not self._changed:
-            return
-        stored = _read(self._path)
-        for section, entries in self._changed.items():
-            stored.setdefault(section, {}).update(entries)
+        if self._changed:
+            self._write([self._path])
+
+    def gather(self) -> None:
+        """Save, and put what all parts hold into one file. No other process may be writing the cache."""
+        parts = self._parts()
+        if any(path != self._path for path in parts):
+            self._write([*parts, self._path])
+            for path in parts:
+                if path != self._path:
+                    path.unlink(missing_ok=True)
+
+    def _write(self, paths: Sequence[Path]) -> None:
+        stored: dict[str, dict[str, Any]] = {}
+        for path in paths:
+            _merge(stored, _read(path))
+        _merge(stored, self._changed)
         self._changed = {}
         with suppress(CacheError):
             write_text(self._path, json.dumps(stored))
+
+    def _parts(self) -> list[Path]:
+        return sorted(path for path in self._folder.glob("hints*.json") if HINTS_NAME.fullmatch(path.name))
+
+
+def _merge(into: dict[str, dict[str, Any]], more: dict[str, dict[str, Any]]) -> None:
+    for section, entries in more.items():
+        into.setdefault(section, {}).update(entries)
 
 
 def is_hints_file(path: Path) -> bool:

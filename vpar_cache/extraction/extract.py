@@ -102,14 +102,47 @@ def extract(
         check_device_name(device)
     refuse_foreign(config.out)
     found = list_tracklets(config, dataset, say)
-    with sole_writer(config.out, say), plain_failures(config.out):
-        remove_leftovers(config.out)
-        remove_leftovers_in(fmt.shard_folder(config.out), fmt.SHARD_NAME)
-        hints = Hints(config.out)
+    folder = fmt.shard_folder(config.out)
+    with fellow_writer(config.out, say) as writer, plain_failures(config.out), ExitStack() as until_the_end:
+        if config.overwrite:
+            until_the_end.enter_context(_alone(writer, config.out))
+            _remove_leftovers(config.out)
+        else:
+            with writer.alone() as alone:
+                if alone:
+                    _remove_leftovers(config.out)
+        hints = Hints(config.out, part="" if config.task is None else "{}-of-{}".format(*config.task))
         try:
-            return _Extraction(config, found, hints, say, stop).run(started)
+            extraction = _Extraction(config, found, hints, say, stop)
+            result = extraction.run(started)
         finally:
             hints.save()
+        if config.task is None:
+            with nullcontext(True) if config.overwrite else writer.alone(at_the_end=True) as alone:
+                if alone:
+                    remove_unlisted(config.out, [header.file for header in extraction.headers])
+                    hints.gather()
+                else:
+                    say(f"other processes write into {folder}: shards that the index does not list stay")
+    return result
+
+
+@contextmanager
+def _alone(writer: Fellow, out: Path) -> Iterator[None]:
+    """Keep other processes away from the cache, or raise where one writes it."""
+    with writer.alone(at_the_end=True) as alone:
+        if not alone:
+            raise BeingWrittenError(
+                f"{out} is being written by {find_writer(out) or 'another process'}, and --overwrite needs it for "
+                "itself; wait until that one ends or stop it, then run the same command again"
+            )
+        yield
+
+
+def _remove_leftovers(out: Path) -> None:
+    remove_leftovers(out)
+    remove_leftovers_in(fmt.shard_folder(out), fmt.SHARD_NAME)
+    remove_task_locks(fmt.shard_folder(out))
 
 
 @dataclass(frozen=True)
@@ -118,11 +151,12 @@ class _Work:
 
     identity: EncoderIdentity
     plan: Plan
+    finder: RowFinder
     found: FoundShards
 
 
 class _Extraction:
-    """All that writes into the cache, under its lock."""
+    """All that writes into the cache."""
 
     def __init__(self, config: ExtractConfig, dataset: Dataset, hints: Hints, say: Say, stop: Stop) -> None:
         self._dataset, self._hints, self._say, self._stop = dataset, hints, say, stop
@@ -139,42 +173,42 @@ class _Extraction:
         )
         refuse_known_differences(self._held, config)
         self._config = _adopt_precision(config, self._held)
+        self.headers: list[ShardHeader] = []
         self._headers: dict[int, ShardHeader] = {}
         self._encoded: set[str] = set()
         self._num_left_out = 0
         self._is_space_checked = False
 
     def run(self, started: float) -> ExtractResult:
-        """Find what is there, make the rest, publish the index."""
+        """Find what is there, make the rest, publish the index unless this is an array task."""
         config = self._config
         with (
             ThreadPoolExecutor(config.workers or min(usable_cores(), MOST_THREADS)) as pool,
             progress(total=len(self._dataset.tracklets), unit="tracklet", desc="extract") as bar,
-            ExitStack() as computing,
+            closing(make_executor(config, pool, self._say, self._stop)) as executor,
         ):
-            work, encoder = self._look_and_build(pool, bar)
-            if encoder is not None:
-                computing.enter_context(fp32_without_tf32())
+            work = self._look_and_start(executor, pool, bar)
             self._headers = dict(work.found.kept)
             self._check_space(work)
-            if encoder is not None and not self._text.are_known:
+            if not self._text.are_known and config.task is None:
                 self._say(f"encoding {count_of(self._text.num_prompts, 'prompt')}")
-                self._text.encode(encoder)  # before the long work: a wrong prompt should show at once
-            to_copy = [task for task in work.found.tasks if not task.to_encode]
-            self._copy(to_copy, work, bar)
-            to_encode = [task for task in work.found.tasks if task.to_encode]
-            if to_encode:
-                assert encoder is not None
-                self._encode(to_encode, work, encoder, pool, bar)
-        headers = [self._headers[number] for number in range(len(work.plan.shards))]
-        skipped = account_for_skipped(config, self._dataset, headers)
-        rows = [tracklet_id for header in headers for tracklet_id in header.tracklet_ids]
-        refuse_to_drop(self._held, rows, config, "cannot be read any more")
-        publish_index(config.out, self._dataset, headers, work.plan, work.identity, self._text)
-        remove_unlisted(config.out, [header.file for header in headers])
+                # Before the long work: a wrong prompt should show at once.
+                self._text = executor.encode_text(self._text)
+            tasks = [task for task in work.found.tasks if config.is_own(task.number)]
+            self._copy([task for task in tasks if not task.to_encode], work, bar)
+            if to_encode := [task for task in tasks if task.to_encode]:
+                self._encode(to_encode, work, executor, pool, bar)
+        numbers = [number for number in range(len(work.plan.shards)) if config.is_own(number)]
+        self.headers = [self._headers[number] for number in numbers]
+        skipped: tuple[LeftOut, ...] = ()
+        if config.task is None:
+            skipped = account_for_skipped(config, self._dataset, self.headers)
+            self._publish(work)
         splits = {tracklet.tracklet_id: tracklet.split for tracklet in self._dataset.tracklets}
+        rows = [tracklet_id for header in self.headers for tracklet_id in header.tracklet_ids]
         counts = [splits[row] for row in rows]
         encoded = len(self._encoded.intersection(rows))
+        kept = sum(number in work.found.kept for number in numbers)
         return ExtractResult(
             index=config.out,
             dataset=self._dataset.name,
@@ -183,64 +217,59 @@ class _Extraction:
             num_test=counts.count("test"),
             encoded=encoded,
             copied=len(rows) - encoded,
-            shards_kept=len(work.found.kept),
-            shards_written=len(headers) - len(work.found.kept),
+            shards_kept=kept,
+            shards_written=len(numbers) - kept,
             skipped=skipped,
             precision=str(work.identity.visual["precision"]),
             random_weights=work.identity.weights_name.startswith("random:"),
             seconds=time.monotonic() - started,
         )
 
-    def _look_and_build(self, pool: ThreadPoolExecutor, bar: tqdm[Any]) -> tuple[_Work, Encoder | None]:
-        """Return what is to be made, and the encoder where anything needs one."""
+    def _publish(self, work: _Work) -> None:
+        """Write the index, unless another process has published one meanwhile that this would make smaller."""
+        config = self._config
+        with patient_writer(fmt.shard_folder(config.out) / "index", self._say, self._stop):
+            held = read_held_cache(config.out, self._say, self._stop)  # another process may have published one
+            refuse_known_differences(held, config)
+            rows = {tracklet_id for header in self.headers for tracklet_id in header.tracklet_ids}
+            refuse_to_drop(self._held, rows, config, "cannot be read any more")
+            refuse_to_drop(held, rows, config, "are not in this run's list of tracklets")
+            publish_index(config.out, self._dataset, self.headers, work.plan, work.identity, self._text)
+
+    def _look_and_start(self, executor: Executor, pool: ThreadPoolExecutor, bar: tqdm[Any]) -> _Work:
+        """Return what is to be made. The executor is started where anything needs an encoder."""
         config = self._config
         request = encoder_request(config)
         recalled = None if config.recheck else recall(self._hints, request)
         work = None if recalled is None else self._look(recalled, pool, bar)
         if work is not None and self._held.has_settings(work.plan.visual_fingerprint):
             self._check_space(work)
-            if self._text.are_known and not any(task.to_encode for task in work.found.tasks):
-                return work, None
-        encoder = self._build()
-        identity = identity_of(encoder)
+            needs_text = config.task is None and not self._text.are_known
+            if not needs_text and not any(t.to_encode for t in work.found.tasks if config.is_own(t.number)):
+                return work
+        identity = executor.start()
         if work is None or work.identity != identity:  # nothing was recalled, or the hint was wrong
             work = self._look(identity, pool, bar)
         held = self._held.visual_config
         if held is not None and not config.overwrite and not self._held.has_settings(work.plan.visual_fingerprint):
             raise other_settings(config.out, work.plan.visual_config, held)
         remember(self._hints, request, identity)
-        return work, encoder
+        return work
 
     def _look(self, identity: EncoderIdentity, pool: ThreadPoolExecutor, bar: tqdm[Any]) -> _Work:
         """Return what is to be made with such an encoder."""
         bar.reset()
         plan = make_plan(self._dataset.tracklets, self._config, identity)
         self._text.find(identity, self._held.index)
-        finder = RowFinder(self._held, self._hints, self._config.recheck)
-        return _Work(identity, plan, finder.find(plan, pool, bar.update, self._stop))
+        folder = fmt.shard_folder(self._config.out)
+        finder = RowFinder(self._held, plan, folder, self._hints, self._config.recheck)
+        return _Work(identity, plan, finder, finder.find(pool, bar.update, self._stop))
 
     def _check_space(self, work: _Work) -> None:
         """Say once how much is to be written, and stop where it does not fit on the disk."""
         if work.found.tasks and not self._is_space_checked:
             check_space(self._config.out, estimate_bytes(work.found.tasks, work.plan.shapes), self._say)
             self._is_space_checked = True
-
-    def _build(self) -> Encoder:
-        """Return the encoder on the first device. UserError where a device is missing, before weights are read."""
-        config = self._config
-        for device in config.devices:
-            self._say(explain_device(device))
-        limit_torch_threads()
-        self._say(f"building the encoder {config.backbone}")
-        started = time.monotonic()
-        encoder = build_encoder(config)
-        self._say(
-            f"encoder built in {time.monotonic() - started:.1f} s: weights {encoder.weights_name}, "
-            f"{encoder.precision}"
-        )
-        for note in encoder.notes:
-            self._say(note)
-        return encoder
 
     def _copy(self, tasks: list[ShardTask], work: _Work, bar: tqdm[Any]) -> None:
         """Make the shards of which every row is stored already."""
@@ -252,13 +281,27 @@ class _Extraction:
             bar.update(len(task.sources))
 
     def _encode(
-        self, tasks: list[ShardTask], work: _Work, encoder: Encoder, pool: ThreadPoolExecutor, bar: tqdm[Any]
+        self, tasks: list[ShardTask], work: _Work, executor: Executor, pool: ThreadPoolExecutor, bar: tqdm[Any]
     ) -> None:
-        """Make the shards that need the encoder."""
+        """Make the shards that need the encoder, together with other processes that do the same."""
+
+        def still_to_do(task: ShardTask) -> ShardTask | None:
+            found = work.finder.find_again(task, pool)
+            if isinstance(found, ShardTask) and found.to_encode:
+                return found
+            if isinstance(found, ShardTask):
+                self._copy([found], work, bar)
+            else:
+                self._headers[task.number] = found
+                bar.update(len(task.sources))
+            return None
+
         started = time.monotonic()
-        LocalExecutor(self._config, work.plan, encoder, pool, self._receive, bar.update, self._stop).run(tasks)
-        tracklets = sum(len(task.to_encode) for task in tasks)
-        self._hints.put("timing", ENCODE_SECONDS, (time.monotonic() - started) / tracklets)
+        folder = fmt.shard_folder(self._config.out)
+        todo = SharedTasks(tasks, work.plan, folder, still_to_do, self._say, self._stop)
+        executor.run(todo, work.plan, self._receive, bar.update)
+        if self._encoded:
+            self._hints.put("timing", ENCODE_SECONDS, (time.monotonic() - started) / len(self._encoded))
 
     def _receive(self, receipt: ShardReceipt) -> None:
         """Take note of a published shard."""

@@ -13,7 +13,7 @@ from vpar_cache.base.hashing import fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.fingerprint import other_settings
 from vpar_cache.cache.headers import ShardHeader, read_shard_header
-from vpar_cache.cache.hints import HINTS_FILE, is_hints_file
+from vpar_cache.cache.hints import HINTS_NAME, is_hints_file
 from vpar_cache.cache.index import Index, read_index
 from vpar_cache.cache.seal import bears_seal
 from vpar_cache.cache.verify import refuse_other_kinds
@@ -102,10 +102,10 @@ def _foreign_entries(folder: Path, is_cache: bool) -> Iterator[Path]:
     """Yield what a run would write over, and in the folder of no cache everything that is not hidden."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_symlink():
-            ours = path.name not in (SKIPPED_FILE, HINTS_FILE) and is_cache
+            ours = path.name != SKIPPED_FILE and not HINTS_NAME.fullmatch(path.name) and is_cache
         elif path.name == SKIPPED_FILE:
             ours = path.is_file() and read_plain(path, len(SKIPPED_HEADER)).startswith(SKIPPED_HEADER.encode())
-        elif path.name == HINTS_FILE:
+        elif HINTS_NAME.fullmatch(path.name):
             ours = is_cache or is_hints_file(path)
         else:
             ours = is_cache or path.name.startswith(".")

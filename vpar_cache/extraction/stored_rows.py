@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from vpar_cache.base.callbacks import Stop, check_stop
 from vpar_cache.cache import format as fmt
-from vpar_cache.cache.headers import ShardHeader, Skipped
+from vpar_cache.cache.headers import ShardHeader, Skipped, read_shard_header
 from vpar_cache.cache.hints import Hints
 from vpar_cache.datasets.frame_choice import Source
 from vpar_cache.datasets.loading import hash_tracklet
+from vpar_cache.errors import DamagedError
 from vpar_cache.extraction.held_cache import HeldCache
 from vpar_cache.extraction.plan import Plan, ShardTask, StoredRow, file_signature
 
@@ -33,30 +37,61 @@ class FoundShards:
 class RowFinder:
     """Looks up the sources of a plan among the rows of a cache."""
 
-    def __init__(self, held: HeldCache, hints: Hints, recheck: bool) -> None:
-        """`recheck`: read the contents of sources again, even where sizes and times are unchanged."""
-        self._held, self._hints, self._recheck = held, hints, recheck
+    def __init__(self, held: HeldCache, plan: Plan, folder: Path, hints: Hints, recheck: bool) -> None:
+        """`folder`: of the shards. `recheck`: read the contents of sources again, even where sizes and times are
+        unchanged.
+        """
+        self._plan, self._folder, self._hints, self._recheck = plan, folder, hints, recheck
+        self._seen = {shard.file for shard in held.shards}
+        self._shards = {shard.file: shard for shard in held.shards if _fits(shard, plan)}
+        self._rows = _rows_by_id(self._shards.values())
+        self._mutex = threading.Lock()
 
-    def find(self, plan: Plan, pool: ThreadPoolExecutor, done: Callable[[int], object], stop: Stop) -> FoundShards:
+    def find(self, pool: ThreadPoolExecutor, done: Callable[[int], object], stop: Stop) -> FoundShards:
         """Return what is to be made. `done` is called with the number of tracklets in each shard that is kept."""
-        shards = {shard.file: shard for shard in self._held.shards if _fits(shard, plan)}
-        rows = _rows_by_id(shards.values())
         kept: dict[int, ShardHeader] = {}
         tasks = []
-        for number, sources in enumerate(plan.shards):
+        for number, sources in enumerate(self._plan.shards):
             check_stop(stop)
-            candidates = [source for source in sources if source.tracklet.tracklet_id in rows]
-            digests = self._digests(candidates, rows, pool)
-            stored = tuple(
-                rows.get(s.tracklet.tracklet_id, {}).get(digests.get(s.tracklet.tracklet_id, "")) for s in sources
-            )
-            same = shards.get(_name_of(plan.visual_fingerprint, stored))
-            if same is not None:
-                kept[number] = same
+            found = self._find(number, sources, pool)
+            if isinstance(found, ShardHeader):
+                kept[number] = found
                 done(len(sources))
             else:
-                tasks.append(ShardTask(number, sources, stored))
+                tasks.append(found)
         return FoundShards(kept, tuple(tasks))
+
+    def find_again(self, task: ShardTask, pool: ThreadPoolExecutor) -> ShardHeader | ShardTask:
+        """Return the shard of a task where another process has published it meanwhile, else what is to be done."""
+        with self._mutex:
+            is_new = self._read_new_shards({source.tracklet.tracklet_id for source in task.sources})
+            return self._find(task.number, task.sources, pool) if is_new else task
+
+    def _find(self, number: int, sources: tuple[Source, ...], pool: ThreadPoolExecutor) -> ShardHeader | ShardTask:
+        candidates = [source for source in sources if source.tracklet.tracklet_id in self._rows]
+        digests = self._digests(candidates, self._rows, pool)
+        stored = tuple(
+            self._rows.get(s.tracklet.tracklet_id, {}).get(digests.get(s.tracklet.tracklet_id, ""))
+            for s in sources
+        )
+        same = self._shards.get(_name_of(self._plan.visual_fingerprint, stored))
+        return ShardTask(number, sources, stored) if same is None else same
+
+    def _read_new_shards(self, tracklet_ids: Set[str]) -> bool:
+        """Take in what was published since the last look; return whether it holds any of these tracklets."""
+        is_new = False
+        for path in self._folder.glob(fmt.SHARD_GLOB):
+            if path.name in self._seen:
+                continue
+            self._seen.add(path.name)
+            with suppress(DamagedError, FileNotFoundError):
+                shard = read_shard_header(path)
+                if _fits(shard, self._plan):
+                    self._shards[shard.file] = shard
+                    for tracklet_id, rows in _rows_by_id([shard]).items():
+                        self._rows[tracklet_id].update(rows)
+                        is_new |= tracklet_id in tracklet_ids
+        return is_new
 
     def _digests(
         self, sources: list[Source], rows: dict[str, dict[str, Found]], pool: ThreadPoolExecutor

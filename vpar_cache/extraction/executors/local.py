@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import closing
-from functools import partial
-from itertools import chain
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vpar_cache.base.callbacks import Stop, check_stop
-from vpar_cache.base.devices import resolve_device
-from vpar_cache.cache.format import shard_folder
-from vpar_cache.datasets.frame_choice import Source
-from vpar_cache.datasets.loading import PIECE_FRAMES, LoadedPiece, cut, load_piece, map_ahead
+from vpar_cache.base.callbacks import Say, Stop
+from vpar_cache.base.computing import fp32_without_tf32
+from vpar_cache.base.cores import limit_torch_threads, share_threads
+from vpar_cache.base.devices import explain_device, resolve_device
 from vpar_cache.errors import CacheError, Stopped, VparError
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.plan import Plan, ShardReceipt, ShardTask, file_signature
-from vpar_cache.extraction.shard import compute_shard, publish_shard
+from vpar_cache.extraction.encoder_identity import EncoderIdentity, build_encoder, identity_of
+from vpar_cache.extraction.executors.interface import Done, Received
+from vpar_cache.extraction.executors.shared_tasks import SharedTasks
+from vpar_cache.extraction.executors.writing import write_shards
+from vpar_cache.extraction.plan import Plan
+from vpar_cache.extraction.text_fields import TextFields
 
 if TYPE_CHECKING:
     from vpar_cache.backbones.encoder import Encoder
@@ -28,40 +28,48 @@ if TYPE_CHECKING:
 class LocalExecutor:
     """Writers on this machine's devices, which share one pool of threads that decode."""
 
-    def __init__(
-        self,
-        config: ExtractConfig,
-        plan: Plan,
-        encoder: Encoder,
-        pool: ThreadPoolExecutor,
-        received: Callable[[ShardReceipt], object],
-        done: Callable[[int], object],
-        stop: Stop,
-    ) -> None:
-        """`encoder` is that of the first device. `received` gets the receipt of each task, `done` the number of
-        tracklets that are done.
-        """
-        self._config, self._plan, self._encoder, self._pool = config, plan, encoder, pool
-        self._received, self._done, self._stop = received, done, stop
+    def __init__(self, config: ExtractConfig, pool: ThreadPoolExecutor, say: Say, stop: Stop) -> None:
+        self._config, self._pool, self._say, self._stop = config, pool, say, stop
+        self._encoder: Encoder | None = None
         self._failed = threading.Event()
 
-    def run(self, tasks: Sequence[ShardTask]) -> None:
-        """Compute and publish every task, each of which has sources to encode.
+    def start(self) -> EncoderIdentity:
+        """Build the encoder on the first device. UserError where a device is missing, before weights are read."""
+        for device in self._config.devices:
+            self._say(explain_device(device))
+        limit_torch_threads()
+        self._say(f"building the encoder {self._config.backbone}")
+        started = time.monotonic()
+        encoder = build_encoder(self._config)
+        self._say(
+            f"encoder built in {time.monotonic() - started:.1f} s: weights {encoder.weights_name}, "
+            f"{encoder.precision}"
+        )
+        for note in encoder.notes:
+            self._say(note)
+        self._encoder = encoder
+        return identity_of(encoder)
+
+    def encode_text(self, text: TextFields) -> TextFields:
+        """Return the text fields with their embeddings."""
+        assert self._encoder is not None
+        with fp32_without_tf32():
+            text.encode(self._encoder)
+        return text
+
+    def run(self, todo: SharedTasks, plan: Plan, received: Received, done: Done) -> None:
+        """Compute and publish every task, or wait until another process has.
 
         The error of one writer ends the others after their batch.
         """
-        todo: queue.SimpleQueue[ShardTask] = queue.SimpleQueue()
-        for task in tasks:
-            todo.put(task)
+        assert self._encoder is not None
         devices = self._config.devices
-        if len(devices) == 1:
-            self._write_on(devices[0], self._encoder, todo)
-            return
-        copies = [self._encoder.copy_to(resolve_device(device)) for device in devices[1:]]
-        with ThreadPoolExecutor(len(devices)) as writers:
+        encoders = [self._encoder, *(self._encoder.copy_to(resolve_device(device)) for device in devices[1:])]
+        work = _Work(todo, plan, received, done)
+        with ThreadPoolExecutor(len(devices)) as writers, fp32_without_tf32():
             running = [
-                writers.submit(self._write_on, device, encoder, todo)
-                for device, encoder in zip(devices, [self._encoder, *copies], strict=True)
+                writers.submit(self._write_on, device, encoder, work)
+                for device, encoder in zip(devices, encoders, strict=True)
             ]
             try:
                 wait(running, return_when=FIRST_EXCEPTION)
@@ -71,10 +79,17 @@ class LocalExecutor:
         if failures:
             raise min(failures, key=lambda error: isinstance(error, Stopped))  # the cause first
 
-    def _write_on(self, device: str, encoder: Encoder, todo: queue.SimpleQueue[ShardTask]) -> None:
+    def close(self) -> None:
+        """Do nothing: the encoder goes with this object."""
+
+    def _write_on(self, device: str, encoder: Encoder, work: _Work) -> None:
         """Run one writer. An unexpected error becomes one line that says how to go on."""
+        share_threads(self._config.devices.count("cpu"))
         try:
-            self._write(encoder, todo)
+            while work.todo.wait_for_others():
+                write_shards(
+                    work.todo, encoder, self._config, work.plan, self._pool, work.received, work.done, self._ends
+                )
         except (VparError, OSError, Stopped):
             raise
         except Exception as error:
@@ -83,38 +98,15 @@ class LocalExecutor:
                 "kept: run the same command again to go on, with --debug for the traceback"
             ) from error
 
-    def _write(self, encoder: Encoder, todo: queue.SimpleQueue[ShardTask]) -> None:
-        """Take tasks: read and decode ahead on the pool, encode here, publish."""
-        taken: queue.SimpleQueue[tuple[ShardTask, dict[str, str]]] = queue.SimpleQueue()
+    def _ends(self) -> bool:
+        return self._failed.is_set() or self._stop()
 
-        def sources() -> Iterator[Source]:
-            while True:
-                try:
-                    task = todo.get_nowait()
-                except queue.Empty:
-                    return
-                # Before reading, so that a later change shows.
-                taken.put((task, {s.tracklet.tracklet_id: file_signature(s) for s in task.to_encode}))
-                yield from task.to_encode
 
-        frames, batch = self._config.frames, encoder.batch_frames(self._config.batch_size)
-        length = PIECE_FRAMES if frames is not None else min(PIECE_FRAMES, batch)
-        usual = length if frames is None else min(length, frames * (1 + self._config.views))
-        folder = shard_folder(self._config.out)
-        pieces = chain.from_iterable(cut(source, length) for source in sources())
-        load = partial(load_piece, size=encoder.image_size, resize=self._config.resize)
-        ahead = 2 * batch // usual + 2  # pieces of about two batches
-        with closing(map_ahead(self._pool, load, pieces, ahead)) as results:  # closed: nothing more is decoded
-            loaded = self._until_stopped(results)
-            for first in loaded:
-                task, signatures = taken.get()
-                pieces_of = chain([first], loaded)
-                contents = compute_shard(task, pieces_of, encoder, self._config, self._plan, self._done)
-                header = publish_shard(folder, contents)
-                self._received(ShardReceipt(task.number, header, signatures))
+@dataclass(frozen=True)
+class _Work:
+    """What the writers share."""
 
-    def _until_stopped(self, loaded: Iterator[LoadedPiece]) -> Iterator[LoadedPiece]:
-        """Yield the same pieces. Raise Stopped when the run should end: to stop yielding would shorten a shard."""
-        for item in loaded:
-            check_stop(lambda: self._failed.is_set() or self._stop())
-            yield item
+    todo: SharedTasks
+    plan: Plan
+    received: Received
+    done: Done
