@@ -19,7 +19,7 @@ from vpar_cache.base.callbacks import Say, Stop, check_stop, log, never
 from vpar_cache.base.computing import fp32_without_tf32
 from vpar_cache.base.cores import limit_torch_threads, usable_cores
 from vpar_cache.base.devices import check_device_name, explain_device
-from vpar_cache.base.files import plain_failures, remove_leftovers, remove_leftovers_in
+from vpar_cache.base.files import plain_failures
 from vpar_cache.base.lock import sole_writer
 from vpar_cache.base.progress import progress
 from vpar_cache.cache import format as fmt
@@ -44,6 +44,7 @@ from vpar_cache.extraction.held_cache import (
     refuse_foreign,
     refuse_known_differences,
     refuse_to_drop,
+    remove_leftovers_of_killed_runs,
     remove_unlisted,
 )
 from vpar_cache.extraction.plan import Plan, ShardReceipt, ShardTask, estimate_bytes, make_plan
@@ -103,8 +104,7 @@ def extract(
     refuse_foreign(config.out)
     found = list_tracklets(config, dataset, say)
     with sole_writer(config.out, say), plain_failures(config.out):
-        remove_leftovers(config.out)
-        remove_leftovers_in(fmt.shard_folder(config.out), fmt.SHARD_NAME)
+        remove_leftovers_of_killed_runs(config.out)
         hints = Hints(config.out)
         try:
             return _Extraction(config, found, hints, say, stop).run(started)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vpar_cache.base.callbacks import Say, Stop, check_stop
-from vpar_cache.base.files import read_plain
+from vpar_cache.base.files import read_plain, remove_leftovers, remove_leftovers_in
 from vpar_cache.base.hashing import fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.fingerprint import other_settings
@@ -23,6 +24,8 @@ from vpar_cache.extraction.config import ExtractConfig
 
 SKIPPED_FILE = "skipped.csv"
 SKIPPED_HEADER = "tracklet_id,split,reason"
+_WRITTEN_NAME = re.compile("|".join([fmt.SHARD_NAME.pattern, re.escape(SKIPPED_FILE), re.escape(HINTS_FILE)]))
+"""Of the files that runs write into the folder of shards."""
 _SHOWN_IDS = 5
 
 
@@ -111,6 +114,12 @@ def _foreign_entries(folder: Path, is_cache: bool) -> Iterator[Path]:
             ours = is_cache or path.name.startswith(".")
         if not ours:
             yield path
+
+
+def remove_leftovers_of_killed_runs(out: Path) -> None:
+    """Remove the partial files of runs that were killed. No other process may be writing the cache."""
+    remove_leftovers(out)
+    remove_leftovers_in(fmt.shard_folder(out), _WRITTEN_NAME)
 
 
 def read_held_cache(out: Path, say: Say, stop: Stop) -> HeldCache:
