@@ -79,6 +79,20 @@ def extract(
             "--recheck", help="Read all images and weights again, even if their sizes and times are unchanged."
         ),
     ] = False,
+    executor: Annotated[str, typer.Option(help="local, or ray: on a Ray cluster, see docs/cluster.md.")] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="ray: auto, local or HOST:PORT. Default: RAY_ADDRESS, a cluster that runs here, or a new one."
+        ),
+    ] = None,
+    workers_per_node: Annotated[
+        int | None, typer.Option(help="ray: workers on the cores of each machine. Default: one on each GPU.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="I/N: compute only every Nth shard, from number I, and write no index: an array task."),
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
 ) -> None:
     """Stage 1: encode every tracklet once with a frozen backbone, into sealed HDF5 shards.
@@ -118,6 +132,10 @@ def extract(
         max_bad=max_bad,
         overwrite=overwrite,
         recheck=recheck,
+        executor=executor,
+        ray_address=ray_address,
+        workers_per_node=workers_per_node,
+        task=_task(task),
         offline=offline,
         **with_preset(preset, chosen),
     )
@@ -125,6 +143,13 @@ def extract(
 
     with stoppable() as stop:
         result = write_cache(config, say=say, stop=stop)
+    if config.task is not None:
+        shards = count_of(result.shards_kept + result.shards_written, "shard")
+        say(
+            f"task {task}: {shards} in {result.seconds:.1f} s: encoded {result.encoded}, copied {result.copied}; run the "
+            "same command without --task when all tasks have ended: it writes the index"
+        )
+        return
     validation = f", {result.num_validation} validation" if result.num_validation else ""
     say(
         f"{result.num_train} train{validation} and {count_of(result.num_test, 'test tracklet')} in "
@@ -142,6 +167,16 @@ def _frames(frames: str) -> int | None:
     if not frames.isdecimal() or len(frames) > 9:
         raise UserError(f"--frames: got {frames!r}; expected a whole number, as in 6, or all")
     return int(frames)
+
+
+def _task(task: str | None) -> tuple[int, int] | None:
+    """Return (I, N) of I/N."""
+    if task is None:
+        return None
+    number, _, count = task.partition("/")
+    if not (number.isdecimal() and count.isdecimal()) or len(task) > 20:
+        raise UserError(f"--task: got {task[:80]!r}; expected I/N with I from 0 to N - 1, as in 0/8")
+    return int(number), int(count)
 
 
 def _devices(gpu: str | None, device: str) -> tuple[str, ...]:

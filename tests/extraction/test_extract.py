@@ -174,6 +174,8 @@ def test_what_killed_runs_left_is_removed(extracted: Path, extract_config: Make)
     folder = fmt.shard_folder(extracted)
     leftovers = [
         folder / ".shard-0123456789abcdef.h5.4711-0123abcd.partial",
+        folder / ".hints.json.4711-0123abcd.partial",
+        folder / ".skipped.csv.4711-0123abcd.partial",
         extracted.with_name(f".{extracted.name}.4711-0123abcd.partial"),
         folder / "shard-0123456789abcdef.h5",
     ]

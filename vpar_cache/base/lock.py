@@ -8,11 +8,11 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from vpar_cache.base.callbacks import Say, log
+from vpar_cache.base.callbacks import Say, Stop, check_stop, log
 from vpar_cache.base.files import plain_failures
 from vpar_cache.errors import BeingWrittenError, printable
 
@@ -80,6 +80,20 @@ def _locked(path: Path, say: Say, kind: int) -> Iterator[int]:
         if not _others_hold(descriptor) and _is_at(descriptor, lock):
             lock.unlink(missing_ok=True)  # before it is free: see _acquire
         os.close(descriptor)
+
+
+@contextmanager
+def patient_writer(path: Path, say: Say, stop: Stop) -> Iterator[None]:
+    """As `sole_writer`, but wait while another process writes: for what takes seconds."""
+    with ExitStack() as lock:
+        while True:
+            try:
+                lock.enter_context(sole_writer(path, say))
+                break
+            except BeingWrittenError:
+                check_stop(stop)
+                time.sleep(0.1)
+        yield
 
 
 def find_writer(path: Path) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from vpar_cache.errors import UserError
 DATASETS = ("mars", "duke", "folder", "demo")
 SAMPLINGS = ("uniform", "random")
 RESIZES = ("pad", "stretch")
+EXECUTORS = ("local", "ray")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 MOST_FRAMES, MOST_VIEWS, MOST_DRAWN = 1_000, 100, 10_000
 """Limits of --frames, of --views, and of the frames that all draws of a tracklet take together."""
@@ -95,6 +96,16 @@ class ExtractConfig:
     """Replace features of other settings at `out`, and drop tracklets that are not in this run's list."""
     recheck: bool = False
     """Read the contents of sources and weights again instead of trusting their sizes and times."""
+    executor: str = "local"
+    """Where shards are computed. local: in this process; ray: on a Ray cluster."""
+    ray_address: str | None = None
+    """ray: auto, local or HOST:PORT of the cluster's head; None: RAY_ADDRESS, a cluster that runs here, or a new
+    one on this machine.
+    """
+    workers_per_node: int | None = None
+    """ray: workers on each machine, without GPUs. None: one on each GPU of the cluster."""
+    task: tuple[int, int] | None = None
+    """(I, N): compute only the shards whose number modulo N is I, and write no index: one task of an array."""
     offline: bool = False
     """Never call a model hub: weights come from a file, the hub's local cache, or a seed."""
 
@@ -126,9 +137,11 @@ class ExtractConfig:
             ("--shard-size", self.shard_size, 1, MOST),
             ("--limit", self.limit, 2, MOST),
             ("--max-bad", self.max_bad, 0, MOST),
+            ("--workers-per-node", self.workers_per_node, 1, 1_000),
         ):
             if value is not None:
                 check_between(option, value, low, high)
+        self._check_executor()
         if (self.frames or 1) * (1 + self.views) > MOST_DRAWN:
             drawn = f"--views {self.views} with --frames {self.frames or 'all'}"
             raise UserError(
@@ -146,6 +159,42 @@ class ExtractConfig:
             )
         if self.dataset != "folder" and self.labels is not None:
             raise UserError(f"--labels: got {str(self.labels)!r}; only --dataset folder reads it. Leave it out")
+
+    def _check_executor(self) -> None:
+        check_choice("--executor", self.executor, EXECUTORS)
+        if self.executor != "ray" and (self.ray_address is not None or self.workers_per_node is not None):
+            option = "--ray-address" if self.ray_address is not None else "--workers-per-node"
+            raise UserError(f"{option}: only --executor ray reads it; leave it out, or use --executor ray")
+        if self.executor == "ray" and len(self.devices) > 1:
+            raise UserError(
+                f"--device: got {', '.join(self.devices)}; expected one name with --executor ray, which uses "
+                "every GPU of the cluster. Leave it out, or use --device cpu with --workers-per-node"
+            )
+        if self.task is not None and not 0 <= self.task[0] < self.task[1]:
+            raise UserError(
+                f"--task: got {self.task[0]}/{self.task[1]}; expected I/N with I from 0 to N - 1, as in "
+                "0/8. Fix the number"
+            )
+        if self.task is not None and self.overwrite:
+            raise UserError(
+                "--task cannot be combined with --overwrite, which needs the cache alone; run the command without "
+                "--task, or choose another --out"
+            )
+
+    def with_absolute_paths(self) -> ExtractConfig:
+        """Return the same settings for processes that have other working directories."""
+        weights = Path(self.weights).absolute() if self.weights and Path(self.weights).is_file() else self.weights
+        return replace(
+            self,
+            out=self.out.absolute(),
+            root=self.root and self.root.absolute(),
+            follow_links=self.follow_links and self.follow_links.absolute(),
+            weights=None if weights is None else str(weights),
+        )
+
+    def is_own(self, number: int) -> bool:
+        """Return whether this process computes the shard of this number."""
+        return self.task is None or number % self.task[1] == self.task[0]
 
     def visual_settings(self) -> dict[str, Any]:
         """Return the settings that change visual features. Paths, batch size, workers and devices do not."""

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vpar_cache.base.callbacks import Say, Stop, check_stop, log, never
-from vpar_cache.base.computing import fp32_without_tf32
-from vpar_cache.base.cores import limit_torch_threads, usable_cores
-from vpar_cache.base.devices import check_device_name, explain_device
-from vpar_cache.base.files import plain_failures, remove_leftovers, remove_leftovers_in
-from vpar_cache.base.lock import sole_writer
+from vpar_cache.base.cores import usable_cores
+from vpar_cache.base.devices import check_device_name
+from vpar_cache.base.files import plain_failures
+from vpar_cache.base.lock import patient_writer
 from vpar_cache.base.progress import progress
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.fingerprint import other_settings
@@ -29,22 +28,16 @@ from vpar_cache.cache.hints import ENCODE_SECONDS, Hints
 from vpar_cache.datasets.tracklet import Dataset, LeftOut
 from vpar_cache.errors import count_of
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.encoder_identity import (
-    EncoderIdentity,
-    build_encoder,
-    encoder_request,
-    identity_of,
-    recall,
-    remember,
-)
-from vpar_cache.extraction.executors.local import LocalExecutor
+from vpar_cache.extraction.encoder_identity import EncoderIdentity, encoder_request, recall, remember
+from vpar_cache.extraction.executors.choice import make_executor
+from vpar_cache.extraction.executors.interface import Executor
+from vpar_cache.extraction.executors.shared_tasks import SharedTasks
 from vpar_cache.extraction.held_cache import (
-    HeldCache,
+    adopt_precision,
     read_held_cache,
     refuse_foreign,
     refuse_known_differences,
     refuse_to_drop,
-    remove_unlisted,
 )
 from vpar_cache.extraction.plan import Plan, ShardReceipt, ShardTask, estimate_bytes, make_plan
 from vpar_cache.extraction.results import account_for_skipped, publish_index
@@ -52,12 +45,11 @@ from vpar_cache.extraction.shard import copy_shard, publish_shard
 from vpar_cache.extraction.space import check_space
 from vpar_cache.extraction.stored_rows import FoundShards, RowFinder, remember_source
 from vpar_cache.extraction.text_fields import TextFields
+from vpar_cache.extraction.together import writing_together
 from vpar_cache.extraction.tracklet_list import list_tracklets
 
 if TYPE_CHECKING:
     from tqdm import tqdm
-
-    from vpar_cache.backbones.encoder import Encoder
 
 
 MOST_THREADS = 5
@@ -98,51 +90,22 @@ def extract(
     """
     started = time.monotonic()
     config = replace(config, out=fmt.follow_link(config.out))
+    if config.executor == "ray":
+        config = config.with_absolute_paths()
     for device in config.devices:
         check_device_name(device)
     refuse_foreign(config.out)
     found = list_tracklets(config, dataset, say)
-    folder = fmt.shard_folder(config.out)
-    with fellow_writer(config.out, say) as writer, plain_failures(config.out), ExitStack() as until_the_end:
-        if config.overwrite:
-            until_the_end.enter_context(_alone(writer, config.out))
-            _remove_leftovers(config.out)
-        else:
-            with writer.alone() as alone:
-                if alone:
-                    _remove_leftovers(config.out)
+    with writing_together(config, say) as writer, plain_failures(config.out):
         hints = Hints(config.out, part="" if config.task is None else "{}-of-{}".format(*config.task))
+        extraction = _Extraction(config, found, hints, say, stop)
         try:
-            extraction = _Extraction(config, found, hints, say, stop)
             result = extraction.run(started)
         finally:
             hints.save()
         if config.task is None:
-            with nullcontext(True) if config.overwrite else writer.alone(at_the_end=True) as alone:
-                if alone:
-                    remove_unlisted(config.out, [header.file for header in extraction.headers])
-                    hints.gather()
-                else:
-                    say(f"other processes write into {folder}: shards that the index does not list stay")
+            writer.clean_up([header.file for header in extraction.headers], hints)
     return result
-
-
-@contextmanager
-def _alone(writer: Fellow, out: Path) -> Iterator[None]:
-    """Keep other processes away from the cache, or raise where one writes it."""
-    with writer.alone(at_the_end=True) as alone:
-        if not alone:
-            raise BeingWrittenError(
-                f"{out} is being written by {find_writer(out) or 'another process'}, and --overwrite needs it for "
-                "itself; wait until that one ends or stop it, then run the same command again"
-            )
-        yield
-
-
-def _remove_leftovers(out: Path) -> None:
-    remove_leftovers(out)
-    remove_leftovers_in(fmt.shard_folder(out), fmt.SHARD_NAME)
-    remove_task_locks(fmt.shard_folder(out))
 
 
 @dataclass(frozen=True)
@@ -172,7 +135,7 @@ class _Extraction:
             "are not in this run's list of tracklets",
         )
         refuse_known_differences(self._held, config)
-        self._config = _adopt_precision(config, self._held)
+        self._config = adopt_precision(config, self._held)
         self.headers: list[ShardHeader] = []
         self._headers: dict[int, ShardHeader] = {}
         self._encoded: set[str] = set()
@@ -317,11 +280,3 @@ class _Extraction:
                 self._num_left_out += 1
                 if self._num_left_out <= SHOWN_LEFT_OUT:
                     self._say(f"left out: {tracklet_id} ({split}): {reason}")
-
-
-def _adopt_precision(config: ExtractConfig, held: HeldCache) -> ExtractConfig:
-    """Return the settings with the cache's precision in place of auto, so that it can go on on another machine."""
-    theirs = (held.visual_config or {}).get("precision")
-    if config.precision != "auto" or theirs is None or held.known_differences(config)[0]:
-        return config
-    return replace(config, precision=theirs)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vpar_cache.base.callbacks import Say, Stop, check_stop
-from vpar_cache.base.files import read_plain
+from vpar_cache.base.files import read_plain, remove_leftovers, remove_leftovers_in
 from vpar_cache.base.hashing import fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.fingerprint import other_settings
@@ -23,6 +24,8 @@ from vpar_cache.extraction.config import ExtractConfig
 
 SKIPPED_FILE = "skipped.csv"
 SKIPPED_HEADER = "tracklet_id,split,reason"
+_WRITTEN_NAME = re.compile("|".join([fmt.SHARD_NAME.pattern, re.escape(SKIPPED_FILE), HINTS_NAME.pattern]))
+"""Of the files that runs write into the folder of shards."""
 _SHOWN_IDS = 5
 
 
@@ -113,6 +116,12 @@ def _foreign_entries(folder: Path, is_cache: bool) -> Iterator[Path]:
             yield path
 
 
+def remove_leftovers_of_killed_runs(out: Path) -> None:
+    """Remove the partial files of runs that were killed. No other process may be writing the cache."""
+    remove_leftovers(out)
+    remove_leftovers_in(fmt.shard_folder(out), _WRITTEN_NAME)
+
+
 def read_held_cache(out: Path, say: Say, stop: Stop) -> HeldCache:
     """Return the published rows at --out. Damaged files hold none, and are said.
 
@@ -148,6 +157,14 @@ def refuse_known_differences(held: HeldCache, config: ExtractConfig) -> None:
     ours, theirs = held.known_differences(config)
     if ours and not config.overwrite:
         raise other_settings(config.out, ours, theirs)
+
+
+def adopt_precision(config: ExtractConfig, held: HeldCache) -> ExtractConfig:
+    """Return the settings with the cache's precision in place of auto, so that it can go on on another machine."""
+    theirs = (held.visual_config or {}).get("precision")
+    if config.precision != "auto" or theirs is None or held.known_differences(config)[0]:
+        return config
+    return replace(config, precision=theirs)
 
 
 def refuse_to_drop(held: HeldCache, kept: Collection[str], config: ExtractConfig, why: str) -> None:

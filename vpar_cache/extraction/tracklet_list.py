@@ -30,7 +30,10 @@ def list_tracklets(config: ExtractConfig, dataset: Dataset | None, say: Say) -> 
             )
     else:  # checked and put in order, as every loader does
         given = dataset
-        found, missing = find_frames(given.tracklets, check_link_folder(config.follow_links))
+        tracklets = given.tracklets
+        if config.executor == "ray":
+            tracklets = tuple(replace(t, folder=t.folder.absolute()) for t in tracklets)
+        found, missing = find_frames(tracklets, check_link_folder(config.follow_links))
         left_out = (*given.left_out, *missing)
         dataset = build_dataset(given.name, given.schema, found, left_out, given.notes, given.people_known)
     say(f"{dataset.name}: {', '.join(_counts(dataset))}")

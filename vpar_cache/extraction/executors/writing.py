@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from vpar_cache.base.callbacks import Stop, check_stop
 from vpar_cache.cache.format import shard_folder
@@ -16,7 +16,6 @@ from vpar_cache.datasets.frame_choice import Source
 from vpar_cache.datasets.loading import PIECE_FRAMES, LoadedPiece, cut, load_piece, map_ahead
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.executors.interface import Done, Received
-from vpar_cache.extraction.executors.shared_tasks import SharedTasks
 from vpar_cache.extraction.plan import Plan, ShardReceipt, ShardTask, file_signature
 from vpar_cache.extraction.shard import compute_shard, publish_shard
 
@@ -24,8 +23,15 @@ if TYPE_CHECKING:
     from vpar_cache.backbones.encoder import Encoder
 
 
+class Tasks(Protocol):
+    """Where a writer gets its work."""
+
+    def take(self) -> tuple[ShardTask, ExitStack] | None:
+        """Return a task, and its lock to close when the shard is published; None where none is free."""
+
+
 def write_shards(
-    todo: SharedTasks,
+    todo: Tasks,
     encoder: Encoder,
     config: ExtractConfig,
     plan: Plan,
