@@ -112,8 +112,8 @@ class RayExecutor:
         if self._set_aside:
             raise CacheError(
                 f"{count_of(len(self._set_aside), 'shard')} killed {MOST_KILLS} workers each and was set aside "
-                f"(the shard that begins with {self._set_aside[0]}); finished shards are kept. Give the workers more "
-                "memory or lower --batch-size, then run the same command again"
+                f"(the shard that begins with {self._set_aside[0]}); finished shards are kept. Give the workers "
+                "more memory or lower --batch-size, then run the same command again"
             )
 
     def close(self) -> None:
