@@ -79,8 +79,9 @@ class RayExecutor:
         )
         self._settings = self._ray.put((local, probe))
         self._actors = [self._new_actor(place) for place in places]
-        for actor in self._actors:
-            self._check(actor)
+        started = [actor.handle.start.remote(__version__) for actor in self._actors]  # all at once
+        for actor, reference in zip(self._actors, started, strict=True):
+            self._check(actor, reference)
         assert self._identity is not None
         return self._identity
 
@@ -156,7 +157,7 @@ class RayExecutor:
             self._say(f"ray: {actor.name} died; the shard that begins with {begins} killed {MOST_KILLS} workers")
         again.extend(others)
         new = self._new_actor(actor.place)
-        self._check(new)
+        self._check(new, new.handle.start.remote(__version__))
         self._actors[self._actors.index(actor)] = new
 
     def _places(self) -> list[dict[str, Any]]:
@@ -187,9 +188,9 @@ class RayExecutor:
         worker = self._ray.remote(RayWorker).options(max_restarts=0, **place)
         return _Actor(worker.remote(self._settings, on_this_machine), place)
 
-    def _check(self, actor: _Actor) -> None:
+    def _check(self, actor: _Actor, reference: Any) -> None:
         """Wait until a worker has started, and refuse one that would compute other features."""
-        started: Started = self._get(actor.handle.start.remote(__version__))
+        started: Started = self._get(reference)
         actor.name = started.name
         if self._identity is None:
             self._identity = started.identity
