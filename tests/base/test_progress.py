@@ -32,6 +32,7 @@ def test_lines_say_how_much_is_done_how_fast_and_how_long_it_takes(monkeypatch: 
         for _ in range(20):
             time.sleep(0.005)
             bar.update(2)
+            bar.refresh()  # as setting the loss does: no reason for a line
             tqdm.write("a note", file=stderr)
     lines = [line for line in stderr.getvalue().splitlines() if line != "a note"]
     most = (time.monotonic() - started) / 0.02  # a line in so many seconds; a busy machine takes more of them
