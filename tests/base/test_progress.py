@@ -26,14 +26,17 @@ def in_place_of_stderr(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 def test_lines_say_how_much_is_done_how_fast_and_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = in_place_of_stderr(monkeypatch)
     monkeypatch.setattr(module, "SECONDS", 0.02)
+    started = time.monotonic()
     with progress(total=40, unit="tracklet", desc="extract") as bar:
         bar.reset()
         for _ in range(20):
             time.sleep(0.005)
             bar.update(2)
+            bar.refresh()  # as setting the loss does: no reason for a line
             tqdm.write("a note", file=stderr)
     lines = [line for line in stderr.getvalue().splitlines() if line != "a note"]
-    assert 2 <= len(lines) <= 10
+    most = (time.monotonic() - started) / 0.02  # a line in so many seconds; a busy machine takes more of them
+    assert 2 <= len(lines) <= most + 1
     pattern = r"extract: \d+ of 40 tracklets, +[\d.]+ ?(tracklet/s|s/tracklet), (\d\d:\d\d|\?) left"
     assert all(re.fullmatch(pattern, line) for line in lines), lines
     assert stderr.getvalue().count("a note") == 20

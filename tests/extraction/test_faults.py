@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import torch
 
 from tests.support.comparing import bytes_of, leftovers
 from tests.support.encoders import make_encoder
+from tests.support.limits import file_size_limit
 from vpar_cache.backbones.encoder import Encoder
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
@@ -32,17 +31,6 @@ from vpar_cache.extraction.extract import extract
 
 Make = Callable[..., ExtractConfig]
 GO_ON = "then run the same command again: finished work is kept"
-
-
-@contextmanager
-def file_size_limit(num_bytes: int) -> Iterator[None]:
-    """No file of this process may grow beyond this: what a full disk does, without one."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture

@@ -113,8 +113,8 @@ def load_open_clip(architecture: str, weights: str | None, offline: bool) -> tup
 
     `weights`: a hub tag of open_clip (openai, laion2b_s34b_b88k, ...), a local .safetensors or .pt file, or
     random:SEED; None: openai. The tag also decides how pixels are normalised. Raises UserError for an unknown
-    architecture or tag, for an architecture that is no plain CLIP or has another activation than the weights were
-    trained with, and when the weights cannot be loaded.
+    architecture or tag, for an architecture that differs from CLIP's or has another activation than the weights
+    were trained with, and when the weights cannot be loaded.
     """
     weights = weights or DEFAULT_WEIGHTS
     if architecture not in open_clip.list_models():

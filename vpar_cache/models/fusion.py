@@ -81,7 +81,7 @@ class FusionBlock(nn.Module):
         if not self.training or self.drop_path == 0:
             return 1.0, 1.0
         keep = 1 - self.drop_path
-        # Drawn on the tensor's own device, so that a CUDA graph draws anew at every replay.
+        # Drawn on the tensor's own device, so that a CUDA graph draws other numbers at every replay.
         drawn = visual.new_empty(2, visual.shape[0], 1, 1).bernoulli_(keep) / keep  # (2, B, 1, 1)
         return drawn[0], drawn[1]
 
