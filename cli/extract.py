@@ -146,8 +146,8 @@ def extract(
     if config.task is not None:
         shards = count_of(result.shards_kept + result.shards_written, "shard")
         say(
-            f"task {task}: {shards} in {result.seconds:.1f} s: encoded {result.encoded}, copied {result.copied}; run "
-            "the same command without --task when all tasks have ended: it writes the index"
+            f"task {task}: {shards} in {result.seconds:.1f} s: encoded {result.encoded}, copied {result.copied}; "
+            "run the same command without --task when all tasks have ended: it writes the index"
         )
         return
     validation = f", {result.num_validation} validation" if result.num_validation else ""

@@ -111,7 +111,7 @@ def extract_noting(arguments: list[str], writers: int, journal: Path) -> None:
         return copy_shard(task, *rest)
 
     with (
-        mock.patch("vpar_cache.extraction.executors.local.compute_shard", noting),
+        mock.patch("vpar_cache.extraction.executors.writing.compute_shard", noting),
         mock.patch("vpar_cache.extraction.extract.copy_shard", noting_copy),
         mock.patch("vpar_cli.extract._devices", return_value=("cpu",) * writers),
         mock.patch("sys.argv", ["vpar", "extract", *arguments]),

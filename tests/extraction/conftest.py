@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.encoders import make_encoder
 from vpar_cache.backbones.encoder import Encoder
-from vpar_cache.extraction import extract as extraction
+from vpar_cache.extraction.executors import local
 
 
 @pytest.fixture(scope="package")
@@ -27,4 +27,4 @@ def no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*args: object) -> None:
         pytest.fail("an encoder was built")
 
-    monkeypatch.setattr(extraction, "build_encoder", never)
+    monkeypatch.setattr(local, "build_encoder", never)

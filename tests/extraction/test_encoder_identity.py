@@ -18,9 +18,9 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.cache.hints import Hints
 from vpar_cache.errors import CacheError
 from vpar_cache.extraction import encoder_identity as module
-from vpar_cache.extraction import extract as extraction
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_identity import EncoderIdentity, encoder_request, recall, remember
+from vpar_cache.extraction.executors import local
 from vpar_cache.extraction.extract import extract
 
 Make = Callable[..., ExtractConfig]
@@ -88,13 +88,13 @@ def test_a_damaged_identity_is_as_none(config: ExtractConfig, changes: dict[str,
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The device of every encoder that is built."""
-    build, devices = extraction.build_encoder, []
+    build, devices = local.build_encoder, []
 
     def spy(config: ExtractConfig) -> Encoder:
         devices.append(config.devices[0])
         return build(config)
 
-    monkeypatch.setattr(extraction, "build_encoder", spy)
+    monkeypatch.setattr(local, "build_encoder", spy)
     return devices
 
 

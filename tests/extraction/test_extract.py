@@ -29,7 +29,7 @@ from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.extraction import stored_rows
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.executors import local
+from vpar_cache.extraction.executors import writing
 from vpar_cache.extraction.extract import ExtractResult, extract
 
 Make = Callable[..., ExtractConfig]
@@ -231,7 +231,7 @@ def test_recheck_finds_a_change_that_sizes_and_times_hide(
     extracted: Path, root: Path, extract_config: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a file system that keeps no times."""
-    for module in (stored_rows, local):
+    for module in (stored_rows, writing):
         monkeypatch.setattr(module, "file_signature", lambda source: "the same")
     extract(extract_config(extracted, root=root))
     path = drawn_file(load_mars(root).tracklets[16])

@@ -25,6 +25,7 @@ from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.extraction import extract as extraction
 from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.executors import local
 from vpar_cache.extraction.extract import extract
 
 Make = Callable[..., ExtractConfig]
@@ -227,7 +228,7 @@ def test_auto_adopts_the_precision_of_the_cache(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": not native})
     result = extract(config)
     assert (result.precision, result.encoded, result.copied) == ("bf16" if native else "fp32", 9, 9)
-    monkeypatch.setattr(extraction, "build_encoder", lambda *_: pytest.fail("an encoder was built"))
+    monkeypatch.setattr(local, "build_encoder", lambda *_: pytest.fail("an encoder was built"))
     assert extract(config).encoded == 0
 
 

@@ -21,9 +21,8 @@ from vpar_cache.cache.index import read_index
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError, DataError
 from vpar_cache.extraction import encoder_identity, shard, stored_rows
-from vpar_cache.extraction import extract as extraction
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.executors import local
+from vpar_cache.extraction.executors import local, writing
 from vpar_cache.extraction.extract import extract
 
 Make = Callable[..., ExtractConfig]
@@ -53,7 +52,7 @@ def test_an_error_with_its_own_line_stays_what_it_is(
     def refuse(*args: object, **options: object) -> None:
         raise DataError("not finite; use --precision fp32")
 
-    monkeypatch.setattr(local, "compute_shard", refuse)
+    monkeypatch.setattr(writing, "compute_shard", refuse)
     for devices in (("cpu",), ("cpu", "cpu")):
         with pytest.raises(DataError, match=r"^not finite; use --precision fp32$"):
             extract(extract_config(tmp_path / "a.h5", devices=devices))
@@ -87,7 +86,7 @@ def test_a_source_that_changes_while_it_is_encoded_is_seen_by_the_next_run(
 ) -> None:
     config, read = extract_config(tmp_path / "a.h5"), []
     with monkeypatch.context() as patch:
-        patch.setattr(local, "file_signature", lambda source: "before reading")
+        patch.setattr(writing, "file_signature", lambda source: "before reading")
         extract(config)
     hash_tracklet = stored_rows.hash_tracklet
     monkeypatch.setattr(stored_rows, "hash_tracklet", lambda source: (read.append("x"), hash_tracklet(source))[1])
@@ -103,7 +102,7 @@ def two_devices(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Two names, so that each has an encoder of its own."""
     for module in (encoder_identity, local):
         monkeypatch.setattr(module, "resolve_device", lambda name: torch.device("cpu"))
-    monkeypatch.setattr(extraction, "explain_device", lambda name: f"device: {name}")
+    monkeypatch.setattr(local, "explain_device", lambda name: f"device: {name}")
     return ("cuda:0", "cuda:1")
 
 

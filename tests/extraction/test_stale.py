@@ -66,12 +66,26 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "overwrite": (True, set()),
     "max_bad": (3, set()),
     "recheck": (True, set()),
+    "executor": ("ray", set()),
+    "ray_address": ("auto", set()),
+    "workers_per_node": (2, set()),
+    "task": ((0, 2), set()),
     "offline": (True, set()),
 }
 """Another value of each setting than the test's own, and the fields of the fingerprint that it must change."""
 
 RESHAPE = {"shard_size", "limit"}
 """They change no feature, but which tracklets share a shard: shards are written again, and none is encoded."""
+
+NEEDS: dict[str, dict[str, Any]] = {
+    "labels": {"dataset": "folder"},
+    "ray_address": {"executor": "ray"},
+    "workers_per_node": {"executor": "ray"},
+}
+"""Other settings that a setting cannot be without."""
+
+EXECUTOR = {"executor", "ray_address", "workers_per_node", "task"}
+"""Where shards are computed: see test_executors.py."""
 
 CHANGES_FEATURES = [name for name, (_, fields) in SETTINGS.items() if fields]
 CHANGES_NONE = [name for name, (_, fields) in SETTINGS.items() if not fields]
@@ -101,7 +115,7 @@ def plan_of(config: ExtractConfig, dataset: Dataset) -> Plan:
 
 
 def changed(base: ExtractConfig, name: str) -> ExtractConfig:
-    along = {"dataset": "folder"} if name == "labels" else {}  # which alone takes labels
+    along = NEEDS.get(name, {})
     return dataclasses.replace(base, **{name: SETTINGS[name][0], **along})
 
 
@@ -162,7 +176,7 @@ def test_a_cache_of_other_settings_that_change_no_feature_is_kept(
     elif name != "the rest":
         config = changed(config, name)
     else:
-        rest = {*CHANGES_NONE} - RESHAPE - {"root", "out", "prompts", "text", "dataset", "labels"}
+        rest = {*CHANGES_NONE} - RESHAPE - {"root", "out", "prompts", "text", "dataset", "labels"} - EXECUTOR
         config = dataclasses.replace(config, **{each: SETTINGS[each][0] for each in rest})
     result = extract(config)
     assert (result.encoded, result.shards_kept) == (0, 4)

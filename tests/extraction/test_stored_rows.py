@@ -20,9 +20,9 @@ from vpar_cache.cache.verify import verify_cache
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.errors import CacheError
-from vpar_cache.extraction import extract as extraction
 from vpar_cache.extraction import shard, stored_rows
 from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.executors import local
 from vpar_cache.extraction.extract import ExtractResult, extract
 
 Make = Callable[..., ExtractConfig]
@@ -171,7 +171,7 @@ def test_a_tracklet_that_was_left_out_is_neither_encoded_nor_forgotten_in_other_
     (bad.folder / bad.frames[1]).write_bytes(b"no picture")
     dataset = load_mars(root)
     first = run(dataset, max_bad=1)
-    monkeypatch.setattr(extraction, "build_encoder", lambda *_: pytest.fail("an encoder was built"))
+    monkeypatch.setattr(local, "build_encoder", lambda *_: pytest.fail("an encoder was built"))
     again = run(dataset, max_bad=1, shard_size=7)
     assert counts(again) == (0, 17)
     assert [(item.tracklet_id, item.reason) for item in again.skipped] == [

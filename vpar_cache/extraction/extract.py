@@ -3,7 +3,8 @@
 A list of shard tasks: rows that the cache at --out holds already, of the same settings, weights and source bytes,
 are copied, and only the others are encoded. No file that the published index lists is changed. A new index is
 published last, then the shards that it no longer lists are removed. Killed at any moment, a run can be started
-again with the same options and goes on. One process at a time writes a cache; others are refused.
+again with the same options and goes on. Several processes may write one cache at the same time: each shard has
+a lock, and is computed once.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from vpar_cache.extraction.executors.choice import make_executor
 from vpar_cache.extraction.executors.interface import Executor
 from vpar_cache.extraction.executors.shared_tasks import SharedTasks
 from vpar_cache.extraction.held_cache import (
+    HeldCache,
     adopt_precision,
     read_held_cache,
     refuse_foreign,
@@ -193,7 +195,7 @@ class _Extraction:
         config = self._config
         with patient_writer(fmt.shard_folder(config.out) / "index", self._say, self._stop):
             held = read_held_cache(config.out, self._say, self._stop)  # another process may have published one
-            refuse_known_differences(held, config)
+            self._refuse_other_settings(held, work.plan)
             rows = {tracklet_id for header in self.headers for tracklet_id in header.tracklet_ids}
             refuse_to_drop(self._held, rows, config, "cannot be read any more")
             refuse_to_drop(held, rows, config, "are not in this run's list of tracklets")
@@ -213,11 +215,15 @@ class _Extraction:
         identity = executor.start()
         if work is None or work.identity != identity:  # nothing was recalled, or the hint was wrong
             work = self._look(identity, pool, bar)
-        held = self._held.visual_config
-        if held is not None and not config.overwrite and not self._held.has_settings(work.plan.visual_fingerprint):
-            raise other_settings(config.out, work.plan.visual_config, held)
+        self._refuse_other_settings(self._held, work.plan)
         remember(self._hints, request, identity)
         return work
+
+    def _refuse_other_settings(self, held: HeldCache, plan: Plan) -> None:
+        """Raise CacheError where a cache has rows of other settings, unless with --overwrite."""
+        theirs = held.visual_config
+        if theirs is not None and not self._config.overwrite and not held.has_settings(plan.visual_fingerprint):
+            raise other_settings(self._config.out, plan.visual_config, theirs)
 
     def _look(self, identity: EncoderIdentity, pool: ThreadPoolExecutor, bar: tqdm[Any]) -> _Work:
         """Return what is to be made with such an encoder."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Set
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -64,8 +64,8 @@ class RowFinder:
     def find_again(self, task: ShardTask, pool: ThreadPoolExecutor) -> ShardHeader | ShardTask:
         """Return the shard of a task where another process has published it meanwhile, else what is to be done."""
         with self._mutex:
-            is_new = self._read_new_shards({source.tracklet.tracklet_id for source in task.sources})
-            return self._find(task.number, task.sources, pool) if is_new else task
+            self._read_new_shards()
+            return self._find(task.number, task.sources, pool)
 
     def _find(self, number: int, sources: tuple[Source, ...], pool: ThreadPoolExecutor) -> ShardHeader | ShardTask:
         candidates = [source for source in sources if source.tracklet.tracklet_id in self._rows]
@@ -77,9 +77,8 @@ class RowFinder:
         same = self._shards.get(_name_of(self._plan.visual_fingerprint, stored))
         return ShardTask(number, sources, stored) if same is None else same
 
-    def _read_new_shards(self, tracklet_ids: Set[str]) -> bool:
-        """Take in what was published since the last look; return whether it holds any of these tracklets."""
-        is_new = False
+    def _read_new_shards(self) -> None:
+        """Take in what was published since the last look."""
         for path in self._folder.glob(fmt.SHARD_GLOB):
             if path.name in self._seen:
                 continue
@@ -90,8 +89,6 @@ class RowFinder:
                     self._shards[shard.file] = shard
                     for tracklet_id, rows in _rows_by_id([shard]).items():
                         self._rows[tracklet_id].update(rows)
-                        is_new |= tracklet_id in tracklet_ids
-        return is_new
 
     def _digests(
         self, sources: list[Source], rows: dict[str, dict[str, Found]], pool: ThreadPoolExecutor

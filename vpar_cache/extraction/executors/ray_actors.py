@@ -17,12 +17,12 @@ from typing import Any
 from vpar_cache import __version__
 from vpar_cache.base.callbacks import Say, Stop, check_stop
 from vpar_cache.base.files import plain_failures
-from vpar_cache.base.ray_session import ray_session
 from vpar_cache.cache.format import shard_folder
 from vpar_cache.errors import CacheError, UserError, VparError, count_of
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_identity import EncoderIdentity
 from vpar_cache.extraction.executors.interface import Done, Received
+from vpar_cache.extraction.executors.ray_session import ray_session
 from vpar_cache.extraction.executors.ray_worker import Outcome, RayWorker, Started
 from vpar_cache.extraction.executors.shared_tasks import SharedTasks
 from vpar_cache.extraction.plan import Plan, ShardTask
