@@ -29,11 +29,11 @@ def limit_torch_threads() -> None:
 
 
 def share_threads(workers: int) -> None:
-    """Let this thread of a process, or this process, compute on cores / `workers` threads."""
+    """Let this thread of a process, or this process, compute on at most cores / `workers` threads."""
     import torch
 
     if workers > 1:
-        torch.set_num_threads(max(1, usable_cores() // workers))
+        torch.set_num_threads(min(torch.get_num_threads(), max(1, usable_cores() // workers)))
 
 
 def _quotas() -> Iterator[int]:

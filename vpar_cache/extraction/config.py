@@ -192,6 +192,12 @@ class ExtractConfig:
             weights=None if weights is None else str(weights),
         )
 
+    def for_a_worker(self) -> ExtractConfig:
+        """Return the settings of a process that computes shards for this one."""
+        return replace(
+            self.with_absolute_paths(), executor="local", ray_address=None, workers_per_node=None, task=None
+        )
+
     def is_own(self, number: int) -> bool:
         """Return whether this process computes the shard of this number."""
         return self.task is None or number % self.task[1] == self.task[0]

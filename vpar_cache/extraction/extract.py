@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vpar_cache.base.callbacks import Say, Stop, check_stop, log, never
-from vpar_cache.base.cores import usable_cores
 from vpar_cache.base.devices import check_device_name
 from vpar_cache.base.files import plain_failures
 from vpar_cache.base.lock import patient_writer
@@ -33,6 +32,7 @@ from vpar_cache.extraction.encoder_identity import EncoderIdentity, encoder_requ
 from vpar_cache.extraction.executors.choice import make_executor
 from vpar_cache.extraction.executors.interface import Executor
 from vpar_cache.extraction.executors.shared_tasks import SharedTasks
+from vpar_cache.extraction.executors.writing import decoding_threads
 from vpar_cache.extraction.held_cache import (
     HeldCache,
     adopt_precision,
@@ -54,8 +54,6 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 
-MOST_THREADS = 5
-"""That decode, by default: beyond these, Python's lock makes more threads slower (benchmarks/RESULTS.md)."""
 SHOWN_LEFT_OUT = 5
 """Tracklets left out that are named while a run works; skipped.csv lists all of them."""
 
@@ -148,7 +146,7 @@ class _Extraction:
         """Find what is there, make the rest, publish the index unless this is an array task."""
         config = self._config
         with (
-            ThreadPoolExecutor(config.workers or min(usable_cores(), MOST_THREADS)) as pool,
+            ThreadPoolExecutor(decoding_threads(config)) as pool,
             progress(total=len(self._dataset.tracklets), unit="tracklet", desc="extract") as bar,
             closing(make_executor(config, pool, self._say, self._stop)) as executor,
         ):

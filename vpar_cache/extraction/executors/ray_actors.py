@@ -7,6 +7,7 @@ never pass through Ray: an actor writes them to the shared folder and returns a 
 from __future__ import annotations
 
 import secrets
+import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,10 +19,12 @@ from vpar_cache import __version__
 from vpar_cache.base.callbacks import Say, Stop, check_stop
 from vpar_cache.base.files import plain_failures
 from vpar_cache.cache.format import shard_folder
+from vpar_cache.datasets.decoding import preprocessing_identity
 from vpar_cache.errors import CacheError, UserError, VparError, count_of
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_identity import EncoderIdentity
 from vpar_cache.extraction.executors.interface import Done, Received
+from vpar_cache.extraction.executors.ray_nodes import Node, find_nodes
 from vpar_cache.extraction.executors.ray_session import ray_session
 from vpar_cache.extraction.executors.ray_worker import Outcome, RayWorker, Started
 from vpar_cache.extraction.executors.shared_tasks import SharedTasks
@@ -33,14 +36,19 @@ IN_FLIGHT = 2
 MOST_KILLS = 3
 """After so many dead workers a shard is set aside."""
 _LOOK_SECONDS = 1.0
+_PATIENCE_SECONDS = 60.0
+"""Until it is said that no worker has started, as where others use the whole cluster."""
+_RATES_SECONDS = 600.0
+"""Between two looks at how fast each worker is."""
 
 
 @dataclass
 class _Actor:
     handle: Any
-    place: Any
-    """Where Ray shall start it, and another one if it dies."""
-    name: str = ""
+    node: Node
+    starting: Any
+    """Reference of what it tells when it is ready; None afterwards."""
+    name: str = "a new worker"
     tasks: dict[Any, tuple[ShardTask, ExitStack]] = field(default_factory=dict)
     """By the reference of the outcome."""
     tracklets: int = 0
@@ -68,20 +76,15 @@ class RayExecutor:
         self._ray = self._session.enter_context(ray_session(self._config.ray_address))
         self._session.callback(self._end_actors)
         probe = self._session.enter_context(_probe_file(self._config.out))
-        places = self._places()
-        self._say(f"ray: starting {count_of(len(places), 'worker')}")
-        local = replace(
-            self._config,
-            out=self._config.out.absolute(),
-            executor="local",
-            ray_address=None,
-            workers_per_node=None,
-        )
-        self._settings = self._ray.put((local, probe))
-        self._actors = [self._new_actor(place) for place in places]
-        started = [actor.handle.start.remote(__version__) for actor in self._actors]  # all at once
-        for actor, reference in zip(self._actors, started, strict=True):
-            self._check(actor, reference)
+        nodes = find_nodes(self._ray, self._config)
+        self._say(f"ray: starting {count_of(sum(node.workers for node in nodes), 'worker')}")
+        self._settings = self._ray.put((self._config.for_a_worker(), probe))
+        self._actors = [self._new_actor(node) for node in nodes for _ in range(node.workers)]  # all at once
+        for actor in self._actors:
+            try:
+                self._check(actor)
+            except self._ray.exceptions.RayActorError as error:
+                raise CacheError(f"--executor ray: a worker could not start ({_reason(error)})") from error
         assert self._identity is not None
         return self._identity
 
@@ -94,21 +97,29 @@ class RayExecutor:
         """Compute and publish every task, or wait until another process has."""
         shared_plan = self._ray.put(replace(plan, shards=()))
         again: deque[tuple[ShardTask, ExitStack]] = deque()
+        told = time.monotonic()
         while True:
             for actor in self._actors:
-                while len(actor.tasks) < IN_FLIGHT and (free := again.popleft() if again else todo.take()):
+                while (
+                    actor.starting is None
+                    and len(actor.tasks) < IN_FLIGHT
+                    and (free := again.popleft() if again else todo.take())
+                ):
                     actor.tasks[actor.handle.run.remote(shared_plan, free[0])] = free
             running = {reference: actor for actor in self._actors for reference in actor.tasks}
-            if not running:
-                if not todo.wait_for_others():
-                    break
-                continue
+            if not running and not again and not todo.wait_for_others():
+                break
+            running |= {actor.starting: actor for actor in self._actors if actor.starting is not None}
             check_stop(self._stop)
-            finished, _ = self._ray.wait(list(running), timeout=_LOOK_SECONDS)
-            for reference in finished:
+            for reference in self._ray.wait(list(running), timeout=_LOOK_SECONDS)[0] if running else ():
                 actor = running[reference]
-                if reference in actor.tasks:
+                if reference == actor.starting:
+                    self._begin(actor)
+                elif reference in actor.tasks:  # not given to another meanwhile
                     self._finish(actor, reference, again, received, done)
+            if time.monotonic() - told > _RATES_SECONDS:
+                self._tell_rates()
+                told = time.monotonic()
         self._tell_rates()
         if self._set_aside:
             raise CacheError(
@@ -144,8 +155,9 @@ class RayExecutor:
         done(len(task.sources))
 
     def _replace(self, actor: _Actor, again: deque[tuple[ShardTask, ExitStack]]) -> None:
-        """Start another worker, and give its tasks back: the first one was being computed when it died."""
+        """Give the tasks of a dead worker back, and start another one: the first was being computed."""
         first, *others = actor.tasks.values()
+        actor.tasks = {}
         self._kills[first[0].number] += 1
         begins = first[0].sources[0].tracklet.tracklet_id
         if self._kills[first[0].number] < MOST_KILLS:
@@ -156,60 +168,57 @@ class RayExecutor:
             self._set_aside.append(begins)
             self._say(f"ray: {actor.name} died; the shard that begins with {begins} killed {MOST_KILLS} workers")
         again.extend(others)
-        new = self._new_actor(actor.place)
-        self._check(new, new.handle.start.remote(__version__))
-        self._actors[self._actors.index(actor)] = new
+        self._actors[self._actors.index(actor)] = self._new_actor(actor.node)
 
-    def _places(self) -> list[dict[str, Any]]:
-        """Return for each worker the options that tell Ray where to start it."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    def _begin(self, actor: _Actor) -> None:
+        """Let a new worker work; where it cannot start, go on with the others."""
+        try:
+            self._check(actor)
+        except self._ray.exceptions.RayActorError as error:
+            self._actors.remove(actor)
+            self._say(f"ray: a worker could not start ({_reason(error)}); {len(self._actors)} go on")
+            if not self._actors:
+                raise CacheError(
+                    f"no worker is left ({_reason(error)}); finished shards are kept: run the same command again "
+                    "to go on"
+                ) from error
 
-        nodes = [node for node in self._ray.nodes() if node["Alive"]]
-        if self._config.devices[0] == "cpu" or self._config.workers_per_node is not None:
-            workers = self._config.workers_per_node or 1
-            return [
-                {
-                    "num_cpus": node["Resources"].get("CPU", 0) / workers,
-                    "scheduling_strategy": NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
-                }
-                for node in nodes
-                for _ in range(workers)
-            ]
-        num_gpus = int(sum(node["Resources"].get("GPU", 0) for node in nodes))
-        if not num_gpus:
-            raise UserError(
-                f"--executor ray: {count_of(len(nodes), 'machine')} of the cluster have no GPU; use --device cpu "
-                "with --workers-per-node N to compute on their cores"
-            )
-        return [{"num_cpus": 1, "num_gpus": 1}] * num_gpus
+    def _new_actor(self, node: Node) -> _Actor:
+        worker = self._ray.remote(RayWorker).options(max_restarts=0, **node.options)
+        handle = worker.remote(self._settings, node.workers)
+        return _Actor(handle, node, handle.start.remote(__version__))
 
-    def _new_actor(self, place: dict[str, Any]) -> _Actor:
-        on_this_machine = 1 if "num_gpus" in place else self._config.workers_per_node or 1
-        worker = self._ray.remote(RayWorker).options(max_restarts=0, **place)
-        return _Actor(worker.remote(self._settings, on_this_machine), place)
-
-    def _check(self, actor: _Actor, reference: Any) -> None:
+    def _check(self, actor: _Actor) -> None:
         """Wait until a worker has started, and refuse one that would compute other features."""
-        started: Started = self._get(reference)
+        started: Started = self._get(actor.starting)
+        actor.starting = None
         actor.name = started.name
         if self._identity is None:
             self._identity = started.identity
             for note in started.notes:
                 self._say(note)
-        elif started.identity != self._identity:
-            ours = {**self._identity.visual, "weights": self._identity.weights_name}
-            theirs = {**started.identity.visual, "weights": started.identity.weights_name}
-            names = [name for name in ours if ours[name] != theirs.get(name)]
+        ours = _features(self._identity, preprocessing_identity())
+        theirs = _features(started.identity, started.preprocessing)
+        if ours != theirs:
+            differ = [
+                f"{name}: {theirs.get(name)} against {ours[name]}"
+                for name in ours
+                if ours[name] != theirs.get(name)
+            ]
             raise UserError(
-                f"--executor ray: {started.name} would compute other features than {self._actors[0].name} "
-                f"({', '.join(f'{name}: {theirs.get(name)} against {ours[name]}' for name in names)}). Install "
-                "the same versions and give the same weights on all machines"
+                f"--executor ray: {started.name} would compute other features than the first worker or this "
+                f"machine ({', '.join(differ)[:300]}). Install the same versions and give the same weights on "
+                "all machines, and name a --precision that all have"
             )
 
     def _get(self, reference: Any) -> Any:
         """Return a result; an error of the worker is raised as the error that it is."""
+        until = time.monotonic() + _PATIENCE_SECONDS
         while not self._ray.wait([reference], timeout=_LOOK_SECONDS)[0]:
             check_stop(self._stop)
+            if time.monotonic() > until:
+                self._say("ray: still waiting for a worker; `ray status` shows what the cluster has free")
+                until = time.monotonic() + 10 * _PATIENCE_SECONDS
         try:
             return self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
@@ -219,6 +228,12 @@ class RayExecutor:
             raise CacheError(
                 f"a worker failed ({type(cause).__name__}: {str(cause)[:300]}); finished shards are kept: run the "
                 "same command again to go on, with --debug for the traceback"
+            ) from error
+        except self._ray.exceptions.RayActorError:  # a dead worker: the caller's to handle
+            raise
+        except self._ray.exceptions.RayError as error:
+            raise CacheError(
+                f"ray failed ({_reason(error)}); finished shards are kept: run the same command again to go on"
             ) from error
 
     def _end_actors(self) -> None:
@@ -235,6 +250,15 @@ class RayExecutor:
                     f"ray: {actor.name}: {count_of(actor.tracklets, 'tracklet')}, "
                     f"{actor.tracklets / busy:.1f} a second, {actor.waited / busy:.0%} of the time without work"
                 )
+
+
+def _features(identity: EncoderIdentity, preprocessing: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides the features of a worker."""
+    return {**identity.visual, **preprocessing, "text": identity.text, "weights": identity.weights_name}
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 @contextmanager

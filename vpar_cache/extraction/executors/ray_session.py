@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from vpar_cache.errors import UserError
@@ -28,8 +29,8 @@ def ray_session(address: str | None) -> Iterator[Any]:
         import ray
     except ImportError as error:
         raise UserError(
-            f"--executor ray: the package ray cannot be imported ({error}); install it with `pip install ray`, or "
-            "leave out --executor"
+            f"--executor ray: the package ray cannot be imported ({error}); install it with "
+            "`pip install 'vpar-cache[ray]'`, or leave out --executor"
         ) from error
     _check_address(address or os.environ.get("RAY_ADDRESS"))
     try:
@@ -41,7 +42,8 @@ def ray_session(address: str | None) -> Iterator[Any]:
             "`ray start --head`, or leave out --ray-address"
         ) from error
     try:
-        yield ray
+        with redirect_stdout(sys.stderr):  # Ray prints there, and scripts read what the program prints
+            yield ray
     finally:
         ray.shutdown()
 

@@ -9,15 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vpar_cache import __version__
 from vpar_cache.base.callbacks import never
 from vpar_cache.base.computing import fp32_without_tf32
-from vpar_cache.base.cores import limit_torch_threads, share_threads, usable_cores
+from vpar_cache.base.cores import limit_torch_threads, share_threads
+from vpar_cache.datasets.decoding import preprocessing_identity
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_identity import EncoderIdentity, build_encoder, identity_of
-from vpar_cache.extraction.executors.writing import write_shards
+from vpar_cache.extraction.executors.writing import decoding_threads, write_shards
 from vpar_cache.extraction.plan import Plan, ShardReceipt, ShardTask
 from vpar_cache.extraction.text_fields import TextFields
 
@@ -31,6 +33,8 @@ class Started:
 
     name: str
     identity: EncoderIdentity
+    preprocessing: dict[str, Any]
+    """What its libraries make of pictures, see `preprocessing_identity`."""
     notes: tuple[str, ...]
 
 
@@ -69,9 +73,9 @@ class RayWorker:
             )
         limit_torch_threads()
         share_threads(self._workers)
-        self._pool = ThreadPoolExecutor(self._config.workers or max(1, usable_cores() // self._workers))
+        self._pool = ThreadPoolExecutor(decoding_threads(self._config, self._workers))
         self._encoder = build_encoder(self._config)
-        return Started(name, identity_of(self._encoder), self._encoder.notes)
+        return Started(name, identity_of(self._encoder), preprocessing_identity(), self._encoder.notes)
 
     def encode_text(self, text: TextFields) -> TextFields:
         """Return the text fields with their embeddings."""

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from vpar_cache.base.callbacks import Stop, check_stop
+from vpar_cache.base.cores import usable_cores
 from vpar_cache.cache.format import shard_folder
 from vpar_cache.datasets.frame_choice import Source
 from vpar_cache.datasets.loading import PIECE_FRAMES, LoadedPiece, cut, load_piece, map_ahead
@@ -21,6 +22,15 @@ from vpar_cache.extraction.shard import compute_shard, publish_shard
 
 if TYPE_CHECKING:
     from vpar_cache.backbones.encoder import Encoder
+
+
+MOST_THREADS = 5
+"""That decode, by default: beyond these, Python's lock makes more threads slower (benchmarks/RESULTS.md)."""
+
+
+def decoding_threads(config: ExtractConfig, processes: int = 1) -> int:
+    """Return how many threads decode images where so many processes share this machine."""
+    return config.workers or max(1, min(usable_cores() // processes, MOST_THREADS))
 
 
 class Tasks(Protocol):
