@@ -193,9 +193,15 @@ class ExtractConfig:
         )
 
     def for_a_worker(self) -> ExtractConfig:
-        """Return the settings of a process that computes shards for this one."""
+        """Return the settings of a process that computes shards for this one, on one device of its machine."""
+        on_cores = self.devices[0] == "cpu" or self.workers_per_node is not None
         return replace(
-            self.with_absolute_paths(), executor="local", ray_address=None, workers_per_node=None, task=None
+            self.with_absolute_paths(),
+            devices=("cpu" if on_cores else "cuda:0",),  # a worker on a GPU sees no other
+            executor="local",
+            ray_address=None,
+            workers_per_node=None,
+            task=None,
         )
 
     def is_own(self, number: int) -> bool:
