@@ -79,6 +79,13 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="auto (bf16 where native), bf16 or fp32. Default: auto; reference: fp32.")
     ] = None,
+    shuffle: Annotated[
+        str,
+        typer.Option(
+            help="exact (rows of all shards in a random order) or shards (a few shards at a time, read in large "
+            "pieces: for a cache larger than memory)."
+        ),
+    ] = "exact",
     seed: Annotated[int, typer.Option(help="Seed of initial weights, order and held-out people.")] = 0,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
     name: Annotated[str | None, typer.Option(help="Run folder. Default: dataset-model-seed-xxxxxx.")] = None,
@@ -125,6 +132,7 @@ def train(
         folds=folds,
         fold=fold,
         precision=precision,
+        shuffle=shuffle,
         seed=seed,
         device=device,
         offline=offline,

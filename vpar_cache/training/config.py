@@ -15,6 +15,7 @@ from vpar_cache.models.settings import PARTS, ModelSettings
 from vpar_cache.models.systems import CUSTOM, MODELS, SYSTEMS
 from vpar_cache.runs.name import check_run_name
 from vpar_cache.training.folds import read_folds
+from vpar_cache.training.order import SHUFFLES
 
 RECIPES = ("strict", "paper", "reference")
 LOSSES = ("auto", *MODEL_LOSSES)
@@ -91,6 +92,9 @@ class TrainConfig(ModelSettings):
     precision: str = "auto"
     """Matrix products in training: bf16 (weights, sums of gradients and Adam stay fp32) or fp32. auto: bf16 where
     the processor or GPU computes it natively. Predictions are always computed in fp32."""
+    shuffle: str = "exact"
+    """exact: each epoch takes the rows of all shards in a random order; shards: a few shards at a time, see
+    order.py, for a cache larger than memory on a slow disk."""
     seed: int = 0
     """Seed of initial weights, order of batches and held-out people."""
     device: str = "auto"
@@ -106,6 +110,7 @@ class TrainConfig(ModelSettings):
         check_choice("--recipe", self.recipe, RECIPES)
         check_choice("--loss", self.loss, LOSSES)
         check_choice("--schedule", self.schedule, SCHEDULES)
+        check_choice("--shuffle", self.shuffle, SHUFFLES)
         check_choice("--precision", self.precision, TRAIN_PRECISIONS)
         if self.parts is not None:
             check_choice("--parts", self.parts, PARTS)

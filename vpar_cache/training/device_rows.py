@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -44,6 +45,35 @@ class DeviceRows:
             return
         for batch in self._array.batches(rows, batch_size):
             yield torch.from_numpy(batch).to(self._device)  # (B, *row_shape)
+
+    def windows(self, windows: Sequence[NDArray[np.int64]], batch_size: int) -> Iterator[Tensor]:
+        """Yield the rows of all windows, each (w,), in their order, as `batches` does.
+
+        Where rows are not on the device, a window is read as a whole, in the order of its files, while the device
+        computes on the one before: the memory of two windows.
+        """
+        if self._all is not None or len(windows) == 1:
+            yield from self.batches(np.concatenate(windows), batch_size)
+            return
+        left = torch.empty((0, *self._array.shape[1:]), dtype=torch.float16)  # (less than B, *row_shape)
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(self._array.window, windows[0])
+            for number in range(len(windows)):
+                rows = torch.from_numpy(reading.result())  # (w, *row_shape)
+                if number + 1 < len(windows):
+                    reading = pool.submit(self._array.window, windows[number + 1])
+                missing = (batch_size - len(left)) % batch_size
+                if len(left):
+                    rows, left = rows[missing:], torch.cat([left, rows[:missing]])
+                    if len(left) < batch_size and number + 1 < len(windows):
+                        continue  # the window held fewer rows than were missing
+                    yield left.to(self._device)  # (B, *row_shape)
+                is_last = number + 1 == len(windows)
+                whole = len(rows) if is_last else len(rows) - len(rows) % batch_size
+                for batch in rows[:whole].split(batch_size):
+                    if len(batch):
+                        yield batch.to(self._device)  # (B, *row_shape)
+                left = rows[whole:].clone()  # without the memory of the window
 
 
 def _fits(array: RowArray, device: torch.device) -> bool:

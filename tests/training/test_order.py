@@ -1,0 +1,93 @@
+"""The order of an epoch's rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.test_resume import assert_same, cache, run, stop_at  # noqa: F401 - cache is a fixture
+from vpar_cache.errors import Stopped, UserError
+from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.order import SHUFFLES, WINDOW_SHARDS, epoch_windows
+
+SHARDS = [5, 0, 7, 3, 9, 1, 6, 4, 8]
+ROWS = np.delete(np.arange(sum(SHARDS)), [2, 11, 40])
+"""Some rows are held out."""
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_every_row_comes_once_an_epoch_and_each_epoch_in_another_order(shuffle: str) -> None:
+    random = np.random.default_rng(0)
+    one, other = (np.concatenate(epoch_windows(ROWS, SHARDS, shuffle, random)) for _ in range(2))
+    np.testing.assert_array_equal(np.sort(one), ROWS)
+    np.testing.assert_array_equal(np.sort(other), ROWS)
+    assert not np.array_equal(one, other)
+    assert not np.array_equal(one, ROWS)
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_the_seed_decides_the_order(shuffle: str) -> None:
+    orders = [
+        np.concatenate(epoch_windows(ROWS, SHARDS, shuffle, np.random.default_rng(seed))) for seed in (3, 3, 4)
+    ]
+    np.testing.assert_array_equal(orders[0], orders[1])
+    assert not np.array_equal(orders[0], orders[2])
+
+
+def test_a_window_holds_the_rows_of_a_few_shards_and_shards_come_in_a_random_order() -> None:
+    owner = np.repeat(np.arange(len(SHARDS)), SHARDS)
+    firsts = set()
+    for seed in range(20):
+        windows = epoch_windows(ROWS, SHARDS, "shards", np.random.default_rng(seed))
+        held = [set(owner[window]) for window in windows]
+        assert [len(shards) for shards in held] == [WINDOW_SHARDS, WINDOW_SHARDS]  # one shard is empty
+        assert not held[0] & held[1]
+        firsts.add(frozenset(held[0]))
+    assert len(firsts) > 5
+
+
+def test_exact_is_the_permutation_of_all_rows() -> None:
+    (window,) = epoch_windows(ROWS, SHARDS, "exact", np.random.default_rng(5))
+    np.testing.assert_array_equal(window, np.random.default_rng(5).permutation(ROWS))
+
+
+@pytest.mark.parametrize("views", [None, 0])
+def test_a_run_by_shards_goes_on_bit_for_bit_where_it_was_stopped(
+    cache: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    views: int | None,
+) -> None:
+    monkeypatch.setattr("vpar_cache.training.order.WINDOW_SHARDS", 1)  # the cache has four
+    changes = {"shuffle": "shards", "model": "linear", "views": views}
+    whole = run(cache, tmp_path, name="whole", **changes)
+    monkeypatch.setattr("vpar_cache.training.checkpoints.SECONDS_BETWEEN", 0.0)
+    with pytest.raises(Stopped):
+        run(cache, tmp_path, stop_at(5), name="resumed", **changes)
+    assert_same(whole, run(cache, tmp_path, name="resumed", **changes))
+
+
+def test_both_orders_learn_from_the_same_rows(cache: Path, tmp_path: Path) -> None:  # noqa: F811
+    """With one batch an epoch the order of its rows changes a sum by rounding alone."""
+    found = [
+        run(
+            cache,
+            tmp_path,
+            name=shuffle,
+            shuffle=shuffle,
+            model="linear",
+            batch_size=64,
+            views=0,
+            precision="fp32",
+        )
+        for shuffle in SHUFFLES
+    ]
+    one, other = (result.metrics["scores"]["vtf"]["average"]["f1"] for result in found)
+    assert one == pytest.approx(other, abs=1e-6)
+
+
+def test_another_order_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--shuffle.*'sorted'"):
+        TrainConfig(features=tmp_path / "a.h5", shuffle="sorted")
