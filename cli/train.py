@@ -17,8 +17,19 @@ from .interrupts import stoppable
 def train(
     context: typer.Context,
     features: Annotated[
-        Path | None, typer.Option(help="Index of a cache, as in cache/mars.h5. Default: that of --from-run.")
+        list[Path] | None,
+        typer.Option(
+            help="Index of a cache, as in cache/mars.h5; repeat the option to train on several. Default: that of "
+            "--from-run."
+        ),
     ] = None,
+    same_people: Annotated[
+        bool,
+        typer.Option(
+            "--same-people",
+            help="Several caches: a person id names the same person in all. Default: they are different people.",
+        ),
+    ] = False,
     from_run: Annotated[
         Path | None, typer.Option(help="Train this run again, and report whether the metrics are identical.")
     ] = None,
@@ -100,15 +111,16 @@ def train(
     command = shlex.join(["vpar", *sys.argv[1:]])
     if from_run is not None:
         _refuse_settings(context)
-        _repeat(from_run, features, name, runs, overwrite, device, folds, command)
+        _repeat(from_run, tuple(features or ()), name, runs, overwrite, device, folds, command)
         return
-    if features is None:
+    if not features:
         raise UserError("--features is missing; give the index of a cache, as in --features cache/mars.h5")
     from vpar_cache.training.config import TrainConfig
 
     config = TrainConfig.of_recipe(
         recipe,
-        features=features,
+        features=tuple(features),
+        same_people=same_people,
         runs=runs,
         name=name,
         overwrite=overwrite,
@@ -160,7 +172,7 @@ def _refuse_settings(context: typer.Context) -> None:
 
 def _repeat(
     run: Path,
-    features: Path | None,
+    features: tuple[Path, ...],
     name: str | None,
     runs: Path,
     overwrite: bool,

@@ -69,7 +69,7 @@ def test_a_tracklet_shows_at_most_three_frames_and_none_twice(
 
 
 def test_attention_is_drawn_for_each_output(runs: Path, demo_root: Path, tiny_cache: Path, tmp_path: Path) -> None:
-    options: dict[str, Any] = {"features": tiny_cache}
+    options: dict[str, Any] = {"features": (tiny_cache,)}
     one = draw(runs, demo_root, tmp_path / "1.png", attention=("backpack",), **options)
     two = draw(runs, demo_root, tmp_path / "2.png", attention=("backpack", "hat"), **options)
     assert size(two)[0] > size(one)[0]
@@ -94,7 +94,7 @@ def test_a_wrong_request_is_one_line(
     changes: dict[str, Any], message: str, runs: Path, demo_root: Path, tiny_cache: Path, tmp_path: Path
 ) -> None:
     if "features" in changes:
-        changes = {**changes, "features": tiny_cache}
+        changes = {**changes, "features": (tiny_cache,)}
     with pytest.raises(UserError, match=message):
         draw(runs, demo_root, **{"out": tmp_path / "x.png", **changes})
     assert list(tmp_path.iterdir()) == []
@@ -141,7 +141,7 @@ def test_attention_reads_the_cache_that_the_run_names(
     assert draw(runs, demo_root, tmp_path / "2.png", attention=("hat",)).read_bytes() == named.read_bytes()
     copy = Path(shutil.copytree(runs / "vtf", tmp_path / "copy"))
     record = json.loads((copy / "run.json").read_text("utf-8"))
-    (copy / "run.json").write_text(json.dumps({**record, "features": "gone.h5"}), "utf-8")
+    (copy / "run.json").write_text(json.dumps({**record, "features": ["gone.h5"]}), "utf-8")
     with pytest.raises(UserError, match=r"--features: .*'gone\.h5'"):
         draw(runs, demo_root, tmp_path / "x.png", run=copy, attention=("hat",))
 

@@ -92,6 +92,15 @@ class Index:
         """Return whether the features come from random weights: no score on them has a meaning."""
         return self.weights.startswith("random:")
 
+    @property
+    def where(self) -> str:
+        """Return the path, as messages name the cache."""
+        return str(self.path)
+
+    def people_of(self, rows: NDArray[np.int64]) -> NDArray[np.int32] | None:
+        """Return the person of each of the rows, (n,); None where people are not known."""
+        return self.person_ids[rows] if self.people_known else None
+
     def __len__(self) -> int:
         return len(self.tracklet_ids)
 

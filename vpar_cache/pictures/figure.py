@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.checks import check_new_file
-from vpar_cache.cache.features import Features, open_features
+from vpar_cache.cache.joined import JoinedFeatures, open_joined
 from vpar_cache.datasets.decoding import decode_frame, decode_image
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.loading import read_frame
@@ -60,8 +60,8 @@ class FigureConfig:
     """Test tracklets by id; none: NUM_PICTURED, evenly spread."""
     attention: tuple[str, ...] = ()
     """Outputs by name, as in `backpack`: draw where these look, instead of predictions."""
-    features: Path | None = None
-    """The run's cache, for attention; None: the one that run.json names."""
+    features: tuple[Path, ...] = ()
+    """The run's caches, for attention; none: those that run.json names."""
 
     def __post_init__(self) -> None:
         if self.out.suffix.lower() not in FORMATS:
@@ -96,7 +96,7 @@ def draw_figure(config: FigureConfig) -> Path:
     tracklets = [known[name] for name in ids]
     mark = f" ({run.weights.partition(':')[0]} weights)" if run.random_weights else ""
     if config.attention:
-        features = open_features(_features_of(config, run))
+        features = open_joined(_features_of(config, run), bool(run.settings.get("same_people")))
         return _attention(config, run, features, tracklets, predictions, chosen, mark)
     cases = [
         Case(
@@ -111,16 +111,18 @@ def draw_figure(config: FigureConfig) -> Path:
     return draw_cases(cases, run.schema, _thresholds(run), title, config.out)
 
 
-def _features_of(config: FigureConfig, run: FinishedRun) -> Path:
-    """Return the index of the run's cache. UserError where it is not named, or no longer where run.json says."""
-    if config.features is not None:
+def _features_of(config: FigureConfig, run: FinishedRun) -> tuple[Path, ...]:
+    """Return the indexes of the run's caches. UserError where one is no longer where run.json says."""
+    if config.features:
         return config.features
-    if not run.features or not Path(run.features).is_file():
+    missing = [name for name in run.features if not Path(name).is_file()]
+    if missing or not run.features:
+        named = repr(missing[0]) if missing else "none"
         raise UserError(
-            f"--features: got none, and {run.folder / 'run.json'} names {run.features!r}, where no file is. Name "
-            "the run's cache with --features"
+            f"--features: got none, and {run.folder / 'run.json'} names {named}, where no file is. Name the run's "
+            "cache with --features"
         )
-    return Path(run.features)
+    return tuple(map(Path, run.features))
 
 
 def _thresholds(run: FinishedRun) -> NDArray[np.float32]:
@@ -152,7 +154,7 @@ def shown_frames(tracklet: Tracklet) -> list[NDArray[np.uint8]]:
 def _attention(
     config: FigureConfig,
     run: FinishedRun,
-    features: Features,
+    features: JoinedFeatures,
     tracklets: Sequence[Tracklet],
     predictions: RunPredictions,
     chosen: Sequence[int],
@@ -160,7 +162,7 @@ def _attention(
 ) -> Path:
     if run.features_seal != features.seal:
         raise CacheError(
-            f"--features: got {features.path}; expected the cache that {run.folder} was trained on. Name that one"
+            f"--features: got {features.where}; expected the cache that {run.folder} was trained on. Name that one"
         )
     loaded = load_run(run.folder)
     model = loaded.model
@@ -170,7 +172,13 @@ def _attention(
             "have a fusion Transformer. Name such a run"
         )
     outputs = [_output(name, run.schema) for name in config.attention]
-    rows = np.array([features.tracklet_ids.index(tracklet.tracklet_id) for tracklet in tracklets])
+    place = {
+        (dataset, name): row
+        for row, (dataset, name) in enumerate(
+            zip(features.datasets_of(np.arange(len(features))), features.tracklet_ids, strict=True)
+        )
+    }
+    rows = np.array([place[run.dataset, tracklet.tracklet_id] for tracklet in tracklets])  # (B,)
     tokens = torch.from_numpy(features.arrays[loaded.reads].gather(rows).astype(np.float32))  # (B, *row_shape)
     with torch.inference_mode():
         weights = model.attention(tokens, torch.from_numpy(features.text))  # (B, A, N)

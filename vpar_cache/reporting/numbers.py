@@ -12,6 +12,8 @@ from vpar_cache.metrics.shuffled import Chance
 from vpar_cache.rendering.tables import Number
 from vpar_cache.runs.finished import FinishedRun
 
+Named = tuple[FinishedRun, str]
+"""A run and what the report calls it."""
 AVERAGES, GROUPS = "averages", "groups"
 """The tables of every system: its averages over groups, and its scores of each group."""
 
@@ -78,3 +80,15 @@ def run_label(run: FinishedRun, name: str) -> str:
 def with_marks(name: str, marks: Sequence[str]) -> str:
     """Return "name (mark, mark)"."""
     return f"{name} ({', '.join(marks)})" if marks else name
+
+
+def unique_names(runs: Sequence[FinishedRun]) -> list[str]:
+    """Return the runs' names; of one name, also their folder; of one folder, also the test set."""
+    folders = [run.folder for run in runs]
+    places = {run.name: {one.folder for one in runs if one.name == run.name} for run in runs}
+    return [
+        run.name
+        + (f" in {run.folder}" if len(places[run.name]) > 1 else "")
+        + (f" on {run.dataset}" if folders.count(run.folder) > 1 else "")
+        for run in runs
+    ]

@@ -17,12 +17,19 @@ from vpar_cache.metrics.protocol import ProtocolScores
 from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED
 from vpar_cache.metrics.verdict import verdict
 from vpar_cache.rendering.tables import BASELINE_NOTES, PROTOCOL_NOTES, Notes, Number, Part
-from vpar_cache.reporting.comparison import compare_runs
-from vpar_cache.reporting.numbers import AVERAGES, about_run, evaluation_numbers, score_numbers
+from vpar_cache.reporting.comparison import comparable, compare_runs
+from vpar_cache.reporting.numbers import (
+    AVERAGES,
+    Named,
+    about_run,
+    evaluation_numbers,
+    score_numbers,
+    unique_names,
+)
 from vpar_cache.reporting.paper_tables import paper_tables
 from vpar_cache.reporting.published import PUBLISHED_NOTE, constant_numbers, published_numbers
 from vpar_cache.reporting.run_details import run_details
-from vpar_cache.runs.finished import FinishedRun, find_runs, read_run
+from vpar_cache.runs.finished import FinishedRun, find_runs, read_runs
 from vpar_cache.runs.name import natural_order
 
 _MARS_NOTE = (
@@ -36,9 +43,6 @@ _INTERVAL_NOTE = (
     "tracklets); other training seeds are not in it."
 )
 _RANDOM_CAVEAT = "random weights: the encoder was not trained, so these numbers say nothing about the method."
-
-Named = tuple[FinishedRun, str]
-"""A run and what the report calls it."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ def report(
             Section(dataset, (*rows, *constant_numbers().get(dataset, ())))
             for dataset, rows in published_numbers().items()
         )
-    named = tuple(zip(runs, _unique_names(runs), strict=True))
+    named = tuple(zip(runs, unique_names(runs), strict=True))
     more, left_out = _asked_details(named, details, compare)
     notes += left_out
     footnotes = tuple(_footnotes(sections, runs))
@@ -143,10 +147,11 @@ def report(
 
 def _readable(folders: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
     """Return the runs that can be read, and a note for each other one. Raises its CacheError if none can."""
-    runs, errors = [], []
+    runs: list[FinishedRun] = []
+    errors = []
     for folder in folders:
         try:
-            runs.append(read_run(folder))
+            runs += read_runs(folder)
         except CacheError as error:
             errors.append(error)
     if errors and not runs:
@@ -184,7 +189,7 @@ def _sections(runs: Sequence[FinishedRun]) -> Iterator[Section]:
         first = members[0]
         place = first.place if places.count(first.place) == 1 else f"{first.place}, rows {rows[:6]}"
         numbers = list(published_numbers()[first.dataset.upper()]) if first.is_on_paper_split else []
-        names = _unique_names(members)
+        names = unique_names(members)
         verdicts = tuple(
             f"{name}: {verdict(run)}" for run, name in zip(members, names, strict=True) if verdict(run)
         )
@@ -206,12 +211,6 @@ def _sections(runs: Sequence[FinishedRun]) -> Iterator[Section]:
         if priors:
             remarks.append(_prior_remark(priors))
         yield Section(place, (*numbers, *priors), verdicts, tuple(remarks), costs)
-
-
-def _unique_names(runs: Sequence[FinishedRun]) -> list[str]:
-    """Return the runs' names; runs of one name from several roots also show their folder."""
-    names = [run.name for run in runs]
-    return [f"{run.name} in {run.folder}" if names.count(run.name) > 1 else run.name for run in runs]
 
 
 def _constants(runs: Sequence[FinishedRun], names: Sequence[str]) -> Iterator[Number]:
@@ -260,11 +259,12 @@ def _asked_details(
 
     Raises UserError for a comparison of one run, CacheError for predictions that do not fit.
     """
-    if compare and len(runs) < 2:
+    first = [one for one in runs if one[0].folder == runs[0][0].folder]  # once for each test set
+    if compare and len(runs) == len(first):
         named = runs[0][1] if runs else "none"
         raise UserError(f"--compare: got {named}; expected at least two runs. Name the runs to compare")
     found, left_out = _details(runs if details else ())
-    return (*found, *(compare_runs(runs[0], run) for run in runs[1:] if compare)), left_out
+    return (*found, *(compare_runs(*pair) for pair in comparable(first, runs) if compare)), left_out
 
 
 def _details(runs: Sequence[Named], known: Sequence[Part] = ()) -> tuple[tuple[Part, ...], tuple[str, ...]]:

@@ -107,12 +107,21 @@ def _looks_finished(folder: Path) -> bool:
     return any(os.path.lexists(folder / name) for name in ("run.json", "metrics.json"))
 
 
+def read_runs(folder: Path) -> tuple[FinishedRun, ...]:
+    """Return the run once for each of its test sets, with its numbers on that one. Raises as `read_run`."""
+    first = read_run(folder)
+    return first, *(replace(first, **vars(test), other_tests=()) for test in first.other_tests)
+
+
 def read_run(folder: Path) -> FinishedRun:
-    """Return what a finished run folder holds. Raises CacheError that names the file, the field and the rule."""
+    """Return what a finished run folder holds, with its numbers on the first test set.
+
+    Raises CacheError that names the file, the field and the rule.
+    """
     record = read_record(folder / "run.json", RunRecord)
     metrics = read_record(folder / "metrics.json", MetricsRecord)
     check_fit(folder / "metrics.json", metrics, record.schema)
-    run = FinishedRun(folder=folder, **vars(record), **vars(metrics))
+    run = FinishedRun(folder=folder, **{**vars(record), **vars(metrics)})
     says_random = run.weights.startswith("random")
     if run.random_weights == says_random:
         return run

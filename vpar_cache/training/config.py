@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,10 @@ class TrainConfig(ModelSettings):
     Defaults are the paper's where it gives them: Adam, 1e-3, 1e-4, 20 epochs.
     """
 
-    features: str | os.PathLike[str]
-    """The index of a feature cache."""
+    features: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+    """The index of a feature cache, or those of several of one encoder, text and schema; then a tuple of paths."""
+    same_people: bool = False
+    """Several caches: a person id names the same person in all; otherwise they are different people."""
     runs: str | os.PathLike[str] = Path("cache/runs")
     """The folder for run folders."""
     name: str | None = None
@@ -103,7 +106,8 @@ class TrainConfig(ModelSettings):
     """Never call a model hub (for block_init)."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "features", Path(self.features))
+        given = [self.features] if isinstance(self.features, str | os.PathLike) else self.features
+        object.__setattr__(self, "features", tuple(map(Path, given)))
         object.__setattr__(self, "runs", Path(self.runs))
         if self.model != CUSTOM:
             check_choice("--model", self.model, MODELS)
@@ -216,6 +220,12 @@ class TrainConfig(ModelSettings):
                 f"{str(self.folds_digest)[:12]}. Give that one"
             )
         object.__setattr__(self, "folds_digest", digest)
+
+    @property
+    def caches(self) -> tuple[Path, ...]:
+        """Return the indexes of all caches."""
+        caches: tuple[Path, ...] = self.features  # type: ignore[assignment]  # since __post_init__
+        return caches
 
     @classmethod
     def of_recipe(cls, recipe: str, **given: Any) -> TrainConfig:

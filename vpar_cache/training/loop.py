@@ -126,7 +126,7 @@ class Trainer:
             return
         if num_train < 2:
             raise DataError(
-                f"{self._features.path} has {num_train} train tracklet; expected 2 or more for a model with "
+                f"{self._features.where} has {num_train} train tracklet; expected 2 or more for a model with "
                 "BatchNorm. Train without --logit-norm, or on more tracklets"
             )
         if self._config.batch_size < 2:
@@ -195,8 +195,8 @@ class Trainer:
     def _diverged(self, what: str) -> DataError:
         if not self._epoch_number:
             return DataError(
-                f"{self._features.path}: the model's outputs are not finite without any training; check the cache "
-                "with `vpar verify`"
+                f"{self._features.where}: the model's outputs are not finite without any training; check the "
+                "cache with `vpar verify`"
             )
         return DataError(
             f"--lr: training with {self._config.lr:g} diverged in epoch {self._epoch_number} ({what}); use a "

@@ -28,7 +28,6 @@ from vpar_cache.reporting.evaluation_tables import EvaluationTables
 from vpar_cache.reporting.numbers import run_label
 from vpar_cache.runs.finished import FinishedRun, find_runs, read_run
 from vpar_cache.runs.load import LoadedRun, load_run
-from vpar_cache.training.evaluate_rows import people_of
 
 SPLITS = ("test", "validation", "train", "all")
 _BATCH_ROWS = 256
@@ -88,7 +87,7 @@ def evaluate_run(
         labels,
         common.groups,
         known=known,
-        people=people_of(cache, rows),
+        people=cache.people_of(rows),
         train=train,
         selected_threshold=None if selected is None else selected.threshold,
     )
