@@ -11,7 +11,7 @@ from vpar_cache.errors import CacheError
 from vpar_cache.metrics.intervals import difference_block
 from vpar_cache.metrics.scoring import THRESHOLDS
 from vpar_cache.rendering.tables import POINTS, Column, Notes, Number, Part, metric_table
-from vpar_cache.reporting.numbers import run_label
+from vpar_cache.reporting.numbers import Named, run_label
 from vpar_cache.runs.finished import FinishedRun
 from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
 

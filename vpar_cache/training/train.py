@@ -44,7 +44,9 @@ from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.evaluate_rows import (
     evaluate_rows,
     metrics_block,
+    score_tests,
     train_baselines,
+    verdicts,
 )
 from vpar_cache.training.features_for_model import groups_never_known
 from vpar_cache.training.loop import OwnModel, Trainer
