@@ -94,7 +94,7 @@ def verdicts(tests: Sequence[TestSet]) -> str:
     """Return the verdict of the test set; of several, each with its dataset."""
     if len(tests) == 1:
         return verdict(tests[0].found)
-    return " ".join(f"{test.dataset}: {verdict(test.found)}." for test in tests)
+    return " ".join(f"{test.dataset}: {verdict(test.found)}" for test in tests)
 
 
 def metrics_block(cache: Index, tests: Sequence[TestSet], validation: Evaluation | None) -> dict[str, Any]:
