@@ -92,11 +92,11 @@ def test_the_seal_depends_on_every_cache_and_their_order(caches: list[SmallCache
 
 def change(name: str, old: bytes, new: bytes) -> Any:
     def edit(file: h5py.File) -> None:
-        value = file[name][()]
-        text = value if isinstance(value, bytes) else value.encode()
+        text = bytes(file[name][()])
         assert old in text
+        changed = text.replace(old, new)
         del file[name]
-        file[name] = text.replace(old, new)
+        file[name] = np.array(changed, h5py.string_dtype("utf-8", len(changed)))
 
     return edit
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.training.test_resume import assert_same, cache, run, stop_at  # noqa: F401 - cache is a fixture
+from vpar_cache.cache.features import Features, open_features
+from vpar_cache.cache.joined import join
+from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.errors import Stopped, UserError
+from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.extract import extract
+from vpar_cache.training.checkpoints import CheckpointFile
 from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.loop import Trainer
 from vpar_cache.training.order import SHUFFLES, WINDOW_SHARDS, epoch_windows
+from vpar_cache.training.splits import choose_rows
 
 SHARDS = [5, 0, 7, 3, 9, 1, 6, 4, 8]
 ROWS = np.delete(np.arange(sum(SHARDS)), [2, 11, 40])
@@ -86,6 +95,32 @@ def test_both_orders_learn_from_the_same_rows(cache: Path, tmp_path: Path) -> No
     ]
     one, other = (result.metrics["scores"]["vtf"]["average"]["f1"] for result in found)
     assert one == pytest.approx(other, abs=1e-6)
+
+
+def test_the_curves_of_both_orders_agree_within_the_spread_between_seeds(
+    tmp_path: Path, extract_config: Callable[..., ExtractConfig]
+) -> None:
+    """Mean validation F1 of five seeds, for every epoch; the rows lie in ten train shards or more."""
+    root = write_demo(tmp_path / "tracklets", DemoSize(30, 2, 2, 4), 3)
+    index = extract(extract_config(tmp_path / "demo.h5", root=root, shard_size=5)).index
+    features = open_features(index)
+    assert len(features.shards) > 10
+    curves = np.array([[curve(features, index, tmp_path, how, seed) for seed in range(5)] for how in SHUFFLES])
+    exact, shards = curves  # (5, epochs) each
+    assert exact.std(axis=0).max() > 0
+    spread = exact.max(axis=0) - exact.min(axis=0)  # (epochs,)
+    np.testing.assert_array_less(abs(exact.mean(axis=0) - shards.mean(axis=0)), spread)
+
+
+def curve(features: Features, index: Path, runs: Path, shuffle: str, seed: int) -> list[float]:
+    """Return the validation F1 of each epoch."""
+    config = TrainConfig(
+        features=index, runs=runs, model="linear", epochs=6, batch_size=4, shuffle=shuffle, seed=seed,
+        val_fraction=0.3, precision="fp32", device="cpu",
+    )  # fmt: skip
+    trainer = Trainer(config, join([features]), choose_rows(features, config))
+    history, _ = trainer.fit(CheckpointFile(runs, "none", "0" * 64))
+    return [row["validation_f1"] for row in history]
 
 
 def test_another_order_is_refused_by_name(tmp_path: Path) -> None:

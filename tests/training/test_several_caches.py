@@ -128,7 +128,7 @@ def test_a_repetition_is_identical_and_other_caches_are_refused(caches: list[Pat
 def test_a_run_of_several_caches_is_scored_on_another(caches: list[Path], run: TrainResult) -> None:
     """On one of its own, where the numbers must be those of the run."""
     for cache, test in zip(caches, read_runs(run.folder), strict=True):
-        found = evaluate_run(run.folder, cache).found
+        found = evaluate_run(run.folder, cache).evaluation
         assert found.scores["vtf"].average == pytest.approx(test.scores["vtf"].average)
 
 
