@@ -107,7 +107,7 @@ def test_attention_on_another_cache_is_refused(
 
     other = extract(extract_config(tmp_path / "other.h5", frames=1)).index
     with pytest.raises(CacheError, match=r"--features: got .*other\.h5; expected the cache that"):
-        draw(runs, demo_root, tmp_path / "x.png", attention=("hat",), features=other)
+        draw(runs, demo_root, tmp_path / "x.png", attention=("hat",), features=(other,))
 
 
 def test_a_run_without_a_threshold_for_each_output_is_refused(runs: Path, demo_root: Path, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_attention_of_a_temporal_run_is_drawn_from_its_frames(
     settings: dict[str, Any] = {"dim": 32, "heads": 2, "epochs": 1, "device": "cpu", "recipe": "paper"}
     train(TrainConfig(features=frames, runs=tmp_path, name="temporal", model="vtf-temporal", **settings))
     picture = draw(
-        tmp_path, demo_root, tmp_path / "x.png", run=Path("temporal"), attention=("hat",), features=frames
+        tmp_path, demo_root, tmp_path / "x.png", run=Path("temporal"), attention=("hat",), features=(frames,)
     )
     with Image.open(picture) as image:
         assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 100
@@ -137,7 +137,7 @@ def test_attention_of_a_temporal_run_is_drawn_from_its_frames(
 def test_attention_reads_the_cache_that_the_run_names(
     runs: Path, demo_root: Path, tiny_cache: Path, tmp_path: Path
 ) -> None:
-    named = draw(runs, demo_root, tmp_path / "1.png", attention=("hat",), features=tiny_cache)
+    named = draw(runs, demo_root, tmp_path / "1.png", attention=("hat",), features=(tiny_cache,))
     assert draw(runs, demo_root, tmp_path / "2.png", attention=("hat",)).read_bytes() == named.read_bytes()
     copy = Path(shutil.copytree(runs / "vtf", tmp_path / "copy"))
     record = json.loads((copy / "run.json").read_text("utf-8"))

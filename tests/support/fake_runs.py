@@ -119,6 +119,7 @@ def _numbers(
         "rows": rows_digest(schema, columns["tracklet_id"], ids, labels.astype(bool) & known, known),
         **asdict(found),
         "validation": asdict(replace(found, parts=())) if details else None,
+        "other_tests": [],
     }
     return metrics, pa.table(columns)
 
