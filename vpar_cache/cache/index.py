@@ -124,7 +124,7 @@ class Index:
         arrays = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
         mark = " (RANDOM WEIGHTS: no score has a meaning)" if self.random_weights else ""
         return (
-            f"{type(self).__name__}({self.dataset}, {str(self.path)!r})\n"
+            f"{type(self).__name__}({self.dataset}, {self.where!r})\n"
             f"  {count_of(len(self), 'tracklet')} ({splits}), {count_of(self.schema.num_outputs, 'output')} in "
             f"{count_of(len(self.schema.groups), 'group')}\n"
             f"  {count_of(sum(self.count_unknown().values()), 'label')} unknown, {people}\n"

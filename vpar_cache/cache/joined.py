@@ -16,7 +16,7 @@ from vpar_cache.cache.features import Features, open_features
 from vpar_cache.cache.format import count_shared_people
 from vpar_cache.cache.index import Index
 from vpar_cache.cache.rows import RowArray
-from vpar_cache.errors import UserError, printable
+from vpar_cache.errors import UserError, count_of, printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class JoinedFeatures(Features):
     """The rows of one or more caches of one visual fingerprint, text fingerprint and schema.
 
     `person_ids` are numbered anew where the caches' people are different people. Tracklet ids may repeat between
-    caches. Arrays that a cache lacks are left out.
+    caches.
     """
 
     sources: tuple[Source, ...]
@@ -83,20 +83,17 @@ def join(caches: Sequence[Features], same_people: bool = False) -> JoinedFeature
     splits = np.concatenate([cache.splits for cache in caches])  # (N,)
     people_known = all(cache.people_known for cache in caches)
     person_ids = own_ids if same_people or len(caches) == 1 else _apart([cache.person_ids for cache in caches])
-    names = [name for name in first.arrays if all(name in cache.arrays for cache in caches)]
     if len(caches) == 1:
         arrays = first.arrays
     else:  # opened again, since a RowArray closes its files when it goes
         arrays = {
-            name: RowArray(
-                [extent for cache in caches for extent in cache.arrays[name].extents], first.shapes[name][1:]
-            )
-            for name in names
+            name: RowArray([extent for cache in caches for extent in cache.arrays[name].extents], shape[1:])
+            for name, shape in first.shapes.items()
         }
     stops = np.cumsum([len(cache) for cache in caches]).tolist()
     sources = tuple(
         Source(cache.path, name, slice(stop - len(cache), stop), cache.people_known)
-        for cache, name, stop in zip(caches, _dataset_names(caches), stops, strict=True)
+        for cache, name, stop in zip(caches, dataset_names(caches), stops, strict=True)
     )
     joined: dict[str, Any] = {
         "dataset": joined_dataset(caches),
@@ -132,20 +129,22 @@ def joined_seal(caches: Sequence[Index]) -> str:
 
 
 def check_joinable(caches: Sequence[Index], same_people: bool = False) -> None:
-    """Raise UserError unless all caches differ, and have one visual fingerprint, text fingerprint and schema."""
+    """Raise UserError unless the caches hold different tracklets of one encoder, text and schema."""
     if not caches:
         raise UserError("--features: got none; expected the index of a cache. Give it, as in cache/mars.h5")
     first = caches[0]
     for number, other in enumerate(caches):
-        if twin := next((cache for cache in caches[:number] if cache.seal == other.seal), None):
-            raise UserError(
-                f"--features: got {other.path} and {twin.path}, which hold the same; expected different caches. "
-                "Leave one out"
-            )
+        for twin in caches[:number]:
+            if shared := len(set(twin.source_digests) & set(other.source_digests)):
+                raise UserError(
+                    f"--features: got {twin.path} and {other.path}, which have {count_of(shared, 'tracklet')} in "
+                    "common; expected caches of different tracklets. Leave one out"
+                )
         for what, one, two in (
             ("schema", first.schema.to_dict(), other.schema.to_dict()),
             ("features", first.visual_config, other.visual_config),
             ("text embeddings", first.text_config, other.text_config),
+            ("arrays", _row_shapes(first), _row_shapes(other)),
             ("fingerprint", _fingerprints(first), _fingerprints(other)),
         ):
             if found := _first_difference(one, two, ""):
@@ -164,6 +163,10 @@ def check_joinable(caches: Sequence[Index], same_people: bool = False) -> None:
 
 def _fingerprints(cache: Index) -> dict[str, str]:
     return {"visual": cache.visual_fingerprint, "text": cache.text_fingerprint, "weights": cache.weights}
+
+
+def _row_shapes(cache: Index) -> dict[str, tuple[int, ...]]:
+    return {name: shape[1:] for name, shape in cache.shapes.items()}
 
 
 def _first_difference(one: Any, two: Any, place: str) -> tuple[str, str, str] | None:
@@ -187,8 +190,8 @@ def _apart(person_ids: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
     return np.concatenate(parts).astype(np.int32)  # (N,)
 
 
-def _dataset_names(caches: Sequence[Index]) -> list[str]:
-    """Return the datasets' names, with a number where one comes more than once."""
+def dataset_names(caches: Sequence[Index]) -> list[str]:
+    """Return the name of each cache's dataset, with a number where several have that name."""
     names = [cache.dataset for cache in caches]
     return [
         f"{name} {1 + names[:number].count(name)}" if names.count(name) > 1 else name

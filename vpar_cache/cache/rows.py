@@ -105,7 +105,7 @@ class RowArray:
     def window(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the rows (w,) in their order, (w, *row_shape), read in the order of the files.
 
-        Rows that follow each other in a file are one read. The memory of all rows is needed.
+        Rows that follow each other in a file are one read. It takes twice the memory of the rows.
         """
         ascending = np.unique(rows)  # (u,)
         read = np.empty((len(ascending), *self.shape[1:]), self.dtype)  # (u, *row_shape)

@@ -8,22 +8,20 @@ paper's test split alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vpar_cache.errors import CacheError, UserError
-from vpar_cache.metrics.protocol import ProtocolScores
-from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED
 from vpar_cache.metrics.verdict import verdict
 from vpar_cache.rendering.tables import BASELINE_NOTES, PROTOCOL_NOTES, Notes, Number, Part
 from vpar_cache.reporting.comparison import comparable, compare_runs
 from vpar_cache.reporting.numbers import (
-    AVERAGES,
     Named,
     about_run,
+    best_constants,
     evaluation_numbers,
-    score_numbers,
+    priors,
     unique_names,
 )
 from vpar_cache.reporting.paper_tables import paper_tables
@@ -199,52 +197,23 @@ def _sections(runs: Sequence[FinishedRun]) -> Iterator[Section]:
             remarks.append(
                 f"{place} is not the paper's test split and attributes, so no published row stands beside it"
             )
+        remarks += [
+            f"{name}: trained on {len(run.features)} caches ({run.trained_on})"
+            for run, name in zip(members, names, strict=True)
+            if len(run.features) > 1
+        ]
         if first.num_people is None:
             remarks.append(f"{place}: people are not known, so intervals and shuffles are over tracklets")
         if first.unknown:
             counts = ", ".join(f"{group} {count}" for group, count in first.unknown.items())
             remarks.append(f"{place}: unknown labels, which no score counts: {counts}")
-        numbers += _constants(members, names)
+        numbers += best_constants(members, names)
         for run, name in zip(members, names, strict=True):
             numbers += evaluation_numbers(run, **about_run(run, name))
-        priors = list(_priors(members, names))
-        if priors:
-            remarks.append(_prior_remark(priors))
-        yield Section(place, (*numbers, *priors), verdicts, tuple(remarks), costs)
-
-
-def _constants(runs: Sequence[FinishedRun], names: Sequence[str]) -> Iterator[Number]:
-    """Yield the scores of the distinct best constants: other train labels may give another one."""
-    return _distinct("constant", "best constant", [run.best_constant for run in runs], runs, names)
-
-
-def _priors(runs: Sequence[FinishedRun], names: Sequence[str]) -> Iterator[Number]:
-    """Yield the averages of the distinct priors."""
-    for number in _distinct("prior", "prior", [run.prior for run in runs], runs, names):
-        if number.table == AVERAGES and number.protocol != SELECTED:
-            yield replace(number, table="prior")
-
-
-def _distinct(
-    source: str,
-    name: str,
-    found: Sequence[Mapping[str, ProtocolScores]],
-    runs: Sequence[FinishedRun],
-    names: Sequence[str],
-) -> Iterator[Number]:
-    """Yield the distinct scores that runs have of a predictor that sees no image.
-
-    A run with a chosen threshold has a further one, which is told apart only where it differs.
-    """
-    about = {"dataset": runs[0].dataset, "split": runs[0].split, "n": runs[0].num_tracklets, "source": source}
-    for protocol in (*PROTOCOLS, SELECTED):
-        owners: dict[str, list[int]] = {}
-        for i, blocks in enumerate(found):
-            if protocol in blocks:
-                owners.setdefault(str(blocks[protocol]), []).append(i)
-        for members in owners.values():
-            whose = "" if len(owners) == 1 else f" of {', '.join(names[i] for i in members)}"
-            yield from score_numbers(protocol, found[members[0]][protocol], system=name + whose, **about)
+        found = list(priors(members, names))
+        if found:
+            remarks.append(_prior_remark(found))
+        yield Section(place, (*numbers, *found), verdicts, tuple(remarks), costs)
 
 
 def _prior_remark(numbers: Sequence[Number]) -> str:

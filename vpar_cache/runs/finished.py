@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vpar_cache.attributes.built_in import SCHEMAS
 from vpar_cache.attributes.schema import Schema
-from vpar_cache.errors import CacheError, count_of, counted, nearest
+from vpar_cache.errors import CacheError, UserError, count_of, counted, nearest
 from vpar_cache.models.systems import system_title
 from vpar_cache.runs.name import natural_order
 from vpar_cache.runs.record import MetricsRecord, RunRecord, check_fit, read_record
@@ -26,6 +26,19 @@ class FinishedRun(RunRecord, MetricsRecord):
     """One finished run: whose numbers they are, on what they were measured."""
 
     folder: Path
+    trained_on: str
+    """The datasets of all its caches, as in mars+duke; `dataset` is that of the test set."""
+
+    def caches(self) -> tuple[Path, ...]:
+        """Return the indexes of its caches. Raises UserError where one is no longer where run.json says."""
+        missing = [name for name in self.features if not Path(name).is_file()]
+        if missing or not self.features:
+            raise UserError(
+                f"--features: got none, and {self.folder / 'run.json'} names "
+                f"{repr(missing[0]) if missing else 'none'}, where no file is. Name all caches of the run with "
+                "--features"
+            )
+        return tuple(map(Path, self.features))
 
     @property
     def title(self) -> str:
@@ -121,7 +134,7 @@ def read_run(folder: Path) -> FinishedRun:
     record = read_record(folder / "run.json", RunRecord)
     metrics = read_record(folder / "metrics.json", MetricsRecord)
     check_fit(folder / "metrics.json", metrics, record.schema)
-    run = FinishedRun(folder=folder, **{**vars(record), **vars(metrics)})
+    run = FinishedRun(folder=folder, trained_on=record.dataset, **{**vars(record), **vars(metrics)})
     says_random = run.weights.startswith("random")
     if run.random_weights == says_random:
         return run

@@ -149,6 +149,8 @@ class TrainConfig(ModelSettings):
             raise UserError(f"norm_eps: got {self.norm_eps}; expected a number between 0 and 1")
         if self.name is not None:
             check_run_name(self.name)
+        if self.same_people and len(self.caches) == 1:
+            raise UserError("--same-people: got one cache; expected several with --features. Leave it out")
         self._check_fusion()
         self._check_reference()
         self._check_folds()

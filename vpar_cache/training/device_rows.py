@@ -50,30 +50,24 @@ class DeviceRows:
         """Yield the rows of all windows, each (w,), in their order, as `batches` does.
 
         Where rows are not on the device, a window is read as a whole, in the order of its files, while the device
-        computes on the one before: the memory of two windows.
+        computes on the one before: the memory of three windows.
         """
         if self._all is not None or len(windows) == 1:
             yield from self.batches(np.concatenate(windows), batch_size)
             return
-        left = torch.empty((0, *self._array.shape[1:]), dtype=torch.float16)  # (less than B, *row_shape)
+        left = torch.empty((0, *self._array.shape[1:]), dtype=torch.float16)  # (fewer than B, *row_shape)
         with ThreadPoolExecutor(1) as pool:
             reading = pool.submit(self._array.window, windows[0])
-            for number in range(len(windows)):
-                rows = torch.from_numpy(reading.result())  # (w, *row_shape)
-                if number + 1 < len(windows):
-                    reading = pool.submit(self._array.window, windows[number + 1])
-                missing = (batch_size - len(left)) % batch_size
-                if len(left):
-                    rows, left = rows[missing:], torch.cat([left, rows[:missing]])
-                    if len(left) < batch_size and number + 1 < len(windows):
-                        continue  # the window held fewer rows than were missing
-                    yield left.to(self._device)  # (B, *row_shape)
-                is_last = number + 1 == len(windows)
-                whole = len(rows) if is_last else len(rows) - len(rows) % batch_size
-                for batch in rows[:whole].split(batch_size):
-                    if len(batch):
-                        yield batch.to(self._device)  # (B, *row_shape)
+            for window in windows[1:]:
+                rows = torch.cat([left, torch.from_numpy(reading.result())])  # (w, *row_shape)
+                reading = pool.submit(self._array.window, window)
+                whole = len(rows) - len(rows) % batch_size
+                for batch in rows[:whole].split(batch_size) if whole else ():
+                    yield batch.to(self._device)  # (B, *row_shape)
                 left = rows[whole:].clone()  # without the memory of the window
+            last = torch.cat([left, torch.from_numpy(reading.result())])  # (w, *row_shape)
+            for batch in last.split(batch_size) if len(last) else ():
+                yield batch.to(self._device)  # (B, *row_shape)
 
 
 def _fits(array: RowArray, device: torch.device) -> bool:

@@ -57,7 +57,7 @@ def repeat_run(
     """
     (folder,) = find_runs([run], runs)
     old_run = read_run(folder)
-    indexes = tuple(features) or tuple(map(Path, old_run.features))
+    indexes = tuple(features) or old_run.caches()
     found, expected = joined_seal([read_index(index) for index in indexes]), old_run.features_seal
     if found != expected:
         raise CacheError(
