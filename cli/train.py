@@ -153,7 +153,8 @@ def train(
 
     with stoppable() as stop:
         result = train_run(config, command=command, say=say, stop=stop)
-    say(result.verdict)
+    for line in result.verdict.splitlines():
+        say(line)
     say(f"{result.model} in {result.seconds:.1f} s; tables: vpar report {result.folder}")
     print_text(f"{result.folder}\n")
 

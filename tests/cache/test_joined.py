@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.small_caches import VIEWS, SmallCache, edit_sealed, write_small_cache
 from vpar_cache.cache.features import open_features
+from vpar_cache.cache.hints import ENCODE_SECONDS, Hints
 from vpar_cache.cache.joined import JoinedFeatures, open_joined
 from vpar_cache.errors import UserError
 
@@ -20,7 +21,10 @@ SIZES = (((3, 0), (2, 2), (0, 0), (0, 3)), ((4, 1), (0, 2)))
 @pytest.fixture
 def caches(tmp_path: Path) -> list[SmallCache]:
     """Two caches, of which the second repeats tracklet ids and person ids of the first."""
-    return [write_small_cache(tmp_path / f"{name}.h5", rows) for name, rows in zip("ab", SIZES, strict=True)]
+    return [
+        write_small_cache(tmp_path / f"{name}.h5", rows, made_of=name)
+        for name, rows in zip("ab", SIZES, strict=True)
+    ]
 
 
 def join(caches: list[SmallCache], **changes: Any) -> JoinedFeatures:
@@ -90,8 +94,12 @@ def test_the_seal_depends_on_every_cache_and_their_order(caches: list[SmallCache
     assert len(seals) == 4
 
 
-def change(name: str, old: bytes, new: bytes) -> Any:
+def change(name: str, old: bytes, new: bytes, kind: str = "") -> Any:
+    """Return an edit of a stored text, and of the fingerprint that stands for it."""
+
     def edit(file: h5py.File) -> None:
+        if kind:
+            file.attrs[f"{kind}_fingerprint"] = "0" * 64
         text = bytes(file[name][()])
         assert old in text
         changed = text.replace(old, new)
@@ -105,8 +113,9 @@ def change(name: str, old: bytes, new: bytes) -> Any:
     ("edit", "told"),
     [
         (change("meta/schema", b"no hat", b"no cap"), r"schema.*no cap.*no hat"),
-        (change("meta/visual_config", b'"frames":2', b'"frames":3'), r"frames: 3, not 2"),
-        (change("meta/text_config", b"100.0", b"99.0"), r"text.*logit_scale: 99.0, not 100.0"),
+        (change("meta/visual_config", b'"frames":2', b'"frames":3', "visual"), r"frames: 3, not 2"),
+        (change("meta/visual_config", b'"tiny"', b'"huge"', "visual"), r"encoder.*backbone: 'huge', not 'tiny'"),
+        (change("meta/text_config", b"100.0", b"99.0", "text"), r"text.*logit_scale: 99.0, not 100.0"),
     ],
 )
 def test_a_cache_of_other_settings_is_refused_with_both_files_and_the_difference(
@@ -119,9 +128,36 @@ def test_a_cache_of_other_settings_is_refused_with_both_files_and_the_difference
     assert "\n" not in str(error.value)
 
 
-def test_the_same_cache_twice_is_refused(caches: list[SmallCache]) -> None:
-    with pytest.raises(UserError, match=r"a\.h5 and .*a\.h5"):
-        join([caches[0], caches[1], caches[0]])
+def test_caches_with_a_tracklet_in_common_are_refused(caches: list[SmallCache], tmp_path: Path) -> None:
+    """Also where its rows lie in other shards."""
+    other = write_small_cache(tmp_path / "c.h5", SIZES[0][:1], made_of="a")
+    for twin, count in ((caches[0], 10), (other, 3)):
+        with pytest.raises(
+            UserError, match=rf"{caches[0].index} and {twin.index}, .* {count} tracklets in common"
+        ):
+            join([caches[0], caches[1], twin])
+
+
+def test_weights_of_two_names_may_be_the_same(caches: list[SmallCache]) -> None:
+    edit_sealed(caches[1].index, lambda file: file.attrs.__setitem__("weights", "mine.pt"))
+    assert len(join(caches)) == 17
+
+
+def test_an_id_of_two_caches_chooses_no_tracklet(caches: list[SmallCache]) -> None:
+    joined = join(caches)
+    with pytest.raises(KeyError, match=f"{joined.tracklet_ids[0]}.*several"):
+        joined[joined.tracklet_ids[0]]
+    assert joined.select([joined.tracklet_ids[9]]).rows.tolist() == [9]
+    assert joined.select(np.arange(10)).select([joined.tracklet_ids[0]]).rows.tolist() == [0]
+
+
+def test_the_seconds_of_the_encoder_are_the_mean_over_tracklets(caches: list[SmallCache]) -> None:
+    assert join(caches).encode_seconds is None
+    for cache, seconds in zip(caches, (1.0, 3.0), strict=True):
+        hints = Hints(cache.index)
+        hints.put("timing", ENCODE_SECONDS, seconds)
+        hints.save()
+    assert join(caches).encode_seconds == pytest.approx((10 * 1.0 + 7 * 3.0) / 17)
 
 
 def test_caches_without_known_people_cannot_hold_the_same_people(caches: list[SmallCache]) -> None:

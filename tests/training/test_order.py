@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.training.test_resume import assert_same, cache, run, stop_at  # noqa: F401 - cache is a fixture
 from vpar_cache.cache.features import Features, open_features
-from vpar_cache.cache.joined import join
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
-from vpar_cache.errors import Stopped, UserError
+from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
 from vpar_cache.training.checkpoints import CheckpointFile
@@ -20,6 +19,7 @@ from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.loop import Trainer
 from vpar_cache.training.order import SHUFFLES, WINDOW_SHARDS, epoch_windows
 from vpar_cache.training.splits import choose_rows
+from vpar_cache.training.train import train
 
 SHARDS = [5, 0, 7, 3, 9, 1, 6, 4, 8]
 ROWS = np.delete(np.arange(sum(SHARDS)), [2, 11, 40])
@@ -62,39 +62,21 @@ def test_exact_is_the_permutation_of_all_rows() -> None:
     np.testing.assert_array_equal(window, np.random.default_rng(5).permutation(ROWS))
 
 
-@pytest.mark.parametrize("views", [None, 0])
-def test_a_run_by_shards_goes_on_bit_for_bit_where_it_was_stopped(
-    cache: Path,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    views: int | None,
-) -> None:
-    monkeypatch.setattr("vpar_cache.training.order.WINDOW_SHARDS", 1)  # the cache has four
-    changes = {"shuffle": "shards", "model": "linear", "views": views}
-    whole = run(cache, tmp_path, name="whole", **changes)
-    monkeypatch.setattr("vpar_cache.training.checkpoints.SECONDS_BETWEEN", 0.0)
-    with pytest.raises(Stopped):
-        run(cache, tmp_path, stop_at(5), name="resumed", **changes)
-    assert_same(whole, run(cache, tmp_path, name="resumed", **changes))
-
-
-def test_both_orders_learn_from_the_same_rows(cache: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_both_orders_learn_from_the_same_rows(tiny_cache: Path, tmp_path: Path) -> None:
     """With one batch an epoch the order of its rows changes a sum by rounding alone."""
-    found = [
-        run(
-            cache,
-            tmp_path,
-            name=shuffle,
-            shuffle=shuffle,
-            model="linear",
-            batch_size=64,
-            views=0,
-            precision="fp32",
-        )
+    settings: dict[str, Any] = {
+        "model": "linear",
+        "epochs": 2,
+        "batch_size": 64,
+        "precision": "fp32",
+        "device": "cpu",
+    }
+    one, other = (
+        train(TrainConfig(features=tiny_cache, runs=tmp_path, name=shuffle, shuffle=shuffle, **settings))
         for shuffle in SHUFFLES
-    ]
-    one, other = (result.metrics["scores"]["vtf"]["average"]["f1"] for result in found)
-    assert one == pytest.approx(other, abs=1e-6)
+    )
+    found = [result.metrics["scores"]["vtf"]["average"]["f1"] for result in (one, other)]
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
 
 
 def test_the_curves_of_both_orders_agree_within_the_spread_between_seeds(
@@ -118,7 +100,7 @@ def curve(features: Features, index: Path, runs: Path, shuffle: str, seed: int) 
         features=index, runs=runs, model="linear", epochs=6, batch_size=4, shuffle=shuffle, seed=seed,
         val_fraction=0.3, precision="fp32", device="cpu",
     )  # fmt: skip
-    trainer = Trainer(config, join([features]), choose_rows(features, config))
+    trainer = Trainer(config, features, choose_rows(features, config))
     history, _ = trainer.fit(CheckpointFile(runs, "none", "0" * 64))
     return [row["validation_f1"] for row in history]
 

@@ -14,31 +14,34 @@ import pytest
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.joined import open_joined
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
-from vpar_cache.errors import CacheError, DataError
+from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
 from vpar_cache.metrics.constants import best_constant
 from vpar_cache.metrics.scoring import score_all
 from vpar_cache.metrics.vtf import VTF
+from vpar_cache.pictures.figure import FigureConfig, draw_figure
 from vpar_cache.reporting.report import report
+from vpar_cache.reporting.score import score
 from vpar_cache.runs.finished import read_runs
 from vpar_cache.runs.predictions import read_test_predictions
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.splits import choose_rows
 from vpar_cache.training.train import TrainResult, planned_folder, train
-from vpar_cache.workflows.evaluate import evaluate_run
+from vpar_cache.workflows.evaluate import evaluate_on_each, evaluate_run
 from vpar_cache.workflows.repeat import repeat_run
 
 
 @pytest.fixture(scope="module")
-def caches(
-    tiny_cache: Path, tmp_path_factory: pytest.TempPathFactory, extract_config: Callable[..., ExtractConfig]
-) -> list[Path]:
-    """Two caches of drawn people; tracklet and person ids of the first are ids of the second as well."""
+def other_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn people whose ids, and those of their tracklets, name others in the first cache."""
     size = DemoSize(train_people=7, test_people=4, tracklets_per_person=2, frames=4)
-    folder = tmp_path_factory.mktemp("other")
-    root = write_demo(folder / "tracklets", size, 5)
-    return [tiny_cache, extract(extract_config(folder / "other.h5", root=root)).index]
+    return write_demo(tmp_path_factory.mktemp("other") / "tracklets", size, 5)
+
+
+@pytest.fixture(scope="module")
+def caches(tiny_cache: Path, other_root: Path, extract_config: Callable[..., ExtractConfig]) -> list[Path]:
+    return [tiny_cache, extract(extract_config(other_root.parent / "other.h5", root=other_root)).index]
 
 
 def settings(caches: list[Path], runs: Path, **changes: Any) -> TrainConfig:
@@ -130,6 +133,51 @@ def test_a_run_of_several_caches_is_scored_on_another(caches: list[Path], run: T
     for cache, test in zip(caches, read_runs(run.folder), strict=True):
         found = evaluate_run(run.folder, cache).evaluation
         assert found.scores["vtf"].average == pytest.approx(test.scores["vtf"].average)
+
+
+def test_without_a_cache_it_is_scored_on_each_of_its_own(caches: list[Path], run: TrainResult) -> None:
+    found = evaluate_on_each(run.folder)
+    tests = read_runs(run.folder)
+    assert [tables.about["dataset"] for tables in found.each] == [test.dataset for test in tests]
+    for tables, test in zip(found.each, tests, strict=True):
+        assert tables.evaluation.scores["vtf"].average == pytest.approx(test.scores["vtf"].average)
+    assert len(found.parts) == 2
+
+
+def test_its_predictions_are_not_scored_as_one_test_set(caches: list[Path], run: TrainResult) -> None:
+    with pytest.raises(DataError, match="dataset.*'mars 1', 'mars 2'"):
+        score(run.folder / "predictions.parquet", open_joined(caches).schema)
+
+
+def test_the_report_says_on_how_many_caches_it_was_trained(run: TrainResult) -> None:
+    for section in report([run.folder]).sections:
+        assert any("trained on 2 caches (mars)" in line for line in section.remarks)
+
+
+def test_people_of_train_and_test_are_counted_where_ids_mean_the_same(caches: list[Path], tmp_path: Path) -> None:
+    said: list[str] = []
+    train(settings(caches, tmp_path, epochs=1, same_people=True), say=said.append)
+    joined = open_joined(caches, same_people=True)
+    people = [set(joined.person_ids[joined.rows_of(split)]) for split in ("train", "test")]
+    shared = len(people[0] & people[1])
+    assert any(line.startswith(f"{shared} p") and "in train and in test" in line for line in said) == bool(shared)
+
+
+def test_one_cache_cannot_hold_the_same_people_as_another(caches: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--same-people.*one cache"):
+        settings(caches[:1], tmp_path, same_people=True)
+
+
+def test_a_figure_is_of_the_test_set_that_lies_in_the_folder(
+    caches: list[Path], demo_root: Path, other_root: Path, run: TrainResult, tmp_path: Path
+) -> None:
+    def draw(root: Path, out: Path) -> bytes:
+        return draw_figure(FigureConfig(run=run.folder, dataset="mars", root=root, out=out)).read_bytes()
+
+    assert draw(demo_root, tmp_path / "1.png") != draw(other_root, tmp_path / "2.png")
+    third = write_demo(tmp_path / "third", DemoSize(7, 4, 2, 4), 6)
+    with pytest.raises(UserError, match="--root.*mars 1, mars 2"):
+        draw(third, tmp_path / "3.png")
 
 
 def test_folds_must_name_one_person_or_tracklet(caches: list[Path], tmp_path: Path) -> None:

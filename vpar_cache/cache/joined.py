@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vpar_cache.base.hashing import fingerprint
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.cache.format import count_shared_people
+from vpar_cache.cache.hints import load_encode_seconds
 from vpar_cache.cache.index import Index
 from vpar_cache.cache.rows import RowArray
 from vpar_cache.errors import UserError, count_of, printable
@@ -48,6 +49,14 @@ class JoinedFeatures(Features):
     @property
     def where(self) -> str:
         return ", ".join(str(source.path) for source in self.sources)
+
+    @property
+    def encode_seconds(self) -> float | None:
+        """Return the seconds per tracklet that the encoder took; None where they are not known of a cache."""
+        found = [load_encode_seconds(source.path) for source in self.sources]
+        known = [seconds for seconds in found if seconds is not None]
+        rows = [source.rows.stop - source.rows.start for source in self.sources]
+        return float(np.average(known, weights=rows)) if len(known) == len(found) else None
 
     def people_of(self, rows: NDArray[np.int64]) -> NDArray[np.int32] | None:
         """Return as `Index.people_of`. The rows of one cache have the ids of that cache."""
@@ -140,20 +149,12 @@ def check_joinable(caches: Sequence[Index], same_people: bool = False) -> None:
                     f"--features: got {twin.path} and {other.path}, which have {count_of(shared, 'tracklet')} in "
                     "common; expected caches of different tracklets. Leave one out"
                 )
-        for what, one, two in (
-            ("schema", first.schema.to_dict(), other.schema.to_dict()),
-            ("features", first.visual_config, other.visual_config),
-            ("text embeddings", first.text_config, other.text_config),
-            ("arrays", _row_shapes(first), _row_shapes(other)),
-            ("fingerprint", _fingerprints(first), _fingerprints(other)),
-        ):
-            if found := _first_difference(one, two, ""):
-                place, ours, theirs = found
-                raise UserError(
-                    f"--features: got {other.path} with other {what} than {first.path} ({place}: {theirs}, not "
-                    f"{ours}); expected the same in all caches. Extract it with the settings and attributes of "
-                    "the first"
-                )
+        if found := _difference(first, other):
+            what, detail = found
+            raise UserError(
+                f"--features: got {other.path} with other {what} than {first.path} ({detail}); expected the same "
+                "in all caches. Extract it with the settings and attributes of the first"
+            )
         if same_people and not other.people_known:
             raise UserError(
                 f"--same-people: got {other.path}, which does not know who is who; expected caches with person "
@@ -161,8 +162,32 @@ def check_joinable(caches: Sequence[Index], same_people: bool = False) -> None:
             )
 
 
+def _difference(first: Index, other: Index) -> tuple[str, str] | None:
+    """Return the first part, and what in it, where `other` must agree with `first` and does not."""
+    compared: dict[str, tuple[Any, Any]] = {"schema": (first.schema.to_dict(), other.schema.to_dict())}
+    if _fingerprints(first) != _fingerprints(other):
+        compared |= {
+            "encoders": (_encoder(first), _encoder(other)),
+            "settings": (first.visual_config, other.visual_config),
+            "text embeddings": (first.text_config, other.text_config),
+            "fingerprints": (_fingerprints(first), _fingerprints(other)),
+        }
+    compared["arrays"] = _row_shapes(first), _row_shapes(other)
+    for what, (one, two) in compared.items():
+        if found := _first_difference(one, two, ""):
+            place, expected, got = found
+            return what, f"{place}: {got}, not {expected}"
+    return None
+
+
 def _fingerprints(cache: Index) -> dict[str, str]:
-    return {"visual": cache.visual_fingerprint, "text": cache.text_fingerprint, "weights": cache.weights}
+    return {"visual": cache.visual_fingerprint, "text": cache.text_fingerprint}
+
+
+def _encoder(cache: Index) -> dict[str, Any]:
+    """Return the names that a user knows. Weights of several names may be the same, which the fingerprints say."""
+    backbone, text = cache.visual_config.get("backbone"), cache.text_config.get("encoder")
+    return {"backbone": backbone, "weights": cache.weights, "text": text}
 
 
 def _row_shapes(cache: Index) -> dict[str, tuple[int, ...]]:

@@ -81,13 +81,13 @@ def model_card(record: Mapping[str, Any], tests: Mapping[str, Evaluation]) -> st
         people=f"{_people(*tests.values())} " if len(tests) == 1 else "",
         test_sets="" if len(tests) == 1 else f" ({_text(', '.join(_counts(tests)))})",
         num_groups=len(record["schema"]["groups"]),
-        unknown=" ".join(_unknowns(tests)),
+        unknown=_unknown(tests),
         extraction=_list({key: value for key, value in record["extraction"].items() if value is not None}),
         recipe=_RECIPES[record["recipe"]].format(
             epoch=record["selected_epoch"], threshold=record["selected_threshold"]
         ),
         settings=_list(record["settings"]),
-        metrics="\n".join(_sections(tests)),
+        metrics="\n\n".join(_sections(tests)),
     )
 
 
@@ -100,25 +100,22 @@ def _counts(tests: Mapping[str, Evaluation]) -> Iterator[str]:
         yield f"{dataset}: {found.num_tracklets} {_people(found)}"
 
 
-def _unknowns(tests: Mapping[str, Evaluation]) -> Iterator[str]:
-    for dataset, found in tests.items():
-        yield _unknown(found.unknown) if len(tests) == 1 else f"{_text(dataset)}: {_unknown(found.unknown)}"
+def _unknown(tests: Mapping[str, Evaluation]) -> str:
+    counts = [
+        (f"{group} on {dataset}" if len(tests) > 1 else group, count)
+        for dataset, found in tests.items()
+        for group, count in found.unknown.items()
+    ]
+    if not counts:
+        return "All test labels are known."
+    said = ", ".join(f"{_text(where)} {count}" for where, count in counts)
+    return f"Unknown test labels, which no score counts: {said}."
 
 
 def _sections(tests: Mapping[str, Evaluation]) -> Iterator[str]:
     for dataset, found in tests.items():
-        if len(tests) > 1:
-            yield f"### {_text(dataset)}\n"
-        yield from _metrics(found)
-        if len(tests) > 1:
-            yield ""
-
-
-def _unknown(unknown: Mapping[str, int]) -> str:
-    if not unknown:
-        return "All test labels are known."
-    counts = ", ".join(f"{_text(group)} {count}" for group, count in unknown.items())
-    return f"Unknown test labels, which no score counts: {counts}."
+        heading = f"### {_text(dataset)}\n\n" if len(tests) > 1 else ""
+        yield heading + "\n".join(_metrics(found))
 
 
 def _metrics(found: Evaluation) -> Iterator[str]:

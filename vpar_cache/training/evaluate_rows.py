@@ -91,10 +91,10 @@ def score_tests(
 
 
 def verdicts(tests: Sequence[TestSet]) -> str:
-    """Return the verdict of the test set; of several, each with its dataset."""
+    """Return the verdict of the test set; of several, a line for each."""
     if len(tests) == 1:
         return verdict(tests[0].found)
-    return " ".join(f"{test.dataset}: {verdict(test.found)}" for test in tests)
+    return "\n".join(f"{test.dataset}: {verdict(test.found)}" for test in tests)
 
 
 def metrics_block(cache: Index, tests: Sequence[TestSet], validation: Evaluation | None) -> dict[str, Any]:

@@ -126,7 +126,7 @@ class Trainer:
             return
         if num_train < 2:
             raise DataError(
-                f"{self._features.where} has {num_train} train tracklet; expected 2 or more for a model with "
+                f"{self._features.where}: got {num_train} train tracklet; expected 2 or more for a model with "
                 "BatchNorm. Train without --logit-norm, or on more tracklets"
             )
         if self._config.batch_size < 2:

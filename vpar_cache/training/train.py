@@ -27,10 +27,9 @@ from vpar_cache.base.cores import limit_torch_threads
 from vpar_cache.base.devices import explain_device, resolve_device, resolve_precision
 from vpar_cache.base.lock import sole_writer
 from vpar_cache.cache.features import Features
-from vpar_cache.cache.hints import load_encode_seconds
 from vpar_cache.cache.index import read_index
 from vpar_cache.cache.joined import JoinedFeatures, check_joinable, joined_dataset, joined_seal, open_joined
-from vpar_cache.errors import UserError
+from vpar_cache.errors import UserError, counted
 from vpar_cache.metrics.evaluation import Evaluation
 from vpar_cache.models.build import ModelBuilder
 from vpar_cache.models.settings import LOSSES
@@ -68,7 +67,7 @@ class TrainResult:
     recipe: str
     metrics: Mapping[str, Any]
     verdict: str
-    """How far it is above what sees no image, in one sentence."""
+    """How far it is above what sees no image, in one sentence; of several test sets, a line for each."""
     seconds: float
 
 
@@ -152,7 +151,7 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
             "device": str(resolve_device(config.device)),
             "seconds": seconds,
             "epoch_seconds_per_tracklet": _seconds_per_tracklet(history, len(rows.train)),
-            "encode_seconds_per_tracklet": load_encode_seconds(config.caches[0]),
+            "encode_seconds_per_tracklet": features.encode_seconds,
             "reads": trainer.reads,
             "own_model": own.name if own else None,
             **_provenance(config, features),
@@ -182,15 +181,17 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
     )
 
 
-def _warnings(config: TrainConfig, features: Features, rows: Rows) -> Iterator[str]:
+def _warnings(config: TrainConfig, features: JoinedFeatures, rows: Rows) -> Iterator[str]:
     """Yield what must be known before the training."""
+    if features.same_people and features.shared_people:
+        yield f"{counted(features.shared_people, 'person is', 'people are')} in train and in test of the caches"
     if features.random_weights:
-        yield f"{features.where} holds features of random weights ({features.weights}): scores have no meaning"
+        yield f"{features.where}: features of random weights ({features.weights}), whose scores have no meaning"
     if never := groups_never_known(features, rows.train):
         yield f"no train tracklet has a known label of {', '.join(never)}: what is predicted of it has no meaning"
     if config.recipe == "reference" and features.visual_config.get("normalize") != "half":
         yield (
-            f"{features.where} was normalised with the backbone's own mean and deviation, the authors' code uses "
+            f"{features.where}: normalised with the backbone's own mean and deviation, the authors' code uses "
             "0.5; `vpar extract --preset reference` extracts features as theirs"
         )
 
