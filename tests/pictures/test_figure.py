@@ -106,7 +106,7 @@ def test_attention_on_another_cache_is_refused(
     from vpar_cache.extraction.extract import extract
 
     other = extract(extract_config(tmp_path / "other.h5", frames=1)).index
-    with pytest.raises(CacheError, match=r"--features: got .*other\.h5; expected the cache that"):
+    with pytest.raises(CacheError, match=r"--features: got .*other\.h5; expected what .* was trained on"):
         draw(runs, demo_root, tmp_path / "x.png", attention=("hat",), features=(other,))
 
 

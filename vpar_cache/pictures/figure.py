@@ -170,7 +170,8 @@ def _attention(
 ) -> Path:
     if run.features_seal != features.seal:
         raise CacheError(
-            f"--features: got {features.where}; expected the caches of {run.folder}, in their order. Name those"
+            f"--features: got {features.where}; expected what {run.folder} was trained on. Name its caches, in "
+            "their order"
         )
     loaded = load_run(run.folder)
     model = loaded.model
