@@ -23,8 +23,11 @@ def figure(
         typer.Option(help="Draw where this output looks, as in backpack; repeat the option for more."),
     ] = None,
     features: Annotated[
-        Path | None,
-        typer.Option(help="With --attention: the index of the run's cache. Default: run.json's."),
+        list[Path] | None,
+        typer.Option(
+            help="With --attention: the index of the run's cache; repeat it for a run of several. Default: "
+            "those of run.json."
+        ),
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="folder: the CSV file of labels. Default: ROOT/labels.csv.")
@@ -52,6 +55,6 @@ def figure(
         seed=seed,
         tracklets=tuple(tracklet or ()),
         attention=tuple(attention or ()),
-        features=features,
+        features=tuple(features or ()),
     )
     print_text(f"{draw_figure(config)}\n")

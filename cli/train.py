@@ -17,8 +17,19 @@ from .interrupts import stoppable
 def train(
     context: typer.Context,
     features: Annotated[
-        Path | None, typer.Option(help="Index of a cache, as in cache/mars.h5. Default: that of --from-run.")
+        list[Path] | None,
+        typer.Option(
+            help="Index of a cache, as in cache/mars.h5; repeat the option to train on several. Default: that of "
+            "--from-run."
+        ),
     ] = None,
+    same_people: Annotated[
+        bool,
+        typer.Option(
+            "--same-people",
+            help="Several caches: a person id names the same person in all. Default: they are different people.",
+        ),
+    ] = False,
     from_run: Annotated[
         Path | None, typer.Option(help="Train this run again, and report whether the metrics are identical.")
     ] = None,
@@ -79,6 +90,13 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="auto (bf16 where native), bf16 or fp32. Default: auto; reference: fp32.")
     ] = None,
+    shuffle: Annotated[
+        str,
+        typer.Option(
+            help="exact (rows of all shards in a random order) or shards (a few shards at a time, read in large "
+            "pieces: for a cache larger than memory)."
+        ),
+    ] = "exact",
     seed: Annotated[int, typer.Option(help="Seed of initial weights, order and held-out people.")] = 0,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
     name: Annotated[str | None, typer.Option(help="Run folder. Default: dataset-model-seed-xxxxxx.")] = None,
@@ -93,15 +111,16 @@ def train(
     command = shlex.join(["vpar", *sys.argv[1:]])
     if from_run is not None:
         _refuse_settings(context)
-        _repeat(from_run, features, name, runs, overwrite, device, folds, command)
+        _repeat(from_run, tuple(features or ()), name, runs, overwrite, device, folds, command)
         return
-    if features is None:
+    if not features:
         raise UserError("--features is missing; give the index of a cache, as in --features cache/mars.h5")
     from vpar_cache.training.config import TrainConfig
 
     config = TrainConfig.of_recipe(
         recipe,
-        features=features,
+        features=tuple(features),
+        same_people=same_people,
         runs=runs,
         name=name,
         overwrite=overwrite,
@@ -125,6 +144,7 @@ def train(
         folds=folds,
         fold=fold,
         precision=precision,
+        shuffle=shuffle,
         seed=seed,
         device=device,
         offline=offline,
@@ -133,7 +153,8 @@ def train(
 
     with stoppable() as stop:
         result = train_run(config, command=command, say=say, stop=stop)
-    say(result.verdict)
+    for line in result.verdict.splitlines():
+        say(line)
     say(f"{result.model} in {result.seconds:.1f} s; tables: vpar report {result.folder}")
     print_text(f"{result.folder}\n")
 
@@ -152,7 +173,7 @@ def _refuse_settings(context: typer.Context) -> None:
 
 def _repeat(
     run: Path,
-    features: Path | None,
+    features: tuple[Path, ...],
     name: str | None,
     runs: Path,
     overwrite: bool,

@@ -56,6 +56,30 @@ def test_gathered_rows_are_those_asked_for_in_their_order(array: RowArray, rows:
     assert gathered.flags.writeable
 
 
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.integers(0, 12), max_size=40))
+def test_a_window_holds_the_rows_asked_for_in_their_order(array: RowArray, rows: list[int]) -> None:
+    chosen = np.array(rows, dtype=np.int64)
+    np.testing.assert_array_equal(array.window(chosen), values()[chosen])
+
+
+def test_a_window_reads_rows_that_follow_each_other_at_once(
+    array: RowArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, preadv = [], os.preadv
+
+    def counted(file: int, parts: list[memoryview], place: int) -> int:
+        sizes.append(len(parts[0]) // array._row_bytes)
+        return preadv(file, parts, place)
+
+    monkeypatch.setattr(os, "preadv", counted)
+    array.window(np.random.default_rng(0).permutation(13))
+    assert sizes == [3, 1, 7, 2]
+    sizes.clear()
+    array.window(np.array([9, 4, 5, 7]))
+    assert sizes == [2, 1, 1]
+
+
 @pytest.mark.parametrize("kind", [np.array, list, tuple])
 def test_a_boolean_mask_chooses_the_rows_where_it_is_true(array: RowArray, kind: Any) -> None:
     mask = np.arange(13) % 3 == 1

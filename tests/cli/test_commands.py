@@ -162,7 +162,7 @@ def test_an_interrupt_exits_with_its_status_and_says_how_to_go_on(
     )
     assert process.stderr is not None
     try:
-        process.stderr.readline()  # "... holds features of random weights": the next is training
+        process.stderr.readline()  # "...: features of random weights ...": the next is training
         time.sleep(0.5)
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)

@@ -69,7 +69,7 @@ def test_a_tracklet_shows_at_most_three_frames_and_none_twice(
 
 
 def test_attention_is_drawn_for_each_output(runs: Path, demo_root: Path, tiny_cache: Path, tmp_path: Path) -> None:
-    options: dict[str, Any] = {"features": tiny_cache}
+    options: dict[str, Any] = {"features": (tiny_cache,)}
     one = draw(runs, demo_root, tmp_path / "1.png", attention=("backpack",), **options)
     two = draw(runs, demo_root, tmp_path / "2.png", attention=("backpack", "hat"), **options)
     assert size(two)[0] > size(one)[0]
@@ -94,7 +94,7 @@ def test_a_wrong_request_is_one_line(
     changes: dict[str, Any], message: str, runs: Path, demo_root: Path, tiny_cache: Path, tmp_path: Path
 ) -> None:
     if "features" in changes:
-        changes = {**changes, "features": tiny_cache}
+        changes = {**changes, "features": (tiny_cache,)}
     with pytest.raises(UserError, match=message):
         draw(runs, demo_root, **{"out": tmp_path / "x.png", **changes})
     assert list(tmp_path.iterdir()) == []
@@ -106,8 +106,8 @@ def test_attention_on_another_cache_is_refused(
     from vpar_cache.extraction.extract import extract
 
     other = extract(extract_config(tmp_path / "other.h5", frames=1)).index
-    with pytest.raises(CacheError, match=r"--features: got .*other\.h5; expected the cache that"):
-        draw(runs, demo_root, tmp_path / "x.png", attention=("hat",), features=other)
+    with pytest.raises(CacheError, match=r"--features: got .*other\.h5; expected what .* was trained on"):
+        draw(runs, demo_root, tmp_path / "x.png", attention=("hat",), features=(other,))
 
 
 def test_a_run_without_a_threshold_for_each_output_is_refused(runs: Path, demo_root: Path, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_attention_of_a_temporal_run_is_drawn_from_its_frames(
     settings: dict[str, Any] = {"dim": 32, "heads": 2, "epochs": 1, "device": "cpu", "recipe": "paper"}
     train(TrainConfig(features=frames, runs=tmp_path, name="temporal", model="vtf-temporal", **settings))
     picture = draw(
-        tmp_path, demo_root, tmp_path / "x.png", run=Path("temporal"), attention=("hat",), features=frames
+        tmp_path, demo_root, tmp_path / "x.png", run=Path("temporal"), attention=("hat",), features=(frames,)
     )
     with Image.open(picture) as image:
         assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 100
@@ -137,11 +137,11 @@ def test_attention_of_a_temporal_run_is_drawn_from_its_frames(
 def test_attention_reads_the_cache_that_the_run_names(
     runs: Path, demo_root: Path, tiny_cache: Path, tmp_path: Path
 ) -> None:
-    named = draw(runs, demo_root, tmp_path / "1.png", attention=("hat",), features=tiny_cache)
+    named = draw(runs, demo_root, tmp_path / "1.png", attention=("hat",), features=(tiny_cache,))
     assert draw(runs, demo_root, tmp_path / "2.png", attention=("hat",)).read_bytes() == named.read_bytes()
     copy = Path(shutil.copytree(runs / "vtf", tmp_path / "copy"))
     record = json.loads((copy / "run.json").read_text("utf-8"))
-    (copy / "run.json").write_text(json.dumps({**record, "features": "gone.h5"}), "utf-8")
+    (copy / "run.json").write_text(json.dumps({**record, "features": ["gone.h5"]}), "utf-8")
     with pytest.raises(UserError, match=r"--features: .*'gone\.h5'"):
         draw(runs, demo_root, tmp_path / "x.png", run=copy, attention=("hat",))
 

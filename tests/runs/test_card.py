@@ -71,14 +71,14 @@ def test_every_score_stands_with_its_interval_its_best_constant_and_its_shuffled
 
 def test_unknown_labels_are_counted_by_group_and_people_that_are_not_known_are_said(run: Path) -> None:
     found = replace(numbers(run), unknown={"hat": 3, "pose": 1}, num_people=None)
-    card = model_card(read(run, "run.json"), found)
+    card = model_card(read(run, "run.json"), {"mars": found})
     assert "Unknown test labels, which no score counts: hat 3, pose 1." in card
     assert "of unknown people" in card
 
 
 def test_names_from_files_do_not_act_in_the_card(run: Path) -> None:
     record = read(run, "run.json") | {"name": "a|b <script>*x*", "dataset": "[d](http://x)"}
-    card = model_card(record, replace(numbers(run), unknown={"<img>": 1}))
+    card = model_card(record, {"mars": replace(numbers(run), unknown={"<img>": 1})})
     assert "<script>" not in card
     assert "<img>" not in card
     assert r"a\|b \<script\>\*x\*" in card
@@ -89,6 +89,6 @@ def test_names_from_files_do_not_act_in_the_card(run: Path) -> None:
 def test_what_a_run_has_not_is_a_dash(run: Path, field: str) -> None:
     found = numbers(run)
     empty = replace(found.intervals, protocols={}) if field == "intervals" else {}
-    card = model_card(read(run, "run.json"), replace(found, **{field: empty}))
+    card = model_card(read(run, "run.json"), {"mars": replace(found, **{field: empty})})
     assert "| – |" in card
     assert verdict(replace(found, **{field: empty})) in card

@@ -69,7 +69,7 @@ def make_run(
     """
     folder = root / name
     folder.mkdir(parents=True)
-    metrics, columns = _numbers(schema, n, seed, selected, prior, details, people, unknown, first)
+    metrics, columns = _numbers(dataset, schema, n, seed, selected, prior, details, people, unknown, first)
     if details:
         pq.write_table(columns, folder / "predictions.parquet")
     fields: dict[str, Any] = {
@@ -88,6 +88,7 @@ def make_run(
 
 @cache
 def _numbers(
+    dataset: str,
     schema: Schema,
     n: int,
     seed: int,
@@ -101,7 +102,7 @@ def _numbers(
     """metrics.json and predictions.parquet. Several tests make the same run; its numbers take most of the time."""
     probabilities, labels = predictions(schema, n, seed)
     known = known_labels(schema, n, unknown)
-    columns = columns_of(schema, probabilities, labels, known, people or n, first)
+    columns = columns_of(dataset, schema, probabilities, labels, known, people or n, first)
     train = None
     if prior is not None:
         train = replace(baselines(labels, groups_of(schema)), rates=np.full(schema.num_outputs, prior))
@@ -113,10 +114,12 @@ def _numbers(
     chosen = [part._replace(rows=part.rows.astype(bool)) for part in parts] if details else []
     found = evaluate(probabilities.astype(np.float32), labels, groups_of(schema), **about, parts=chosen)
     metrics = {
+        "dataset": dataset,
         "split": "test",
         "rows": rows_digest(schema, columns["tracklet_id"], ids, labels.astype(bool) & known, known),
         **asdict(found),
         "validation": asdict(replace(found, parts=())) if details else None,
+        "other_tests": [],
     }
     return metrics, pa.table(columns)
 
@@ -136,13 +139,20 @@ def people_of(n: int, people: int) -> np.ndarray:
 
 
 def columns_of(
-    schema: Schema, probabilities: np.ndarray, labels: np.ndarray, known: np.ndarray, people: int, first: int
+    dataset: str,
+    schema: Schema,
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    known: np.ndarray,
+    people: int,
+    first: int,
 ) -> dict[str, Any]:
     """predictions.parquet of a run without validation people: flag q is set on every (q + 2)th tracklet."""
     n = len(labels)
     flags = np.arange(n)[:, None] % (np.arange(len(schema.quality)) + 2) == 0  # (n, Q)
     return {
         "tracklet_id": [f"{i:04d}C1T0001" for i in range(first, first + n)],
+        "dataset": [dataset] * n,
         "split": ["test"] * n,
         "person_id": pa.array(people_of(n, people), pa.int32()),
         "camera_id": pa.array(np.arange(n) % 3 + 1, pa.int32()),

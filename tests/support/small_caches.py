@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -50,8 +51,10 @@ class SmallCache:
         return fmt.shard_folder(self.index) / self.contents.shards[number].file
 
 
-def shard_contents(number: int, rows: tuple[int, int], views: bool = True, frames: bool = True) -> ShardContents:
-    """Random rows; the same for the same arguments."""
+def shard_contents(
+    number: int, rows: tuple[int, int], views: bool = True, frames: bool = True, made_of: str = ""
+) -> ShardContents:
+    """Random rows; the same for the same arguments. `made_of`: caches of another text have other digests."""
     random = np.random.default_rng(number)
     train, count = rows[0], sum(rows)
     shapes: dict[str, tuple[int, ...]] = {
@@ -65,7 +68,7 @@ def shard_contents(number: int, rows: tuple[int, int], views: bool = True, frame
     return ShardContents(
         arrays={name: random.standard_normal(shape).astype(np.float16) for name, shape in shapes.items()},
         tracklet_ids=[f"{number:04d}C1T{i:04d}" for i in range(count)],
-        source_digests=[f"{number:032x}{i:032x}" for i in range(count)],
+        source_digests=[hashlib.sha256(f"{made_of} {number} {i}".encode()).hexdigest() for i in range(count)],
         skipped=[("0099C1T0001", "train", "x.jpg: 0 bytes, schön leer", "9" * 64)] if number == 2 else [],
         visual_config=VISUAL_CONFIG,
         visual_fingerprint=fingerprint(VISUAL_CONFIG),
@@ -80,13 +83,14 @@ def write_small_cache(
     views: bool = True,
     frames: bool = True,
     unknown: bool = False,
+    made_of: str = "",
 ) -> SmallCache:
     """Shards and index with every array, of made-up values.
 
     `unknown`: the hat of row 0 and the poses of rows 1 and 2 are unknown, and the first test tracklet becomes one
     for validation.
     """
-    shards = [shard_contents(number, counts, views, frames) for number, counts in enumerate(rows)]
+    shards = [shard_contents(number, counts, views, frames, made_of) for number, counts in enumerate(rows)]
     entries = [read_shard_header(write_shard(fmt.shard_folder(index), shard)) for shard in shards]
     splits = [split for train, test in rows for split in ["train"] * train + ["test"] * test]
     n, random = len(splits), np.random.default_rng(9)

@@ -37,6 +37,20 @@ def test_batches_are_the_rows_in_their_order_wherever_they_are_kept(
     assert batches[0].dtype == torch.float16
 
 
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize("lengths", [[9], [4, 4, 1], [1, 1, 7], [3, 0, 6], [2, 5, 2, 0]])
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_windows_give_the_same_batches_as_their_rows_at_once(
+    rows: tuple[RowArray, np.ndarray], resident: bool, lengths: list[int], batch_size: int
+) -> None:
+    array, values = rows
+    order = np.random.default_rng(1).permutation(11)[:9]
+    windows = np.split(order, np.cumsum(lengths)[:-1])
+    batches = [batch.clone() for batch in DeviceRows(array, CPU, resident).windows(windows, batch_size)]
+    assert [len(batch) for batch in batches] == [len(order[i : i + batch_size]) for i in range(0, 9, batch_size)]
+    assert torch.equal(torch.cat(batches), torch.from_numpy(values[order]))
+
+
 def test_on_a_cpu_rows_stay_in_their_files(rows: tuple[RowArray, np.ndarray]) -> None:
     assert DeviceRows(rows[0], CPU)._all is None
 

@@ -99,6 +99,19 @@ def test_a_run_stopped_twice_within_epochs_equals_an_undisturbed_one_bit_for_bit
     assert sorted(path.name for path in tmp_path.iterdir()) == ["resumed", "whole"]
 
 
+@pytest.mark.parametrize("views", [None, 0])
+def test_a_run_by_shards_goes_on_bit_for_bit_where_it_was_stopped(
+    views: int | None, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vpar_cache.training.order.WINDOW_SHARDS", 1)  # the cache has four
+    changes = {"shuffle": "shards", "model": "linear", "views": views}
+    whole = run(cache, tmp_path, name="whole", **changes)
+    monkeypatch.setattr("vpar_cache.training.checkpoints.SECONDS_BETWEEN", 0.0)
+    with pytest.raises(Stopped):
+        run(cache, tmp_path, stop_at(5), name="resumed", **changes)
+    assert_same(whole, run(cache, tmp_path, name="resumed", **changes))
+
+
 SLOW = """
 import time
 import vpar_cache.training.checkpoints as checkpoints

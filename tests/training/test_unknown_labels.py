@@ -15,6 +15,7 @@ from sklearn.metrics import f1_score
 
 from tests.models.test_objective import cell_loss
 from vpar_cache.cache.features import Features, open_features
+from vpar_cache.cache.joined import open_joined
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.extraction.config import ExtractConfig
@@ -149,7 +150,7 @@ def test_a_run_on_part_of_the_labels_chooses_by_the_known_labels_of_validation_p
 
 
 def test_groups_that_no_train_tracklet_knows_are_named(tiny_cache: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    whole = open_features(tiny_cache)
+    whole = open_joined([tiny_cache])
     features = replace(whole, known=part_known(whole, share=1.0))
     monkeypatch.setattr("vpar_cache.training.train._open", lambda config: features)
     said: list[str] = []

@@ -48,7 +48,7 @@ def test_other_metrics_are_said_with_where_they_differ(run: Path, tmp_path: Path
 def test_another_cache_is_refused_before_any_training(run: Path, extract_config: Any, tmp_path: Path) -> None:
     other = extract(extract_config(tmp_path / "other.h5", frames=1)).index
     with pytest.raises(CacheError, match=r"--features.*other\.h5"):
-        repeat_run(run, features=other, runs=tmp_path, device="cpu")
+        repeat_run(run, features=[other], runs=tmp_path, device="cpu")
     assert not (tmp_path / "first-repeat").exists()
 
 

@@ -92,6 +92,15 @@ class Index:
         """Return whether the features come from random weights: no score on them has a meaning."""
         return self.weights.startswith("random:")
 
+    @property
+    def where(self) -> str:
+        """Return the path, as messages name the cache."""
+        return str(self.path)
+
+    def people_of(self, rows: NDArray[np.int64]) -> NDArray[np.int32] | None:
+        """Return the person of each of the rows, (n,); None where people are not known."""
+        return self.person_ids[rows] if self.people_known else None
+
     def __len__(self) -> int:
         return len(self.tracklet_ids)
 
@@ -115,7 +124,7 @@ class Index:
         arrays = ", ".join(f"{name} {shape}" for name, shape in self.shapes.items())
         mark = " (RANDOM WEIGHTS: no score has a meaning)" if self.random_weights else ""
         return (
-            f"{type(self).__name__}({self.dataset}, {str(self.path)!r})\n"
+            f"{type(self).__name__}({self.dataset}, {self.where!r})\n"
             f"  {count_of(len(self), 'tracklet')} ({splits}), {count_of(self.schema.num_outputs, 'output')} in "
             f"{count_of(len(self.schema.groups), 'group')}\n"
             f"  {count_of(sum(self.count_unknown().values()), 'label')} unknown, {people}\n"

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +86,7 @@ class RowArray:
         for: three buffers take turns.
         """
         numbers = row_numbers(rows, len(self))
-        shards = np.searchsorted(self._starts, numbers, side="right") - 1  # (n,)
-        places = self._offsets[shards] + (numbers - self._starts[shards]) * self._row_bytes  # (n,)
+        shards, places = self._places(numbers)  # (n,) each
         starts = range(0, len(numbers), batch_size)
         shape = (min(batch_size, len(numbers)), *self.shape[1:])
         buffers = cycle([np.empty(shape, self.dtype) for _ in starts[:3]])
@@ -102,6 +101,26 @@ class RowArray:
                 begun.append((unread, pool.submit(self._read, unread), batch))
             while begun:
                 yield self._finish(*begun.popleft())
+
+    def window(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the rows (w,) in their order, (w, *row_shape), read in the order of the files.
+
+        Rows that follow each other in a file are one read. It takes twice the memory of the rows.
+        """
+        ascending = np.unique(rows)  # (u,)
+        read = np.empty((len(ascending), *self.shape[1:]), self.dtype)  # (u, *row_shape)
+        shards, places = self._places(ascending)  # (u,) each
+        follows = (np.diff(shards) == 0) & (np.diff(places) == self._row_bytes)  # (u - 1,)
+        starts = [0, *(np.flatnonzero(~follows) + 1).tolist(), len(ascending)] if len(ascending) else []
+        for start, end in pairwise(starts):
+            part = read[start:end].data.cast("B")
+            self._read(deque([(int(shards[start]), part, int(places[start]))]))
+        return read[np.searchsorted(ascending, rows)]  # (w, *row_shape)
+
+    def _places(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return for each row the number of its file, and where it starts in the file, in bytes; (n,) each."""
+        shards = np.searchsorted(self._starts, numbers, side="right") - 1  # (n,)
+        return shards, self._offsets[shards] + (numbers - self._starts[shards]) * self._row_bytes  # (n,), (n,)
 
     def _parts(self, batch: NDArray[Any]) -> list[memoryview]:
         """Return the memory of each row."""

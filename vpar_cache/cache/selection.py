@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -147,6 +148,12 @@ class Selection:
     def _place(self) -> dict[str, int]:
         return {name: number for number, name in enumerate(self.tracklet_ids)}
 
+    @cached_property
+    def _repeated(self) -> set[str]:
+        """The ids of which several joined caches have a tracklet."""
+        counts = Counter(self.features.tracklet_ids[row] for row in np.unique(self.rows))
+        return {name for name, count in counts.items() if count > 1}
+
     def _numbers(self, rows: Several) -> NDArray[np.int64]:
         """Return (m,) the places, among these n tracklets, of what was asked for."""
         if isinstance(rows, slice) or not len(rows) or not isinstance(rows[0], str):
@@ -155,4 +162,6 @@ class Selection:
         for name in ids:
             if name not in self._place:
                 raise KeyError(f"{name!r} is not a tracklet of {self!r}; {nearest(name, self._place)}")
+            if name in self._repeated:
+                raise KeyError(f"{name!r} is a tracklet of several caches; choose it by its row number")
         return np.array([self._place[name] for name in ids])

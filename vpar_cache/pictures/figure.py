@@ -6,7 +6,7 @@ they are written to --out and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.checks import check_new_file
-from vpar_cache.cache.features import Features, open_features
+from vpar_cache.cache.joined import JoinedFeatures, open_joined
 from vpar_cache.datasets.decoding import decode_frame, decode_image
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.loading import read_frame
@@ -25,7 +25,7 @@ from vpar_cache.errors import CacheError, UserError, nearest
 from vpar_cache.models.fusion import FusionTransformer
 from vpar_cache.pictures.drawing import AttentionMap, Case, draw_attention, draw_cases
 from vpar_cache.pictures.sheet import FORMATS
-from vpar_cache.runs.finished import FinishedRun, find_runs, read_run
+from vpar_cache.runs.finished import FinishedRun, find_runs, read_runs
 from vpar_cache.runs.load import load_run
 from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
 
@@ -60,8 +60,8 @@ class FigureConfig:
     """Test tracklets by id; none: NUM_PICTURED, evenly spread."""
     attention: tuple[str, ...] = ()
     """Outputs by name, as in `backpack`: draw where these look, instead of predictions."""
-    features: Path | None = None
-    """The run's cache, for attention; None: the one that run.json names."""
+    features: tuple[Path, ...] = ()
+    """The run's caches, for attention; none: those that run.json names."""
 
     def __post_init__(self) -> None:
         if self.out.suffix.lower() not in FORMATS:
@@ -83,20 +83,20 @@ class FigureConfig:
 
 def draw_figure(config: FigureConfig) -> Path:
     """Write the picture and return its path. Raises UserError, DataError or CacheError."""
-    run = read_run(find_runs([config.run], config.runs)[0])
-    predictions = read_test_predictions(run)
-    chosen = _choose(predictions.tracklet_ids, config.tracklets, str(run.folder))
+    tests = read_runs(find_runs([config.run], config.runs)[0])
     dataset = load_dataset(
         config.dataset, config.root, config.labels, config.schema, config.seed, config.follow_links
     )
     known = {tracklet.tracklet_id: tracklet for tracklet in dataset.tracklets}
+    run, predictions = _test_set(config, tests, known)
+    chosen = _choose(predictions.tracklet_ids, config.tracklets, str(run.folder))
     ids = [predictions.tracklet_ids[row] for row in chosen]
     if missing := [name for name in ids if name not in known]:
         raise UserError(f"--root: tracklet {missing[0]!r} is not in {config.root}. Name the dataset of the run")
     tracklets = [known[name] for name in ids]
     mark = f" ({run.weights.partition(':')[0]} weights)" if run.random_weights else ""
     if config.attention:
-        features = open_features(_features_of(config, run))
+        features = open_joined(config.features or run.caches())
         return _attention(config, run, features, tracklets, predictions, chosen, mark)
     cases = [
         Case(
@@ -111,16 +111,26 @@ def draw_figure(config: FigureConfig) -> Path:
     return draw_cases(cases, run.schema, _thresholds(run), title, config.out)
 
 
-def _features_of(config: FigureConfig, run: FinishedRun) -> Path:
-    """Return the index of the run's cache. UserError where it is not named, or no longer where run.json says."""
-    if config.features is not None:
-        return config.features
-    if not run.features or not Path(run.features).is_file():
-        raise UserError(
-            f"--features: got none, and {run.folder / 'run.json'} names {run.features!r}, where no file is. Name "
-            "the run's cache with --features"
-        )
-    return Path(run.features)
+def _test_set(
+    config: FigureConfig, tests: Sequence[FinishedRun], known: Mapping[str, Tracklet]
+) -> tuple[FinishedRun, RunPredictions]:
+    """Return the test set of the run whose tracklets lie in --root, and its predictions.
+
+    Ids may repeat between two datasets, so that the labels must agree, too.
+    """
+    if len(tests) == 1:
+        return tests[0], read_test_predictions(tests[0])
+    for run in tests:
+        found = read_test_predictions(run)
+        if all(
+            name in known and np.array_equal(known[name].labels, labels)
+            for name, labels in zip(found.tracklet_ids, found.labels, strict=True)
+        ):
+            return run, found
+    raise UserError(
+        f"--root: got {config.root}; expected all test tracklets, with their labels, of one of "
+        f"{', '.join(run.dataset for run in tests)}, on which {tests[0].folder} was tested. Name the folder of one"
+    )
 
 
 def _thresholds(run: FinishedRun) -> NDArray[np.float32]:
@@ -152,7 +162,7 @@ def shown_frames(tracklet: Tracklet) -> list[NDArray[np.uint8]]:
 def _attention(
     config: FigureConfig,
     run: FinishedRun,
-    features: Features,
+    features: JoinedFeatures,
     tracklets: Sequence[Tracklet],
     predictions: RunPredictions,
     chosen: Sequence[int],
@@ -160,7 +170,8 @@ def _attention(
 ) -> Path:
     if run.features_seal != features.seal:
         raise CacheError(
-            f"--features: got {features.path}; expected the cache that {run.folder} was trained on. Name that one"
+            f"--features: got {features.where}; expected what {run.folder} was trained on. Name its caches, in "
+            "their order"
         )
     loaded = load_run(run.folder)
     model = loaded.model
@@ -170,7 +181,13 @@ def _attention(
             "have a fusion Transformer. Name such a run"
         )
     outputs = [_output(name, run.schema) for name in config.attention]
-    rows = np.array([features.tracklet_ids.index(tracklet.tracklet_id) for tracklet in tracklets])
+    place = {
+        (dataset, name): row
+        for row, (dataset, name) in enumerate(
+            zip(features.datasets_of(np.arange(len(features))), features.tracklet_ids, strict=True)
+        )
+    }
+    rows = np.array([place[run.dataset, tracklet.tracklet_id] for tracklet in tracklets])  # (B,)
     tokens = torch.from_numpy(features.arrays[loaded.reads].gather(rows).astype(np.float32))  # (B, *row_shape)
     with torch.inference_mode():
         weights = model.attention(tokens, torch.from_numpy(features.text))  # (B, A, N)

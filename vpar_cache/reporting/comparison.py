@@ -11,7 +11,7 @@ from vpar_cache.errors import CacheError
 from vpar_cache.metrics.intervals import difference_block
 from vpar_cache.metrics.scoring import THRESHOLDS
 from vpar_cache.rendering.tables import POINTS, Column, Notes, Number, Part, metric_table
-from vpar_cache.reporting.numbers import run_label
+from vpar_cache.reporting.numbers import Named, run_label
 from vpar_cache.runs.finished import FinishedRun
 from vpar_cache.runs.predictions import RunPredictions, read_test_predictions
 
@@ -98,3 +98,11 @@ def _note(block: dict[str, Any]) -> str:
         "which run is better; of many intervals, about one in twenty excludes 0 by chance. Other training seeds "
         "are not included."
     )
+
+
+def comparable(first: Sequence[Named], runs: Sequence[Named]) -> Iterator[tuple[Named, Named]]:
+    """Yield each later run with the first run, on the test sets that both have."""
+    for folder in dict.fromkeys(run.folder for run, _ in runs[len(first) :]):
+        later = [named for named in runs if named[0].folder == folder]
+        same = [(one, two) for one in first for two in later if one[0].rows == two[0].rows]
+        yield from same or [(first[0], later[0])]  # which cannot be compared: the error says why

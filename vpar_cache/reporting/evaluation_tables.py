@@ -52,6 +52,18 @@ class EvaluationTables:
         return (Part(self.about["system"], numbers, (*tables, Notes((*said, *PROTOCOL_NOTES, *BASELINE_NOTES)))),)
 
 
+@dataclass(frozen=True)
+class SeveralTables:
+    """The numbers of one predictor on several sets of tracklets, one after the other."""
+
+    each: tuple[EvaluationTables, ...]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of each."""
+        return tuple(part for tables in self.each for part in tables.parts)
+
+
 def _remarks(found: Evaluation) -> list[str]:
     remarks = []
     if found.num_people is None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from vpar_cache.metrics.evaluation import Evaluation
 from vpar_cache.metrics.protocol import ProtocolScores
+from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED
 from vpar_cache.metrics.shuffled import Chance
 from vpar_cache.rendering.tables import Number
 from vpar_cache.runs.finished import FinishedRun
 
+Named = tuple[FinishedRun, str]
+"""A run and what the report calls it."""
 AVERAGES, GROUPS = "averages", "groups"
 """The tables of every system: its averages over groups, and its scores of each group."""
 
@@ -78,3 +81,49 @@ def run_label(run: FinishedRun, name: str) -> str:
 def with_marks(name: str, marks: Sequence[str]) -> str:
     """Return "name (mark, mark)"."""
     return f"{name} ({', '.join(marks)})" if marks else name
+
+
+def unique_names(runs: Sequence[FinishedRun]) -> list[str]:
+    """Return the runs' names; of one name, also their folder; of one folder, also the test set."""
+    folders = [run.folder for run in runs]
+    places = {run.name: {one.folder for one in runs if one.name == run.name} for run in runs}
+    return [
+        run.name
+        + (f" in {run.folder}" if len(places[run.name]) > 1 else "")
+        + (f" on {run.dataset}" if folders.count(run.folder) > 1 else "")
+        for run in runs
+    ]
+
+
+def best_constants(runs: Sequence[FinishedRun], names: Sequence[str]) -> Iterator[Number]:
+    """Yield the scores of the distinct best constants: other train labels may give another one."""
+    return _distinct("constant", "best constant", [run.best_constant for run in runs], runs, names)
+
+
+def priors(runs: Sequence[FinishedRun], names: Sequence[str]) -> Iterator[Number]:
+    """Yield the averages of the distinct priors."""
+    for number in _distinct("prior", "prior", [run.prior for run in runs], runs, names):
+        if number.table == AVERAGES and number.protocol != SELECTED:
+            yield replace(number, table="prior")
+
+
+def _distinct(
+    source: str,
+    name: str,
+    found: Sequence[Mapping[str, ProtocolScores]],
+    runs: Sequence[FinishedRun],
+    names: Sequence[str],
+) -> Iterator[Number]:
+    """Yield the distinct scores that runs have of a predictor that sees no image.
+
+    A run with a chosen threshold has a further one, which is told apart only where it differs.
+    """
+    about = {"dataset": runs[0].dataset, "split": runs[0].split, "n": runs[0].num_tracklets, "source": source}
+    for protocol in (*PROTOCOLS, SELECTED):
+        owners: dict[str, list[int]] = {}
+        for i, blocks in enumerate(found):
+            if protocol in blocks:
+                owners.setdefault(str(blocks[protocol]), []).append(i)
+        for members in owners.values():
+            whose = "" if len(owners) == 1 else f" of {', '.join(names[i] for i in members)}"
+            yield from score_numbers(protocol, found[members[0]][protocol], system=name + whose, **about)

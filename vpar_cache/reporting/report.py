@@ -8,21 +8,26 @@ paper's test split alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vpar_cache.errors import CacheError, UserError
-from vpar_cache.metrics.protocol import ProtocolScores
-from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED
 from vpar_cache.metrics.verdict import verdict
 from vpar_cache.rendering.tables import BASELINE_NOTES, PROTOCOL_NOTES, Notes, Number, Part
-from vpar_cache.reporting.comparison import compare_runs
-from vpar_cache.reporting.numbers import AVERAGES, about_run, evaluation_numbers, score_numbers
+from vpar_cache.reporting.comparison import comparable, compare_runs
+from vpar_cache.reporting.numbers import (
+    Named,
+    about_run,
+    best_constants,
+    evaluation_numbers,
+    priors,
+    unique_names,
+)
 from vpar_cache.reporting.paper_tables import paper_tables
 from vpar_cache.reporting.published import PUBLISHED_NOTE, constant_numbers, published_numbers
 from vpar_cache.reporting.run_details import run_details
-from vpar_cache.runs.finished import FinishedRun, find_runs, read_run
+from vpar_cache.runs.finished import FinishedRun, find_runs, read_runs
 from vpar_cache.runs.name import natural_order
 
 _MARS_NOTE = (
@@ -36,9 +41,6 @@ _INTERVAL_NOTE = (
     "tracklets); other training seeds are not in it."
 )
 _RANDOM_CAVEAT = "random weights: the encoder was not trained, so these numbers say nothing about the method."
-
-Named = tuple[FinishedRun, str]
-"""A run and what the report calls it."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def report(
             Section(dataset, (*rows, *constant_numbers().get(dataset, ())))
             for dataset, rows in published_numbers().items()
         )
-    named = tuple(zip(runs, _unique_names(runs), strict=True))
+    named = tuple(zip(runs, unique_names(runs), strict=True))
     more, left_out = _asked_details(named, details, compare)
     notes += left_out
     footnotes = tuple(_footnotes(sections, runs))
@@ -143,10 +145,11 @@ def report(
 
 def _readable(folders: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
     """Return the runs that can be read, and a note for each other one. Raises its CacheError if none can."""
-    runs, errors = [], []
+    runs: list[FinishedRun] = []
+    errors = []
     for folder in folders:
         try:
-            runs.append(read_run(folder))
+            runs += read_runs(folder)
         except CacheError as error:
             errors.append(error)
     if errors and not runs:
@@ -184,7 +187,7 @@ def _sections(runs: Sequence[FinishedRun]) -> Iterator[Section]:
         first = members[0]
         place = first.place if places.count(first.place) == 1 else f"{first.place}, rows {rows[:6]}"
         numbers = list(published_numbers()[first.dataset.upper()]) if first.is_on_paper_split else []
-        names = _unique_names(members)
+        names = unique_names(members)
         verdicts = tuple(
             f"{name}: {verdict(run)}" for run, name in zip(members, names, strict=True) if verdict(run)
         )
@@ -194,58 +197,23 @@ def _sections(runs: Sequence[FinishedRun]) -> Iterator[Section]:
             remarks.append(
                 f"{place} is not the paper's test split and attributes, so no published row stands beside it"
             )
+        remarks += [
+            f"{name}: trained on {len(run.features)} caches ({run.trained_on})"
+            for run, name in zip(members, names, strict=True)
+            if len(run.features) > 1
+        ]
         if first.num_people is None:
             remarks.append(f"{place}: people are not known, so intervals and shuffles are over tracklets")
         if first.unknown:
             counts = ", ".join(f"{group} {count}" for group, count in first.unknown.items())
             remarks.append(f"{place}: unknown labels, which no score counts: {counts}")
-        numbers += _constants(members, names)
+        numbers += best_constants(members, names)
         for run, name in zip(members, names, strict=True):
             numbers += evaluation_numbers(run, **about_run(run, name))
-        priors = list(_priors(members, names))
-        if priors:
-            remarks.append(_prior_remark(priors))
-        yield Section(place, (*numbers, *priors), verdicts, tuple(remarks), costs)
-
-
-def _unique_names(runs: Sequence[FinishedRun]) -> list[str]:
-    """Return the runs' names; runs of one name from several roots also show their folder."""
-    names = [run.name for run in runs]
-    return [f"{run.name} in {run.folder}" if names.count(run.name) > 1 else run.name for run in runs]
-
-
-def _constants(runs: Sequence[FinishedRun], names: Sequence[str]) -> Iterator[Number]:
-    """Yield the scores of the distinct best constants: other train labels may give another one."""
-    return _distinct("constant", "best constant", [run.best_constant for run in runs], runs, names)
-
-
-def _priors(runs: Sequence[FinishedRun], names: Sequence[str]) -> Iterator[Number]:
-    """Yield the averages of the distinct priors."""
-    for number in _distinct("prior", "prior", [run.prior for run in runs], runs, names):
-        if number.table == AVERAGES and number.protocol != SELECTED:
-            yield replace(number, table="prior")
-
-
-def _distinct(
-    source: str,
-    name: str,
-    found: Sequence[Mapping[str, ProtocolScores]],
-    runs: Sequence[FinishedRun],
-    names: Sequence[str],
-) -> Iterator[Number]:
-    """Yield the distinct scores that runs have of a predictor that sees no image.
-
-    A run with a chosen threshold has a further one, which is told apart only where it differs.
-    """
-    about = {"dataset": runs[0].dataset, "split": runs[0].split, "n": runs[0].num_tracklets, "source": source}
-    for protocol in (*PROTOCOLS, SELECTED):
-        owners: dict[str, list[int]] = {}
-        for i, blocks in enumerate(found):
-            if protocol in blocks:
-                owners.setdefault(str(blocks[protocol]), []).append(i)
-        for members in owners.values():
-            whose = "" if len(owners) == 1 else f" of {', '.join(names[i] for i in members)}"
-            yield from score_numbers(protocol, found[members[0]][protocol], system=name + whose, **about)
+        found = list(priors(members, names))
+        if found:
+            remarks.append(_prior_remark(found))
+        yield Section(place, (*numbers, *found), verdicts, tuple(remarks), costs)
 
 
 def _prior_remark(numbers: Sequence[Number]) -> str:
@@ -260,11 +228,12 @@ def _asked_details(
 
     Raises UserError for a comparison of one run, CacheError for predictions that do not fit.
     """
-    if compare and len(runs) < 2:
+    first = [one for one in runs if one[0].folder == runs[0][0].folder]  # once for each test set
+    if compare and len(runs) == len(first):
         named = runs[0][1] if runs else "none"
         raise UserError(f"--compare: got {named}; expected at least two runs. Name the runs to compare")
     found, left_out = _details(runs if details else ())
-    return (*found, *(compare_runs(runs[0], run) for run in runs[1:] if compare)), left_out
+    return (*found, *(compare_runs(*pair) for pair in comparable(first, runs) if compare)), left_out
 
 
 def _details(runs: Sequence[Named], known: Sequence[Part] = ()) -> tuple[tuple[Part, ...], tuple[str, ...]]:

@@ -42,7 +42,8 @@ def score(path: str | os.PathLike[str], schema: Schema, train: Baselines | None 
     """
     path = Path(path)
     try:
-        table, notes = _test_rows(_read(path, COLUMNS, ["split", "person_id"], schema))
+        table, notes = _test_rows(_read(path, COLUMNS, ["split", "dataset", "person_id"], schema))
+        _check_one_dataset(table)
         names = tracklet_ids(table)
         rule = _rule(schema)
         probabilities = _in_range(matrix(table, "probabilities", names, schema.num_outputs, rule))
@@ -120,6 +121,16 @@ def _in_range(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (N, A) with what float32 rounded a little beyond 0 or 1 set to 0 or 1."""
     near = (probabilities >= -ROUNDING) & (probabilities <= 1 + ROUNDING)  # (N, A)
     return np.where(near, probabilities.clip(0, 1), probabilities)
+
+
+def _check_one_dataset(table: Any) -> None:
+    """Raise DataError for the predictions of a run on several caches, whose test sets are not one."""
+    names = sorted(set(texts(table, "dataset"))) if "dataset" in table.column_names else []
+    if len(names) > 1:
+        raise DataError(
+            f"dataset: got {', '.join(map(repr, names[:10]))}; expected one. Keep the rows of one; `vpar report` "
+            "shows the scores of a run on each"
+        )
 
 
 def _test_rows(table: Any) -> tuple[Any, list[str]]:

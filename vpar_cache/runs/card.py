@@ -23,7 +23,7 @@ _CARD = """\
 ## Data
 
 {dataset}: {num_train} tracklets to train, {num_validation} to choose by, {num_test} {people}to \
-test. {num_groups} attribute groups. {unknown}
+test{test_sets}. {num_groups} attribute groups. {unknown}
 Extraction: {extraction}.
 
 ## Recipe
@@ -68,8 +68,8 @@ _RECIPES = {
 _METRICS = {"precision": "precision", "recall": "recall", "f1": "F1", "accuracy": "accuracy", "mA": "mA"}
 
 
-def model_card(record: Mapping[str, Any], found: Evaluation) -> str:
-    """Return Markdown, from what run.json holds and all numbers of the test rows."""
+def model_card(record: Mapping[str, Any], tests: Mapping[str, Evaluation]) -> str:
+    """Return Markdown, from what run.json holds and all numbers of the test rows of each cache, by dataset."""
     names = ("name", "backbone", "weights", "text_encoder", "device", "dataset")
     plain = ("model", "vpar_cache", "seed", "num_train", "num_validation", "num_test")
     weights = _text(record["weights"])
@@ -78,23 +78,44 @@ def model_card(record: Mapping[str, Any], found: Evaluation) -> str:
         **{name: record[name] for name in plain},
         warning=_WARNING.format(weights=weights) if record["random_weights"] else "",
         system=_text(system_title(record["model"], str(record["backbone"]), record["settings"])),
-        people=f"of {found.num_people} people " if found.num_people is not None else "of unknown people ",
+        people=f"{_people(*tests.values())} " if len(tests) == 1 else "",
+        test_sets="" if len(tests) == 1 else f" ({_text(', '.join(_counts(tests)))})",
         num_groups=len(record["schema"]["groups"]),
-        unknown=_unknown(found.unknown),
+        unknown=_unknown(tests),
         extraction=_list({key: value for key, value in record["extraction"].items() if value is not None}),
         recipe=_RECIPES[record["recipe"]].format(
             epoch=record["selected_epoch"], threshold=record["selected_threshold"]
         ),
         settings=_list(record["settings"]),
-        metrics="\n".join(_metrics(found)),
+        metrics="\n\n".join(_sections(tests)),
     )
 
 
-def _unknown(unknown: Mapping[str, int]) -> str:
-    if not unknown:
+def _people(found: Evaluation) -> str:
+    return "of unknown people" if found.num_people is None else f"of {found.num_people} people"
+
+
+def _counts(tests: Mapping[str, Evaluation]) -> Iterator[str]:
+    for dataset, found in tests.items():
+        yield f"{dataset}: {found.num_tracklets} {_people(found)}"
+
+
+def _unknown(tests: Mapping[str, Evaluation]) -> str:
+    counts = [
+        (f"{group} on {dataset}" if len(tests) > 1 else group, count)
+        for dataset, found in tests.items()
+        for group, count in found.unknown.items()
+    ]
+    if not counts:
         return "All test labels are known."
-    counts = ", ".join(f"{_text(group)} {count}" for group, count in unknown.items())
-    return f"Unknown test labels, which no score counts: {counts}."
+    said = ", ".join(f"{_text(where)} {count}" for where, count in counts)
+    return f"Unknown test labels, which no score counts: {said}."
+
+
+def _sections(tests: Mapping[str, Evaluation]) -> Iterator[str]:
+    for dataset, found in tests.items():
+        heading = f"### {_text(dataset)}\n\n" if len(tests) > 1 else ""
+        yield heading + "\n".join(_metrics(found))
 
 
 def _metrics(found: Evaluation) -> Iterator[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vpar_cache.attributes.built_in import SCHEMAS
 from vpar_cache.attributes.schema import Schema
-from vpar_cache.errors import CacheError, count_of, counted, nearest
+from vpar_cache.errors import CacheError, UserError, count_of, counted, nearest
 from vpar_cache.models.systems import system_title
 from vpar_cache.runs.name import natural_order
 from vpar_cache.runs.record import MetricsRecord, RunRecord, check_fit, read_record
@@ -26,6 +26,19 @@ class FinishedRun(RunRecord, MetricsRecord):
     """One finished run: whose numbers they are, on what they were measured."""
 
     folder: Path
+    trained_on: str
+    """The datasets of all its caches, as in mars+duke; `dataset` is that of the test set."""
+
+    def caches(self) -> tuple[Path, ...]:
+        """Return the indexes of its caches. Raises UserError where one is no longer where run.json says."""
+        missing = [name for name in self.features if not Path(name).is_file()]
+        if missing or not self.features:
+            raise UserError(
+                f"--features: got none, and {self.folder / 'run.json'} names "
+                f"{repr(missing[0]) if missing else 'none'}, where no file is. Name all caches of the run with "
+                "--features"
+            )
+        return tuple(map(Path, self.features))
 
     @property
     def title(self) -> str:
@@ -107,12 +120,21 @@ def _looks_finished(folder: Path) -> bool:
     return any(os.path.lexists(folder / name) for name in ("run.json", "metrics.json"))
 
 
+def read_runs(folder: Path) -> tuple[FinishedRun, ...]:
+    """Return the run once for each of its test sets, with its numbers on that one. Raises as `read_run`."""
+    first = read_run(folder)
+    return first, *(replace(first, **vars(test), other_tests=()) for test in first.other_tests)
+
+
 def read_run(folder: Path) -> FinishedRun:
-    """Return what a finished run folder holds. Raises CacheError that names the file, the field and the rule."""
+    """Return what a finished run folder holds, with its numbers on the first test set.
+
+    Raises CacheError that names the file, the field and the rule.
+    """
     record = read_record(folder / "run.json", RunRecord)
     metrics = read_record(folder / "metrics.json", MetricsRecord)
     check_fit(folder / "metrics.json", metrics, record.schema)
-    run = FinishedRun(folder=folder, **vars(record), **vars(metrics))
+    run = FinishedRun(folder=folder, trained_on=record.dataset, **{**vars(record), **vars(metrics)})
     says_random = run.weights.startswith("random")
     if run.random_weights == says_random:
         return run

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _SCHEMA = pa.schema(
     {
         "tracklet_id": pa.string(),
+        "dataset": pa.string(),
         "split": pa.string(),
         "person_id": pa.int32(),
         "camera_id": pa.int32(),
@@ -46,6 +47,8 @@ class RunPredictions:
     """N tracklets of a run, in the order of its cache."""
 
     tracklet_ids: Sequence[str]
+    datasets: Sequence[str]
+    """Of the caches that they are from: tracklet ids may repeat between two."""
     splits: Sequence[str]
     """validation or test"""
     person_ids: NDArray[np.int64]
@@ -68,6 +71,7 @@ def write_predictions(path: Path, predictions: RunPredictions) -> None:
     """Write one row a tracklet; lists in the schema's order of outputs and flags, null for an unknown label."""
     columns = (
         pa.array(predictions.tracklet_ids),
+        pa.array(predictions.datasets),
         pa.array(predictions.splits),
         pa.array(predictions.person_ids, pa.int32()),
         pa.array(predictions.camera_ids, pa.int32()),
@@ -86,7 +90,7 @@ def _lists(values: NDArray[Any], null: Bools | None = None) -> pa.ListArray:
 
 
 def read_test_predictions(run: FinishedRun) -> RunPredictions:
-    """Return the test rows of `run`.
+    """Return the rows of the test set of `run`.
 
     Raises CacheError for a missing or damaged file, and for predictions without the scores in metrics.json.
     """
@@ -114,7 +118,7 @@ def _parse(data: bytes, run: FinishedRun) -> RunPredictions:
     for name in _SCHEMA.names:
         if table[name].null_count:
             raise DataError(f"column {name!r}: {table[name].null_count} rows are empty; {_FIX}")
-    table = table.filter(pc.equal(table["split"], "test"))
+    table = table.filter(pc.and_(pc.equal(table["split"], "test"), pc.equal(table["dataset"], run.dataset)))
     names = tracklet_ids(table)
     schema = run.schema
     rule = f"schema {schema.name} has {schema.num_outputs} outputs and {len(schema.quality)} flags; {_FIX}"
@@ -126,10 +130,19 @@ def _parse(data: bytes, run: FinishedRun) -> RunPredictions:
     invalid = ~np.isin(quality, (0, 1)).all(axis=1)  # (N,)
     if invalid.any():
         raise DataError(f"tracklet {names[invalid.argmax()]!r}: a quality flag is neither 0 nor 1; {_FIX}")
-    person_ids, camera_ids, num_frames = (table[name].to_numpy().astype(np.int64) for name in _SCHEMA.names[2:5])
+    person_ids, camera_ids, num_frames = (table[name].to_numpy().astype(np.int64) for name in _SCHEMA.names[3:6])
     splits = ["test"] * len(names)
     return RunPredictions(
-        names, splits, person_ids, camera_ids, num_frames, quality == 1, probabilities, truth, known
+        names,
+        [run.dataset] * len(names),
+        splits,
+        person_ids,
+        camera_ids,
+        num_frames,
+        quality == 1,
+        probabilities,
+        truth,
+        known,
     )
 
 

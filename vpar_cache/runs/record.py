@@ -56,8 +56,8 @@ class RunRecord:
     """strict, paper or reference: how epoch and threshold were chosen."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """All settings of the training."""
-    features: str = ""
-    """The path of the cache that it was trained on."""
+    features: list[str] = Field(default_factory=list)
+    """The paths of the caches that it was trained on."""
     features_seal: str = ""
     visual_fingerprint: str = ""
     text_fingerprint: str = ""
@@ -71,13 +71,21 @@ class RunRecord:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
-class MetricsRecord(Evaluation):
-    """metrics.json: all numbers of the test rows, and of the validation rows where there are any."""
+class TestRecord(Evaluation):
+    """All numbers of the test rows of one cache."""
 
+    dataset: Text
     split: Text
     rows: Digest
     """Of the test rows and the schema, see runs/scored_rows.py: only runs that agree in it may be compared."""
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class MetricsRecord(TestRecord):
+    """metrics.json: the test rows of the first cache that has some, of the others, and the validation rows."""
+
     validation: Evaluation | None
+    other_tests: tuple[TestRecord, ...] = ()
 
 
 Record = TypeVar("Record", RunRecord, MetricsRecord)
@@ -100,7 +108,8 @@ def read_record(path: Path, kind: type[Record]) -> Record:
 
 def check_fit(path: Path, metrics: MetricsRecord, schema: Schema) -> None:
     """Raise CacheError unless the metrics in `path` have all protocols, and the groups and outputs of `schema`."""
-    for field, found in (("", metrics), ("validation.", metrics.validation)):
+    others = ((f"other_tests.{number}.", test) for number, test in enumerate(metrics.other_tests))
+    for field, found in (("", metrics), ("validation.", metrics.validation), *others):
         if found is not None:
             _check_evaluation(path, field, found, schema)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from vpar_cache.models.settings import PARTS, ModelSettings
 from vpar_cache.models.systems import CUSTOM, MODELS, SYSTEMS
 from vpar_cache.runs.name import check_run_name
 from vpar_cache.training.folds import read_folds
+from vpar_cache.training.order import SHUFFLES
 
 RECIPES = ("strict", "paper", "reference")
 LOSSES = ("auto", *MODEL_LOSSES)
@@ -50,8 +52,10 @@ class TrainConfig(ModelSettings):
     Defaults are the paper's where it gives them: Adam, 1e-3, 1e-4, 20 epochs.
     """
 
-    features: str | os.PathLike[str]
-    """The index of a feature cache."""
+    features: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+    """The index of a feature cache, or those of several of one encoder, text and schema; then a tuple of paths."""
+    same_people: bool = False
+    """Several caches: a person id names the same person in all; otherwise they are different people."""
     runs: str | os.PathLike[str] = Path("cache/runs")
     """The folder for run folders."""
     name: str | None = None
@@ -91,6 +95,9 @@ class TrainConfig(ModelSettings):
     precision: str = "auto"
     """Matrix products in training: bf16 (weights, sums of gradients and Adam stay fp32) or fp32. auto: bf16 where
     the processor or GPU computes it natively. Predictions are always computed in fp32."""
+    shuffle: str = "exact"
+    """exact: each epoch takes the rows of all shards in a random order; shards: a few shards at a time, see
+    order.py, for a cache larger than memory on a slow disk."""
     seed: int = 0
     """Seed of initial weights, order of batches and held-out people."""
     device: str = "auto"
@@ -99,13 +106,15 @@ class TrainConfig(ModelSettings):
     """Never call a model hub (for block_init)."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "features", Path(self.features))
+        given = [self.features] if isinstance(self.features, str | os.PathLike) else self.features
+        object.__setattr__(self, "features", tuple(map(Path, given)))
         object.__setattr__(self, "runs", Path(self.runs))
         if self.model != CUSTOM:
             check_choice("--model", self.model, MODELS)
         check_choice("--recipe", self.recipe, RECIPES)
         check_choice("--loss", self.loss, LOSSES)
         check_choice("--schedule", self.schedule, SCHEDULES)
+        check_choice("--shuffle", self.shuffle, SHUFFLES)
         check_choice("--precision", self.precision, TRAIN_PRECISIONS)
         if self.parts is not None:
             check_choice("--parts", self.parts, PARTS)
@@ -140,6 +149,8 @@ class TrainConfig(ModelSettings):
             raise UserError(f"norm_eps: got {self.norm_eps}; expected a number between 0 and 1")
         if self.name is not None:
             check_run_name(self.name)
+        if self.same_people and len(self.caches) == 1:
+            raise UserError("--same-people: got one cache; expected several with --features. Leave it out")
         self._check_fusion()
         self._check_reference()
         self._check_folds()
@@ -211,6 +222,12 @@ class TrainConfig(ModelSettings):
                 f"{str(self.folds_digest)[:12]}. Give that one"
             )
         object.__setattr__(self, "folds_digest", digest)
+
+    @property
+    def caches(self) -> tuple[Path, ...]:
+        """Return the indexes of all caches."""
+        caches: tuple[Path, ...] = self.features  # type: ignore[assignment]  # since __post_init__
+        return caches
 
     @classmethod
     def of_recipe(cls, recipe: str, **given: Any) -> TrainConfig:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -44,6 +45,29 @@ class DeviceRows:
             return
         for batch in self._array.batches(rows, batch_size):
             yield torch.from_numpy(batch).to(self._device)  # (B, *row_shape)
+
+    def windows(self, windows: Sequence[NDArray[np.int64]], batch_size: int) -> Iterator[Tensor]:
+        """Yield the rows of all windows, each (w,), in their order, as `batches` does.
+
+        Where rows are not on the device, a window is read as a whole, in the order of its files, while the device
+        computes on the one before: the memory of three windows.
+        """
+        if self._all is not None or len(windows) == 1:
+            yield from self.batches(np.concatenate(windows), batch_size)
+            return
+        left = torch.empty((0, *self._array.shape[1:]), dtype=torch.float16)  # (fewer than B, *row_shape)
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(self._array.window, windows[0])
+            for window in windows[1:]:
+                rows = torch.cat([left, torch.from_numpy(reading.result())])  # (w, *row_shape)
+                reading = pool.submit(self._array.window, window)
+                whole = len(rows) - len(rows) % batch_size
+                for batch in rows[:whole].split(batch_size) if whole else ():
+                    yield batch.to(self._device)  # (B, *row_shape)
+                left = rows[whole:].clone()  # without the memory of the window
+            last = torch.cat([left, torch.from_numpy(reading.result())])  # (w, *row_shape)
+            for batch in last.split(batch_size) if len(last) else ():
+                yield batch.to(self._device)  # (B, *row_shape)
 
 
 def _fits(array: RowArray, device: torch.device) -> bool:

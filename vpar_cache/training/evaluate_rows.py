@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.cache.index import Index
+from vpar_cache.cache.joined import JoinedFeatures
 from vpar_cache.metrics.constants import best_constant
 from vpar_cache.metrics.evaluation import Baselines, Evaluation, baselines, evaluate
 from vpar_cache.metrics.parts import parts_of
+from vpar_cache.metrics.verdict import verdict
 from vpar_cache.metrics.vtf import VTF
 from vpar_cache.runs.scored_rows import rows_digest
 
@@ -55,25 +58,53 @@ def evaluate_rows(
         cache.labels[rows],
         cache.schema.named_slices(),
         known=cache.known[rows],
-        people=people_of(cache, rows),
+        people=cache.people_of(rows),
         train=train,
         selected_threshold=selected_threshold,
         parts=parts if with_parts else (),
     )
 
 
-def people_of(cache: Index, rows: Rows) -> NDArray[np.int32] | None:
-    """Return the person of each row (n,), None where people are not known."""
-    return cache.person_ids[rows] if cache.people_known else None
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """The test rows of one cache, and all numbers of them."""
+
+    dataset: str
+    rows: Rows
+    """(n,)"""
+    found: Evaluation
 
 
-def metrics_block(cache: Index, rows: Rows, test: Evaluation, validation: Evaluation | None) -> dict[str, Any]:
-    """Return metrics.json of a run whose test rows are `rows`."""
-    ids = [cache.tracklet_ids[row] for row in rows]
-    labels = cache.labels[rows].astype(bool)  # (n, A)
-    return {
-        "split": "test",
-        "rows": rows_digest(cache.schema, ids, people_of(cache, rows), labels, cache.known[rows]),
-        **asdict(test),
-        "validation": None if validation is None else asdict(validation),
-    }
+def score_tests(
+    cache: JoinedFeatures, rows: Rows, probabilities: NDArray[np.float32], threshold: float | None
+) -> Iterator[TestSet]:
+    """Yield the test rows of each cache that has some, of all test rows (n,) and their probabilities (n, A).
+
+    The baselines of all are chosen on the train rows of all caches.
+    """
+    train = train_baselines(cache, cache.rows_of("train"))
+    for source in cache.sources:
+        start, stop = np.searchsorted(rows, [source.rows.start, source.rows.stop]).tolist()
+        if start < stop:
+            found = evaluate_rows(cache, rows[start:stop], probabilities[start:stop], train, threshold)
+            yield TestSet(source.dataset, rows[start:stop], found)
+
+
+def verdicts(tests: Sequence[TestSet]) -> str:
+    """Return the verdict of the test set; of several, a line for each."""
+    if len(tests) == 1:
+        return verdict(tests[0].found)
+    return "\n".join(f"{test.dataset}: {verdict(test.found)}" for test in tests)
+
+
+def metrics_block(cache: Index, tests: Sequence[TestSet], validation: Evaluation | None) -> dict[str, Any]:
+    """Return metrics.json of a run: the numbers of the first test set, and a list of those of the others."""
+    first, *others = (_test_block(cache, test) for test in tests)
+    return {**first, "validation": None if validation is None else asdict(validation), "other_tests": others}
+
+
+def _test_block(cache: Index, test: TestSet) -> dict[str, Any]:
+    ids = [cache.tracklet_ids[row] for row in test.rows]
+    labels = cache.labels[test.rows].astype(bool)  # (n, A)
+    digest = rows_digest(cache.schema, ids, cache.people_of(test.rows), labels, cache.known[test.rows])
+    return {"dataset": test.dataset, "split": "test", "rows": digest, **asdict(test.found)}

@@ -21,12 +21,12 @@ def model_inputs(model: str, reads: str, features: Features, train: NDArray[np.i
     if reads not in features.arrays:
         fix = "--keep-frames" if reads == FRAME_TOKENS else "a fixed number of --frames"
         raise UserError(
-            f"--model {model} reads /{reads}, but {features.path} holds {', '.join(features.arrays)}; extract it "
-            f"with {fix} and another --out, or choose another model"
+            f"--model {model} reads /{reads}, which is not in {features.where} ({', '.join(features.arrays)}); "
+            f"extract with {fix} and another --out, or choose another model"
         )
     if features.text.shape[1] == 0 and model in SYSTEMS and SYSTEMS[model].reads_text:
         raise UserError(
-            f"--model {model} reads text, but {features.path} was extracted without (--text none); run the same "
+            f"--model {model} reads text, but none is in {features.where} (--text none); run the same "
             "vpar extract with --text minilm, which encodes no frame again, or choose another model"
         )
     return ModelInputs(
@@ -52,8 +52,8 @@ def num_views(wanted: int | None, reads: str, features: Features) -> int:
     """Return how many of the stored views to use; `wanted` None: all. Raises UserError for more than there are."""
     if wanted is not None and wanted > features.num_views:
         raise UserError(
-            f"--views: got {wanted}; expected at most {features.num_views}, the number that {features.path} "
-            f"stores. Extract it with --views {wanted} and another --out"
+            f"--views: got {wanted}; expected at most {features.num_views}, the number in "
+            f"{features.where}. Extract with --views {wanted} and another --out"
         )
     if reads != VISUAL:
         return 0  # views are stored of the mean tokens alone

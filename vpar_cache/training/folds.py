@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vpar_cache.base.files import read_plain
 from vpar_cache.base.spreadsheet import parse_rows
+from vpar_cache.cache.joined import JoinedFeatures
 from vpar_cache.errors import DataError, UserError, count_of, printable
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Folds:
                 f"--folds: got {self.path} with the column person_id; expected tracklet_id, since {features.path} "
                 "does not know who is who. Name the fold of each tracklet"
             )
+        self._check_ids(features, rows)
         found = np.empty(len(rows), dtype=np.int64)  # (n,)
         fold_of_person: dict[int, int] = {}
         for number, row in enumerate(rows):
@@ -66,6 +68,24 @@ class Folds:
                     f"{found[number]}; expected one fold for each person. Put all tracklets of {person} into one"
                 )
         return found
+
+    def _check_ids(self, features: Features, rows: NDArray[np.int64]) -> None:
+        """Raise DataError where an id in the file may mean several people or tracklets of several caches."""
+        if not isinstance(features, JoinedFeatures) or len(features.sources) == 1:
+            return
+        if self.column == _PERSON and not features.same_people:
+            raise DataError(
+                f"--folds: got {self.path} with the column person_id; expected tracklet_id, since the people of "
+                "several caches are different people. Name the fold of each tracklet, or add --same-people"
+            )
+        if self.column == _TRACKLET:
+            ids, counts = np.unique([features.tracklet_ids[row] for row in rows], return_counts=True)  # (u,) each
+            if (counts > 1).any():
+                raise DataError(
+                    f"--folds: got {self.path} with tracklet {printable(str(ids[counts.argmax()]))!r}, which "
+                    "several of the caches have; expected ids that name one. Use the column person_id with "
+                    "--same-people, or one cache"
+                )
 
 
 def read_folds(path: Path) -> Folds:

@@ -31,6 +31,7 @@ from vpar_cache.training.device_rows import DeviceRows
 from vpar_cache.training.evaluate_rows import best_constant_f1
 from vpar_cache.training.features_for_model import model_inputs, num_views
 from vpar_cache.training.graphed_step import GraphedStep, Step
+from vpar_cache.training.order import epoch_windows
 from vpar_cache.training.schedule import lr_factor
 from vpar_cache.training.splits import Rows
 
@@ -125,7 +126,7 @@ class Trainer:
             return
         if num_train < 2:
             raise DataError(
-                f"{self._features.path} has {num_train} train tracklet; expected 2 or more for a model with "
+                f"{self._features.where}: got {num_train} train tracklet; expected 2 or more for a model with "
                 "BatchNorm. Train without --logit-norm, or on more tracklets"
             )
         if self._config.batch_size < 2:
@@ -166,7 +167,9 @@ class Trainer:
     def _train_epoch(self, optimizer: torch.optim.Optimizer) -> float:
         """Train on all train rows in a new order; return the mean loss per tracklet."""
         self.model.train()
-        order = self._order.permutation(self._rows.train)  # (n,)
+        shard_rows = [shard.rows for shard in self._features.shards]
+        windows = epoch_windows(self._rows.train, shard_rows, self._config.shuffle, self._order)  # each (w,)
+        order = np.concatenate(windows)  # (n,)
         size = self._config.batch_size
         if self._has_batch_norm and len(order) % size == 1 < len(order):
             order = order[:-1]  # one row alone has no batch statistics; another epoch leaves out another row
@@ -175,7 +178,9 @@ class Trainer:
         step: Step = partial(self._step, optimizer)
         if self._in_graph:
             step = GraphedStep(step)  # one for each epoch: a graph keeps the learning rate of its capture
-        batches = self._data.batches(self._draw(order), size)  # each (B, *row_shape)
+        ends = np.cumsum([len(window) for window in windows])[:-1]  # (windows - 1,)
+        drawn = np.split(self._draw(order), ends)  # each (w,); the last one may be shorter by a row
+        batches = self._data.windows(drawn, size)  # each (B, *row_shape)
         labels, known = (whole.split(size) for whole in self._labels(order))  # each (B, A)
         for batch, wanted, mask in zip(batches, labels, known, strict=True):
             check_stop(self._stop)
@@ -190,8 +195,8 @@ class Trainer:
     def _diverged(self, what: str) -> DataError:
         if not self._epoch_number:
             return DataError(
-                f"{self._features.path}: the model's outputs are not finite without any training; check the cache "
-                "with `vpar verify`"
+                f"{self._features.where}: the model's outputs are not finite without any training; check the "
+                "cache with `vpar verify`"
             )
         return DataError(
             f"--lr: training with {self._config.lr:g} diverged in epoch {self._epoch_number} ({what}); use a "

@@ -26,12 +26,11 @@ from vpar_cache.base.computing import fp32_without_tf32, out_of_memory
 from vpar_cache.base.cores import limit_torch_threads
 from vpar_cache.base.devices import explain_device, resolve_device, resolve_precision
 from vpar_cache.base.lock import sole_writer
-from vpar_cache.cache.features import Features, open_features
-from vpar_cache.cache.hints import load_encode_seconds
+from vpar_cache.cache.features import Features
 from vpar_cache.cache.index import read_index
-from vpar_cache.errors import UserError
+from vpar_cache.cache.joined import JoinedFeatures, check_joinable, joined_dataset, joined_seal, open_joined
+from vpar_cache.errors import UserError, counted
 from vpar_cache.metrics.evaluation import Evaluation
-from vpar_cache.metrics.verdict import verdict
 from vpar_cache.models.build import ModelBuilder
 from vpar_cache.models.settings import LOSSES
 from vpar_cache.models.systems import CUSTOM
@@ -41,7 +40,13 @@ from vpar_cache.runs.name import default_run_name, run_fingerprint
 from vpar_cache.runs.predictions import RunPredictions, write_predictions
 from vpar_cache.training.checkpoints import CheckpointFile
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.evaluate_rows import evaluate_rows, metrics_block, train_baselines
+from vpar_cache.training.evaluate_rows import (
+    evaluate_rows,
+    metrics_block,
+    score_tests,
+    train_baselines,
+    verdicts,
+)
 from vpar_cache.training.features_for_model import groups_never_known
 from vpar_cache.training.loop import OwnModel, Trainer
 from vpar_cache.training.splits import Rows, choose_rows
@@ -62,7 +67,7 @@ class TrainResult:
     recipe: str
     metrics: Mapping[str, Any]
     verdict: str
-    """How far it is above what sees no image, in one sentence."""
+    """How far it is above what sees no image, in one sentence; of several test sets, a line for each."""
     seconds: float
 
 
@@ -130,10 +135,8 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
             threshold, thresholds = trainer.select_thresholds()
             probabilities = trainer.predict(rows.test)  # (n_test, A)
             validation = trainer.predict(rows.validation)  # (n_validation, A)
-        found = evaluate_rows(
-            features, rows.test, probabilities, train_baselines(features, features.rows_of("train")), threshold
-        )
-        metrics = metrics_block(features, rows.test, found, _validation(features, rows, validation, threshold))
+        tests = list(score_tests(features, rows.test, probabilities, threshold))
+        metrics = metrics_block(features, tests, _validation(features, rows, validation, threshold))
         seconds = time.monotonic() - started
         record = {
             "name": name,
@@ -148,7 +151,7 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
             "device": str(resolve_device(config.device)),
             "seconds": seconds,
             "epoch_seconds_per_tracklet": _seconds_per_tracklet(history, len(rows.train)),
-            "encode_seconds_per_tracklet": load_encode_seconds(Path(config.features)),
+            "encode_seconds_per_tracklet": features.encode_seconds,
             "reads": trainer.reads,
             "own_model": own.name if own else None,
             **_provenance(config, features),
@@ -162,7 +165,9 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
             write_history(partial / "history.parquet", history)
             write_json(partial / "metrics.json", metrics)
             write_json(partial / "run.json", record)
-            (partial / "card.md").write_text(model_card(record, found), "utf-8")
+            (partial / "card.md").write_text(
+                model_card(record, {test.dataset: test.found for test in tests}), "utf-8"
+            )
         checkpoints.remove()
     return TrainResult(
         folder,
@@ -171,20 +176,22 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
         features.random_weights,
         rows.recipe,
         metrics,
-        verdict(found),
+        verdicts(tests),
         seconds,
     )
 
 
-def _warnings(config: TrainConfig, features: Features, rows: Rows) -> Iterator[str]:
+def _warnings(config: TrainConfig, features: JoinedFeatures, rows: Rows) -> Iterator[str]:
     """Yield what must be known before the training."""
+    if features.same_people and features.shared_people:
+        yield f"{counted(features.shared_people, 'person is', 'people are')} in train and in test of the caches"
     if features.random_weights:
-        yield f"{config.features} holds features of random weights ({features.weights}): scores have no meaning"
+        yield f"{features.where}: features of random weights ({features.weights}), whose scores have no meaning"
     if never := groups_never_known(features, rows.train):
         yield f"no train tracklet has a known label of {', '.join(never)}: what is predicted of it has no meaning"
     if config.recipe == "reference" and features.visual_config.get("normalize") != "half":
         yield (
-            f"{config.features} was normalised with the backbone's own mean and deviation, the authors' code uses "
+            f"{features.where}: normalised with the backbone's own mean and deviation, the authors' code uses "
             "0.5; `vpar extract --preset reference` extracts features as theirs"
         )
 
@@ -211,7 +218,7 @@ def _provenance(config: TrainConfig, features: Features) -> dict[str, Any]:
         "model": config.model,
         "settings": config.settings(),
         "seed": config.seed,
-        "features": Path(config.features).as_posix(),
+        "features": [path.as_posix() for path in config.caches],
         "features_seal": features.seal,
         "visual_fingerprint": features.visual_fingerprint,
         "text_fingerprint": features.text_fingerprint,
@@ -240,13 +247,14 @@ def _write_model(
     write_model(folder / "model.safetensors", state, trainer.inputs, metadata)
 
 
-def _predictions(features: Features, rows: Rows, probabilities: NDArray[np.float32]) -> RunPredictions:
+def _predictions(features: JoinedFeatures, rows: Rows, probabilities: NDArray[np.float32]) -> RunPredictions:
     """Return the predictions of validation rows, then of test rows: (n_validation + n_test, A)."""
     kept = np.concatenate([rows.validation, rows.test])  # (n_validation + n_test,)
     return RunPredictions(
         tracklet_ids=[features.tracklet_ids[row] for row in kept],
+        datasets=features.datasets_of(kept),
         splits=["validation"] * len(rows.validation) + ["test"] * len(rows.test),
-        person_ids=features.person_ids[kept].astype(np.int64),
+        person_ids=features.own_person_ids[kept].astype(np.int64),
         camera_ids=features.camera_ids[kept].astype(np.int64),
         num_frames=features.num_frames[kept].astype(np.int64),
         quality=features.quality[kept].astype(bool),
@@ -256,9 +264,9 @@ def _predictions(features: Features, rows: Rows, probabilities: NDArray[np.float
     )
 
 
-def _open(config: TrainConfig) -> Features:
+def _open(config: TrainConfig) -> JoinedFeatures:
     with tqdm(unit="B", unit_scale=True, desc="verify", disable=None, leave=False) as bar:
-        return open_features(Path(config.features), bar.update)
+        return open_joined(config.caches, config.same_people, bar.update)
 
 
 def _seconds_per_tracklet(history: list[dict[str, Any]], num_train: int) -> float | None:
@@ -279,8 +287,8 @@ def _resolved(config: TrainConfig) -> TrainConfig:
 
 def planned_folder(config: TrainConfig) -> Path:
     """Return the folder of the run that `train(config)` writes, for a built-in model. No features are read."""
-    index = read_index(Path(config.features))
-    identity = _identity(_resolved(config), None, index.seal)
-    return Path(config.runs) / (
-        config.name or default_run_name(index.dataset, config.model, config.seed, identity)
-    )
+    indexes = [read_index(path) for path in config.caches]
+    check_joinable(indexes, config.same_people)
+    identity = _identity(_resolved(config), None, joined_seal(indexes))
+    name = config.name or default_run_name(joined_dataset(indexes), config.model, config.seed, identity)
+    return Path(config.runs) / name

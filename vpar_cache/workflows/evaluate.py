@@ -8,7 +8,7 @@ whose true class of a choice is not among them counts as unknown there.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,16 +19,16 @@ from vpar_cache.attributes.schema import Group, Schema
 from vpar_cache.base.checks import check_choice
 from vpar_cache.cache.features import Features, open_features
 from vpar_cache.cache.fingerprint import differing_fields
+from vpar_cache.cache.joined import dataset_names
 from vpar_cache.errors import CacheError, DataError, count_of
 from vpar_cache.metrics.evaluation import Baselines, baselines, evaluate
 from vpar_cache.metrics.inputs import Bools
 from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED
 from vpar_cache.models.build import ModelBuilder
-from vpar_cache.reporting.evaluation_tables import EvaluationTables
+from vpar_cache.reporting.evaluation_tables import EvaluationTables, SeveralTables
 from vpar_cache.reporting.numbers import run_label
 from vpar_cache.runs.finished import FinishedRun, find_runs, read_run
 from vpar_cache.runs.load import LoadedRun, load_run
-from vpar_cache.training.evaluate_rows import people_of
 
 SPLITS = ("test", "validation", "train", "all")
 _BATCH_ROWS = 256
@@ -62,10 +62,33 @@ def evaluate_run(
     run of your own model, see load_run. Raises CacheError for features of another encoder or array than the run
     was trained on, DataError where no output is shared or the split is empty.
     """
+    (found,) = evaluate_on_each(run, [features], split=split, runs=runs, model=model).each
+    return found
+
+
+def evaluate_on_each(
+    run: str | os.PathLike[str],
+    features: Sequence[str | os.PathLike[str]] = (),
+    *,
+    split: str = "test",
+    runs: str | os.PathLike[str] = Path("cache/runs"),
+    model: ModelBuilder | None = None,
+) -> SeveralTables:
+    """Return what `evaluate_run` does, for each cache apart; for none, on each that the run was trained on."""
     check_choice("--split", split, SPLITS)
     (folder,) = find_runs([Path(run)], Path(runs))
     record, loaded = read_run(folder), load_run(folder, model)
-    cache = open_features(features)
+    caches = [open_features(path) for path in features or record.caches()]
+    names = dataset_names(caches)
+    return SeveralTables(
+        tuple(_evaluate(record, loaded, *named, split) for named in zip(caches, names, strict=True))
+    )
+
+
+def _evaluate(
+    record: FinishedRun, loaded: LoadedRun, cache: Features, dataset: str, split: str
+) -> EvaluationTables:
+    """Return the scores on one cache, whose tracklets the tables call `dataset`."""
     _check_features(record, loaded, cache)
     rows = np.arange(len(cache)) if split == "all" else cache.rows_of(split)  # (n,)
     if not len(rows):
@@ -88,7 +111,7 @@ def evaluate_run(
         labels,
         common.groups,
         known=known,
-        people=people_of(cache, rows),
+        people=cache.people_of(rows),
         train=train,
         selected_threshold=None if selected is None else selected.threshold,
     )
@@ -100,11 +123,11 @@ def evaluate_run(
             "random weights: the encoder was not trained, so these numbers say nothing about the method"
         )
     title = (
-        f"{run_label(record, record.name)} on {cache.dataset}: {count_of(len(rows), f'{split} tracklet')}, "
+        f"{run_label(record, record.name)} on {dataset}: {count_of(len(rows), f'{split} tracklet')}, "
         f"{len(common.of_run)} of {count_of(record.schema.num_outputs, 'output')}"
     )
     about = {
-        "dataset": cache.dataset,
+        "dataset": dataset,
         "split": split,
         "system": record.name,
         "source": "run",

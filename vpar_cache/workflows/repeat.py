@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from reprlib import repr as short_repr
@@ -11,6 +11,7 @@ from typing import Any
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.cache.index import read_index
+from vpar_cache.cache.joined import joined_seal
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.models.systems import CUSTOM
 from vpar_cache.runs.finished import FinishedRun, find_runs, read_run
@@ -38,7 +39,7 @@ class Repetition:
 def repeat_run(
     run: Path,
     *,
-    features: Path | None = None,
+    features: Sequence[Path] = (),
     name: str | None = None,
     runs: Path = Path("cache/runs"),
     overwrite: bool = False,
@@ -50,22 +51,22 @@ def repeat_run(
 ) -> Repetition:
     """Train again with the settings of `run` on the same features, into NAME-repeat, and compare.
 
-    `features`: where the cache is now; None: where it was. `folds`: the fold file, for a run that has one. Raises
-    CacheError for other features, or for a run.json that lacks a field; UserError for another fold file, or for a
-    run of the caller's own model.
+    `features`: where the caches are now, in the order of the run; none: where they were. `folds`: the fold file,
+    for a run that has one. Raises CacheError for other features, or for a run.json that lacks a field; UserError
+    for another fold file, or for a run of the caller's own model.
     """
     (folder,) = find_runs([run], runs)
     old_run = read_run(folder)
-    index = features or Path(old_run.features)
-    found, expected = read_index(index).seal, old_run.features_seal
+    indexes = tuple(features) or old_run.caches()
+    found, expected = joined_seal([read_index(index) for index in indexes]), old_run.features_seal
     if found != expected:
         raise CacheError(
-            f"--features: got {index} with seal {found[:12]}; expected the cache that {folder} was trained on, "
-            f"with seal {expected[:12]}"
+            f"--features: got {', '.join(map(str, indexes))} with seal {found[:12]}; expected the cache "
+            f"that {folder} was trained on, with seal {expected[:12]}"
         )
     config = _config(
         old_run,
-        features=index,
+        features=indexes,
         runs=runs,
         name=name or f"{folder.name}-repeat",
         overwrite=overwrite,
