@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from vpar_cache.base.files import read_failure
 from vpar_cache.cache import format as fmt
+from vpar_cache.cache.texts import Texts
 from vpar_cache.errors import DamagedError
 
 _MAX_SMALL_BYTES = 65_536
 """HDF5's own limit for compact datasets and attributes, which an untrusted file may exceed."""
-_MAX_TEXTS = 5_000_000
 
 
 @contextmanager
@@ -110,21 +110,29 @@ class CheckedFile:
             raise self.error(f"{name} is {dataset.dtype} {dataset.shape}; expected {dtype} {shape}")
         return np.asarray(dataset[()])
 
-    def texts(self, name: str, count: int | None = None) -> list[str]:
+    def texts(self, name: str, count: int | None = None) -> Texts:
         """Return a one-dimensional dataset of fixed-length UTF-8 strings."""
         dataset, _ = self.stored(name)
-        fits = dataset.ndim == 1 and count in (None, dataset.shape[0]) and dataset.shape[0] <= _MAX_TEXTS
-        if dataset.dtype.kind != "S" or not fits:
+        if dataset.dtype.kind != "S" or dataset.ndim != 1 or count not in (None, dataset.shape[0]):
             wanted = "texts" if count is None else f"{count} texts"
             raise self.error(f"{name} is {dataset.dtype} {dataset.shape}; expected {wanted}")
-        return self._decode(dataset[()].tolist(), name)
+        texts = Texts(dataset[()])  # (n,)
+        try:
+            for _ in texts:
+                pass
+        except UnicodeDecodeError as error:
+            raise self.error(f"{name} is not UTF-8") from error
+        return texts
 
     def text(self, name: str) -> str:
         """Return a scalar dataset of a fixed-length UTF-8 string."""
         dataset, _ = self.stored(name)
         if dataset.dtype.kind != "S" or dataset.shape != ():
             raise self.error(f"{name} is {dataset.dtype} {dataset.shape}; expected one text")
-        return self._decode([bytes(dataset[()])], name)[0]
+        try:
+            return bytes(dataset[()]).decode()
+        except UnicodeDecodeError as error:
+            raise self.error(f"{name} is not UTF-8") from error
 
     def json(self, name: str, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
         """Return a scalar text that holds a JSON object or list."""
@@ -157,15 +165,9 @@ class CheckedFile:
             raise self.error(f"attribute {name!r} is not 64 hex digits")
         return value
 
-    def digests(self, name: str, count: int) -> list[str]:
+    def digests(self, name: str, count: int) -> Texts:
         """Return a one-dimensional dataset of 64 hex digits each."""
         values = self.texts(name, count)
         if not all(map(fmt.DIGEST.fullmatch, values)):
             raise self.error(f"{name} is not of 64 hex digits each")
-        return values
-
-    def _decode(self, values: list[bytes], name: str) -> list[str]:
-        try:
-            return [value.decode() for value in values]
-        except UnicodeDecodeError as error:
-            raise self.error(f"{name} is not UTF-8") from error
+        return Texts.of_digests(values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from vpar_cache.cache.seal import check_seal
 from vpar_cache.errors import DamagedError, DataError, UserError, count_of, counted
 
 _VALUE_BYTES = 2
+_ROWS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +55,8 @@ class Index:
     shards: tuple[ShardInfo, ...]
     shapes: dict[str, tuple[int, ...]]
     """Of the big float16 arrays, by name; `visual` is always there."""
-    tracklet_ids: tuple[str, ...]
-    source_digests: tuple[str, ...]
-    """(N,) of what each row was made: tracklet id, draws, chosen frames and their contents."""
+    tracklet_ids: Sequence[str]
+    """(N,)"""
     splits: NDArray[np.str_]
     """(N,) train, validation or test"""
     person_ids: NDArray[np.int32]
@@ -152,7 +152,7 @@ def read_index(path: str | os.PathLike[str]) -> Index:
 def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
     ids = file.texts("tracklet_id")
     n = len(ids)
-    splits = np.array(file.texts("split", n), dtype=np.str_)  # (N,)
+    splits = file.texts("split", n).values.astype(np.str_)  # (N,)
     try:
         schema = Schema.from_dict(file.json("meta/schema", dict))
     except DataError as error:
@@ -180,8 +180,7 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
         environments=file.json("meta/environment", list),
         shards=_read_shards(file, path, shapes, ids, splits),
         shapes=shapes,
-        tracklet_ids=tuple(ids),
-        source_digests=tuple(file.digests("source_digest", n)),
+        tracklet_ids=ids,
         splits=splits,
         person_ids=person_ids,
         people_known=people_known == 1,
@@ -189,7 +188,7 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
         camera_ids=file.array("camera_id", "<i4", (n,)),
         num_frames=file.array("num_frames", "<i4", (n,)),
         labels=labels,
-        known=known == 1,
+        known=known.view(np.bool_),
         quality=file.array("quality", "u1", (n, len(schema.quality))),
         text=embeddings,
         text_negative=file.array("text/negative", "<f4", embeddings.shape),
@@ -200,13 +199,17 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
     )
     shared_people = fmt.count_shared_people(person_ids, splits, index.people_known)
     for name, fits, rule in (
-        ("tracklet_id", len(set(ids)) == n > 0, "unique, one or more"),
+        ("tracklet_id", len(np.unique(ids.values)) == n > 0, "unique, one or more"),
         ("split", np.isin(splits, fmt.SPLITS).all(), "train, validation or test"),
         ("people_known", people_known in (0, 1), "0 or 1"),
         ("shared_people", index.shared_people == shared_people, f"{shared_people}, as person_id and split say"),
         ("known", (known <= 1).all(), "0 or 1"),
-        ("known", schema.are_groups_whole(index.known), "the same for all outputs of a group"),
-        ("labels", (labels <= known).all(), "0 or 1, and 0 where unknown"),
+        ("known", _all_rows(schema.are_groups_whole, index.known), "the same for all outputs of a group"),
+        (
+            "labels",
+            _all_rows(lambda label, known: (label <= known).all(), labels, known),
+            "0 or 1, and 0 where unknown",
+        ),
         ("quality", (index.quality <= 1).all(), "0 or 1"),
         ("text/embeddings", np.isfinite(index.text).all(), "finite"),
         ("text/negative", np.isfinite(index.text_negative).all(), "finite"),
@@ -214,6 +217,12 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
         if not fits:
             raise file.error(f"{name} must be {rule}")
     return index
+
+
+def _all_rows(rule: Callable[..., bool | np.bool_], *arrays: NDArray[Any]) -> bool:
+    """Return whether a rule holds for all rows of (N, ...) arrays, asked for a part of them at a time."""
+    starts = range(0, len(arrays[0]), _ROWS_AT_ONCE)
+    return all(rule(*(array[start : start + _ROWS_AT_ONCE] for array in arrays)) for start in starts)
 
 
 def _read_layout(file: CheckedFile, config: Mapping[str, Any], tokens: int) -> tuple[tuple[int, int], int]:

@@ -7,6 +7,7 @@ datasets without object times.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,14 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import ShardHeader, Skipped
 from vpar_cache.cache.seal import write_seal
 
-_META_BLOCK_BYTES = fmt.FIRST_ARRAY_BYTES - fmt.USER_BLOCK_BYTES
+_TEXTS_AT_ONCE = 100_000
+_FILE_SETTINGS = {
+    "libver": "v110",
+    "userblock_size": fmt.USER_BLOCK_BYTES,
+    "alignment_threshold": fmt.ALIGNMENT_BYTES,
+    "alignment_interval": fmt.ALIGNMENT_BYTES,
+    "meta_block_size": fmt.FIRST_ARRAY_BYTES - fmt.USER_BLOCK_BYTES,
+}
 
 
 @dataclass(frozen=True)
@@ -58,9 +66,9 @@ class IndexContents:
     shards: Sequence[ShardHeader]
     tracklet_ids: Sequence[str]
     splits: Sequence[str]
-    person_ids: Sequence[int]
-    camera_ids: Sequence[int]
-    num_frames: Sequence[int]
+    person_ids: Sequence[int] | NDArray[np.int32]
+    camera_ids: Sequence[int] | NDArray[np.int32]
+    num_frames: Sequence[int] | NDArray[np.int32]
     people_known: bool
     """Whether person ids name people; False: they were invented, one for each tracklet."""
     labels: NDArray[np.uint8]
@@ -90,7 +98,7 @@ def write_shard(folder: Path, contents: ShardContents) -> Path:
     Big arrays are contiguous, little-endian float16, uncompressed.
     """
     path = folder / contents.file_name
-    with _new_file(path) as file:
+    with _new_shard(path) as file:
         # First of all, so that it starts at byte 4096 of the file.
         arrays = {n: contents.arrays[n].astype("<f2", copy=False) for n in fmt.BIG_ARRAYS if n in contents.arrays}
         for name, array in arrays.items():
@@ -106,7 +114,7 @@ def write_shard(folder: Path, contents: ShardContents) -> Path:
 
 def write_index(path: Path, contents: IndexContents) -> None:
     """Publish the index; every shard that it lists must be published before."""
-    with _new_file(path) as file:
+    with _new_index(path) as file:
         _write_header(file, contents.visual_fingerprint, contents.weights)
         file.attrs["text_fingerprint"] = contents.text_fingerprint
         file.attrs["dataset"] = contents.dataset
@@ -117,9 +125,9 @@ def write_index(path: Path, contents: IndexContents) -> None:
             file.create_group(group)  # one that HDF5 makes on its own would hold the time
         for name in contents.shards[0].shapes:
             _write_virtual(file, name, fmt.shard_folder(path).name, contents.shards)
-        file["labels"] = contents.labels.astype(np.uint8)  # (N, A)
-        file["known"] = contents.known.astype(np.uint8)  # (N, A)
-        file["quality"] = contents.quality.astype(np.uint8)  # (N, Q)
+        file["labels"] = contents.labels.view(np.uint8)  # (N, A)
+        file["known"] = contents.known.view(np.uint8)  # (N, A)
+        file["quality"] = contents.quality.view(np.uint8)  # (N, Q)
         for name, values in (
             ("person_id", people),
             ("camera_id", contents.camera_ids),
@@ -127,7 +135,6 @@ def write_index(path: Path, contents: IndexContents) -> None:
         ):
             file[name] = np.asarray(values, dtype="<i4")  # (N,)
         _write_texts(file, "tracklet_id", contents.tracklet_ids)
-        _write_texts(file, "source_digest", [d for shard in contents.shards for d in shard.source_digests])
         _write_texts(file, "split", contents.splits)
         file["text/embeddings"] = contents.text_embeddings.astype("<f4")  # (A, Dt)
         file["text/negative"] = contents.negative_embeddings.astype("<f4")  # (A, Dt)
@@ -156,22 +163,12 @@ def _utf8(length: int) -> np.dtype[Any]:
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[h5py.File]:
+def _new_shard(path: Path) -> Iterator[h5py.File]:
     """A new HDF5 file that is sealed and published when the block succeeds.
 
-    It is made in memory: where HDF5 itself meets a full disk, a later call or the exit crashes the process.
+    It is made in memory: HDF5 groups the metadata of such a file, so that the first array starts at byte 4096.
     """
-    with h5py.File(
-        path.name,
-        "w",
-        driver="core",
-        backing_store=False,
-        libver="v110",
-        userblock_size=fmt.USER_BLOCK_BYTES,
-        alignment_threshold=fmt.ALIGNMENT_BYTES,
-        alignment_interval=fmt.ALIGNMENT_BYTES,
-        meta_block_size=_META_BLOCK_BYTES,
-    ) as file:
+    with h5py.File(path.name, "w", driver="core", backing_store=False, **_FILE_SETTINGS) as file:
         yield file
         file.flush()
         image = file.id.get_file_image()  # all bytes after the user block
@@ -180,6 +177,39 @@ def _new_file(path: Path) -> Iterator[h5py.File]:
             raw.write(bytes(fmt.USER_BLOCK_BYTES))
             raw.write(image)
         write_seal(partial)
+
+
+@contextmanager
+def _new_index(path: Path) -> Iterator[h5py.File]:
+    """A new HDF5 file that is sealed and published when the block succeeds; it may be larger than the memory."""
+    with atomic_path(path) as partial:
+        with _PlainFile(partial, "w+") as plain:
+            try:
+                with h5py.File(plain, "w", **_FILE_SETTINGS) as file:
+                    yield file
+            finally:
+                if plain.failure is not None:
+                    raise plain.failure
+        write_seal(partial)
+
+
+class _PlainFile(io.FileIO):
+    """A file for HDF5 to write in, which remembers a failed write and does not raise it.
+
+    Where a write of HDF5 fails, on a full disk, a later call or the exit crashes the process.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of the data; after a failure nothing."""
+        rest = memoryview(data).cast("B")
+        try:
+            while rest and self.failure is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.failure = error
+        return memoryview(data).nbytes
 
 
 def _write_header(file: h5py.File, visual_fingerprint: str, weights: str) -> None:
@@ -191,9 +221,12 @@ def _write_header(file: h5py.File, visual_fingerprint: str, weights: str) -> Non
 
 def _write_texts(file: h5py.File, name: str, values: Sequence[str]) -> None:
     """Fixed-length UTF-8, as long as the longest value."""
-    encoded = [value.encode() for value in values]
-    longest = max((len(value) for value in encoded), default=1)
-    file[name] = np.array(encoded, dtype=_utf8(longest or 1))
+    longest = max((len(value.encode()) for value in values), default=1)
+    dtype = _utf8(longest or 1)
+    dataset = file.create_dataset(name, (len(values),), dtype)
+    for start in range(0, len(values), _TEXTS_AT_ONCE):
+        part = [value.encode() for value in values[start : start + _TEXTS_AT_ONCE]]
+        dataset[start : start + len(part)] = np.array(part, dtype)  # (n,)
 
 
 def _write_text(file: h5py.File, name: str, value: str) -> None:
