@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.base.hashing import fingerprint
 from vpar_cache.cache import format as fmt
+from vpar_cache.cache.hdf5 import Texts
 from vpar_cache.cache.headers import read_shard_header
 from vpar_cache.cache.rows import RowArray
-from vpar_cache.cache.texts import Texts
 from vpar_cache.cache.writer import IndexContents, ShardContents, write_index, write_shard
 
 TOKENS, DIM = 197, 512

@@ -60,6 +60,7 @@ def test_every_field_comes_back(kept: SmallCache) -> None:
     assert index.visual_config == VISUAL_CONFIG
     assert index.text_config == contents.text_config
     assert index.environments == [ENVIRONMENT]
+    assert list(index.source_digests) == [d for shard in contents.shards for d in shard.source_digests]
     assert index.shapes == {name: array.shape for name, array in kept.arrays.items()}
     assert index.tracklet_ids == tuple(contents.tracklet_ids)
     assert index.splits.tolist() == contents.splits
@@ -221,8 +222,8 @@ def layout(text: bytes) -> Callable[[h5py.File], object]:
         (lambda f: f.attrs.__setitem__("people_known", "yes"), "'people_known' is not one int"),
         (lambda f: f.attrs.__setitem__("shared_people", 3), "shared_people must be 0"),
         (lambda f: f.attrs.__setitem__("format_version", 1), "got cache format 1; expected format 2"),
-        (put("split", data=np.array([b"test"] * (N - 1))), "split is"),
-        (put("tracklet_id", data=np.array([b"\xff"] * N)), "tracklet_id is not UTF-8"),
+        (put("source_digest", data=np.array([b"0" * 64] * (N - 1))), "source_digest is"),
+        (put("source_digest", data=np.array([b"X" * 64] * N)), "source_digest is not of 64 hex digits"),
         (put("labels", data=np.full((N, 4), 7, "u1")), "labels must be 0 or 1"),
         (put("labels", data=np.zeros((N, 5), "u1")), r"labels is uint8 \(10, 5\); expected"),
         (put("text/embeddings", data=np.full((4, TEXT_DIM), np.nan, "<f4")), "text/embeddings must be finite"),

@@ -63,6 +63,8 @@ def test_the_small_fields_are_plain_datasets_of_their_types(kept: SmallCache) ->
             assert (file[name].shape, file[name].dtype) == (shape, np.dtype(dtype)), name
         assert file["text/negative_prompt"].asstr()[()].tolist() == ["kein Hut", "", "", ""]
         assert file["tracklet_id"].asstr()[()].tolist() == contents.tracklet_ids
+        digests = [digest for shard in contents.shards for digest in shard.source_digests]
+        assert file["source_digest"].asstr()[()].tolist() == digests
         assert file["split"].asstr()[()].tolist() == contents.splits
         assert file["text/prompt"].asstr()[()].tolist() == ["ein Hut", "前", "side", "back"]
         assert file["text/output"].asstr()[()].tolist() == ["hat", "pose 前", "pose side", "pose back"]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import h5py
 import numpy as np
@@ -19,11 +20,50 @@ from numpy.typing import NDArray
 
 from vpar_cache.base.files import read_failure
 from vpar_cache.cache import format as fmt
-from vpar_cache.cache.texts import Texts
 from vpar_cache.errors import DamagedError
 
 _MAX_SMALL_BYTES = 65_536
 """HDF5's own limit for compact datasets and attributes, which an untrusted file may exceed."""
+_ROWS_AT_ONCE = 100_000
+_HEX = re.compile(rb"[0-9a-f]*")
+
+
+class Texts(Sequence[str]):
+    """n texts in the memory of their bytes: as Python strings those of 10 million rows take gigabytes.
+
+    One is decoded when it is asked for. Equal to any sequence of the same texts.
+    """
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        """`values`: (n,) UTF-8 of a fixed length, or raw bytes (dtype V), which stand for their hex digits."""
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, rows: int) -> str: ...
+    @overload
+    def __getitem__(self, rows: slice) -> Texts: ...
+    def __getitem__(self, rows: int | slice) -> str | Texts:
+        return Texts(self.values[rows]) if isinstance(rows, slice) else _decode(self.values[rows])
+
+    def __iter__(self) -> Iterator[str]:
+        return map(_decode, self.values)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str | bytes):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # as a list
+
+    def __repr__(self) -> str:
+        return f"Texts({list(self[:3])}{' and more' if len(self) > 3 else ''})"
+
+
+def _decode(value: np.bytes_ | np.void) -> str:
+    return value.tobytes().hex() if isinstance(value, np.void) else value.decode()
 
 
 @contextmanager
@@ -166,8 +206,14 @@ class CheckedFile:
         return value
 
     def digests(self, name: str, count: int) -> Texts:
-        """Return a one-dimensional dataset of 64 hex digits each."""
-        values = self.texts(name, count)
-        if not all(map(fmt.DIGEST.fullmatch, values)):
-            raise self.error(f"{name} is not of 64 hex digits each")
-        return Texts.of_digests(values)
+        """Return a one-dimensional dataset of 64 hex digits each, 32 bytes of memory a row."""
+        dataset, _ = self.stored(name)
+        if dataset.shape != (count,) or (count and dataset.dtype != np.dtype("S64")):
+            raise self.error(f"{name} is {dataset.dtype} {dataset.shape}; expected {count} digests")
+        values = np.empty(len(dataset), "V32")  # (n,)
+        for start in range(0, len(values), _ROWS_AT_ONCE):
+            digits = dataset[start : start + _ROWS_AT_ONCE].tobytes()
+            if not _HEX.fullmatch(digits):
+                raise self.error(f"{name} is not of 64 hex digits each")
+            values[start : start + _ROWS_AT_ONCE] = np.frombuffer(bytes.fromhex(digits.decode()), "V32")
+        return Texts(values)

@@ -57,6 +57,8 @@ class Index:
     """Of the big float16 arrays, by name; `visual` is always there."""
     tracklet_ids: Sequence[str]
     """(N,)"""
+    source_digests: Sequence[str]
+    """(N,) of what each row was made: tracklet id, draws, chosen frames and their contents."""
     splits: NDArray[np.str_]
     """(N,) train, validation or test"""
     person_ids: NDArray[np.int32]
@@ -181,6 +183,7 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
         shards=_read_shards(file, path, shapes, ids, splits),
         shapes=shapes,
         tracklet_ids=ids,
+        source_digests=file.digests("source_digest", n),
         splits=splits,
         person_ids=person_ids,
         people_known=people_known == 1,

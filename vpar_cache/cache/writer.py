@@ -125,9 +125,9 @@ def write_index(path: Path, contents: IndexContents) -> None:
             file.create_group(group)  # one that HDF5 makes on its own would hold the time
         for name in contents.shards[0].shapes:
             _write_virtual(file, name, fmt.shard_folder(path).name, contents.shards)
-        file["labels"] = contents.labels.view(np.uint8)  # (N, A)
+        file["labels"] = contents.labels.astype(np.uint8, copy=False)  # (N, A)
         file["known"] = contents.known.view(np.uint8)  # (N, A)
-        file["quality"] = contents.quality.view(np.uint8)  # (N, Q)
+        file["quality"] = contents.quality.astype(np.uint8, copy=False)  # (N, Q)
         for name, values in (
             ("person_id", people),
             ("camera_id", contents.camera_ids),
@@ -135,6 +135,7 @@ def write_index(path: Path, contents: IndexContents) -> None:
         ):
             file[name] = np.asarray(values, dtype="<i4")  # (N,)
         _write_texts(file, "tracklet_id", contents.tracklet_ids)
+        _write_source_digests(file, contents.shards)
         _write_texts(file, "split", contents.splits)
         file["text/embeddings"] = contents.text_embeddings.astype("<f4")  # (A, Dt)
         file["text/negative"] = contents.negative_embeddings.astype("<f4")  # (A, Dt)
@@ -227,6 +228,16 @@ def _write_texts(file: h5py.File, name: str, values: Sequence[str]) -> None:
     for start in range(0, len(values), _TEXTS_AT_ONCE):
         part = [value.encode() for value in values[start : start + _TEXTS_AT_ONCE]]
         dataset[start : start + len(part)] = np.array(part, dtype)  # (n,)
+
+
+def _write_source_digests(file: h5py.File, shards: Sequence[ShardHeader]) -> None:
+    """Those of all rows, one shard after the other: as one list they would take gigabytes."""
+    dataset = file.create_dataset("source_digest", (sum(len(s.source_digests) for s in shards),), _utf8(64))
+    start = 0
+    for shard in shards:
+        digests = np.array([digest.encode() for digest in shard.source_digests], _utf8(64))  # (n,)
+        dataset[start : start + len(digests)] = digests
+        start += len(digests)
 
 
 def _write_text(file: h5py.File, name: str, value: str) -> None:
