@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from tests.support.small_caches import (
 )
 from vpar_cache.base.hashing import canonical_json
 from vpar_cache.cache import format as fmt
+from vpar_cache.cache.features import open_features
 from vpar_cache.cache.seal import check_seal
 from vpar_cache.cache.writer import write_index, write_shard
 from vpar_cache.errors import CacheError
@@ -46,6 +48,19 @@ def test_h5py_reads_every_array_through_the_index(kept: SmallCache) -> None:
             assert file[name].dtype == np.dtype("<f2")
             assert file[name].is_virtual
             np.testing.assert_array_equal(file[name][()], kept.arrays[name])
+
+
+def test_an_index_over_many_shards_has_no_virtual_datasets_and_is_read_as_one_with_them(
+    tmp_path: Path, kept: SmallCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fmt, "MOST_VIRTUAL", len(SHARD_ROWS) - 1)
+    cache = write_small_cache(tmp_path / "mars.h5")
+    with h5py.File(cache.index) as file:
+        assert not set(fmt.BIG_ARRAYS) & set(file)
+    features, beside = open_features(cache.index), open_features(kept.index)
+    assert features.shapes == beside.shapes
+    for name, array in features.arrays.items():
+        np.testing.assert_array_equal(array.gather(slice(None)), kept.arrays[name])
 
 
 def test_the_small_fields_are_plain_datasets_of_their_types(kept: SmallCache) -> None:
@@ -70,6 +85,8 @@ def test_the_small_fields_are_plain_datasets_of_their_types(kept: SmallCache) ->
         assert file["text/output"].asstr()[()].tolist() == ["hat", "pose 前", "pose side", "pose back"]
         assert file["text/group"].asstr()[()].tolist() == ["hat", "pose", "pose", "pose"]
         assert file["meta/visual_config"].asstr()[()] == canonical_json(VISUAL_CONFIG)
+        shapes = {name: list(array.shape) for name, array in kept.arrays.items()}
+        assert json.loads(file["meta/arrays"][()]) == shapes
         assert file["meta/schema"].asstr()[()] == canonical_json(SCHEMA.to_dict())
         assert file["meta/environment"].asstr()[()] == f"[{canonical_json(ENVIRONMENT)}]"
         shards = file["shards"][()]

@@ -24,7 +24,6 @@ from vpar_cache.errors import DamagedError
 
 _MAX_SMALL_BYTES = 65_536
 """HDF5's own limit for compact datasets and attributes, which an untrusted file may exceed."""
-_ROWS_AT_ONCE = 100_000
 _HEX = re.compile(rb"[0-9a-f]*")
 
 
@@ -211,9 +210,9 @@ class CheckedFile:
         if dataset.shape != (count,) or (count and dataset.dtype != np.dtype("S64")):
             raise self.error(f"{name} is {dataset.dtype} {dataset.shape}; expected {count} digests")
         values = np.empty(len(dataset), "V32")  # (n,)
-        for start in range(0, len(values), _ROWS_AT_ONCE):
-            digits = dataset[start : start + _ROWS_AT_ONCE].tobytes()
+        for start in range(0, len(values), fmt.ROWS_AT_ONCE):
+            digits = dataset[start : start + fmt.ROWS_AT_ONCE].tobytes()
             if not _HEX.fullmatch(digits):
                 raise self.error(f"{name} is not of 64 hex digits each")
-            values[start : start + _ROWS_AT_ONCE] = np.frombuffer(bytes.fromhex(digits.decode()), "V32")
+            values[start : start + fmt.ROWS_AT_ONCE] = np.frombuffer(bytes.fromhex(digits.decode()), "V32")
         return Texts(values)

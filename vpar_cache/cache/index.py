@@ -21,7 +21,6 @@ from vpar_cache.cache.seal import check_seal
 from vpar_cache.errors import DamagedError, DataError, UserError, count_of, counted
 
 _VALUE_BYTES = 2
-_ROWS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,13 +153,15 @@ def read_index(path: str | os.PathLike[str]) -> Index:
 def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
     ids = file.texts("tracklet_id")
     n = len(ids)
+    if not n or count_distinct(ids.values) < n:
+        raise file.error("tracklet_id must be unique, one or more")
     splits = file.texts("split", n).values.astype(np.str_)  # (N,)
     try:
         schema = Schema.from_dict(file.json("meta/schema", dict))
     except DataError as error:
         raise DamagedError(f"{path}: {error}") from error
     a = schema.num_outputs
-    shapes = {name: _virtual_shape(file, name, path) for name in fmt.BIG_ARRAYS if name in file}
+    shapes = _read_shapes(file, path)
     if fmt.VISUAL not in shapes or len(shapes[fmt.VISUAL]) != 3:
         raise file.error("there is no /visual of three dimensions")
     visual_config = file.json("meta/visual_config", dict)
@@ -202,18 +203,17 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
     )
     shared_people = fmt.count_shared_people(person_ids, splits, index.people_known)
     for name, fits, rule in (
-        ("tracklet_id", len(np.unique(ids.values)) == n > 0, "unique, one or more"),
-        ("split", np.isin(splits, fmt.SPLITS).all(), "train, validation or test"),
+        ("split", sum(count_splits(splits).values()) == n, "train, validation or test"),
         ("people_known", people_known in (0, 1), "0 or 1"),
         ("shared_people", index.shared_people == shared_people, f"{shared_people}, as person_id and split say"),
-        ("known", (known <= 1).all(), "0 or 1"),
+        ("known", known.max(initial=0) <= 1, "0 or 1"),
         ("known", _all_rows(schema.are_groups_whole, index.known), "the same for all outputs of a group"),
         (
             "labels",
             _all_rows(lambda label, known: (label <= known).all(), labels, known),
             "0 or 1, and 0 where unknown",
         ),
-        ("quality", (index.quality <= 1).all(), "0 or 1"),
+        ("quality", index.quality.max(initial=0) <= 1, "0 or 1"),
         ("text/embeddings", np.isfinite(index.text).all(), "finite"),
         ("text/negative", np.isfinite(index.text_negative).all(), "finite"),
     ):
@@ -222,10 +222,16 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
     return index
 
 
+def count_distinct(values: NDArray[Any]) -> int:
+    """Return how many of (n,) values differ. `np.unique` would take several times their memory."""
+    ordered = np.sort(values, kind="stable")  # (n,)
+    return min(1, len(values)) + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
+
+
 def _all_rows(rule: Callable[..., bool | np.bool_], *arrays: NDArray[Any]) -> bool:
     """Return whether a rule holds for all rows of (N, ...) arrays, asked for a part of them at a time."""
-    starts = range(0, len(arrays[0]), _ROWS_AT_ONCE)
-    return all(rule(*(array[start : start + _ROWS_AT_ONCE] for array in arrays)) for start in starts)
+    starts = range(0, len(arrays[0]), fmt.ROWS_AT_ONCE)
+    return all(rule(*(array[start : start + fmt.ROWS_AT_ONCE] for array in arrays)) for start in starts)
 
 
 def _read_layout(file: CheckedFile, config: Mapping[str, Any], tokens: int) -> tuple[tuple[int, int], int]:
@@ -237,6 +243,18 @@ def _read_layout(file: CheckedFile, config: Mapping[str, Any], tokens: int) -> t
         if before + rows * columns == tokens:
             return (rows, columns), before
     raise file.error(f"prefix_tokens {str(prefix)[:60]} and grid {str(grid)[:60]} do not make {tokens} tokens")
+
+
+def _read_shapes(file: CheckedFile, path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the big arrays, with which virtual datasets must agree where there are any."""
+    listed = file.json("meta/arrays", dict)
+    shapes = {name: tuple(listed.pop(name)) for name in fmt.BIG_ARRAYS if isinstance(listed.get(name), list)}
+    if listed or not all(type(length) is int and length > 0 for shape in shapes.values() for length in shape):
+        raise file.error("meta/arrays is not of shapes")
+    for name in fmt.BIG_ARRAYS:
+        if name in file and _virtual_shape(file, name, path) != shapes.get(name):
+            raise file.error(f"/{name} has not the shape of meta/arrays")
+    return shapes
 
 
 def _virtual_shape(file: CheckedFile, name: str, path: Path) -> tuple[int, ...]:

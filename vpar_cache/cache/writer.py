@@ -25,7 +25,6 @@ from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import ShardHeader, Skipped
 from vpar_cache.cache.seal import write_seal
 
-_TEXTS_AT_ONCE = 100_000
 _FILE_SETTINGS = {
     "libver": "v110",
     "userblock_size": fmt.USER_BLOCK_BYTES,
@@ -123,8 +122,11 @@ def write_index(path: Path, contents: IndexContents) -> None:
         file.attrs["shared_people"] = fmt.count_shared_people(people, contents.splits, contents.people_known)
         for group in ("text", "meta"):
             file.create_group(group)  # one that HDF5 makes on its own would hold the time
-        for name in contents.shards[0].shapes:
-            _write_virtual(file, name, fmt.shard_folder(path).name, contents.shards)
+        shapes = _shapes(contents.shards)
+        _write_text(file, "meta/arrays", canonical_json(shapes))
+        if len(contents.shards) <= fmt.MOST_VIRTUAL:
+            for name, shape in shapes.items():
+                _write_virtual(file, name, shape, fmt.shard_folder(path).name, contents.shards)
         file["labels"] = contents.labels.astype(np.uint8, copy=False)  # (N, A)
         file["known"] = contents.known.view(np.uint8)  # (N, A)
         file["quality"] = contents.quality.astype(np.uint8, copy=False)  # (N, Q)
@@ -225,8 +227,8 @@ def _write_texts(file: h5py.File, name: str, values: Sequence[str]) -> None:
     longest = max((len(value.encode()) for value in values), default=1)
     dtype = _utf8(longest or 1)
     dataset = file.create_dataset(name, (len(values),), dtype)
-    for start in range(0, len(values), _TEXTS_AT_ONCE):
-        part = [value.encode() for value in values[start : start + _TEXTS_AT_ONCE]]
+    for start in range(0, len(values), fmt.ROWS_AT_ONCE):
+        part = [value.encode() for value in values[start : start + fmt.ROWS_AT_ONCE]]
         dataset[start : start + len(part)] = np.array(part, dtype)  # (n,)
 
 
@@ -251,17 +253,24 @@ def _write_table(file: h5py.File, name: str, rows: Sequence[tuple[Any, ...]], dt
     file[name] = np.array(rows, [(f, _utf8(t.itemsize) if t.kind == "S" else t) for f, t in fields])
 
 
-def _write_virtual(file: h5py.File, name: str, folder: str, shards: Sequence[ShardHeader]) -> None:
+def _shapes(shards: Sequence[ShardHeader]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the big arrays over all shards, by name."""
+    names = shards[0].shapes
+    return {n: (sum(shard.shapes[n][0] for shard in shards), *names[n][1:]) for n in names}
+
+
+def _write_virtual(
+    file: h5py.File, name: str, whole: tuple[int, ...], folder: str, shards: Sequence[ShardHeader]
+) -> None:
     """Rows of all shards as one dataset. A source that is missing reads as NaN, never as zeros."""
-    shapes = [shard.shapes[name] for shard in shards]
-    total = (sum(shape[0] for shape in shapes), *shapes[0][1:])
-    space = h5py.h5s.create_simple(total)
+    space = h5py.h5s.create_simple(whole)
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_layout(h5py.h5d.VIRTUAL)
     creation.set_obj_track_times(False)
     creation.set_fill_value(np.array(np.nan, dtype="<f2"))
     start = 0
-    for shard, shape in zip(shards, shapes, strict=True):
+    for shard in shards:
+        shape = shard.shapes[name]
         if shape[0] == 0:
             continue
         space.select_hyperslab((start, *(0 for _ in shape[1:])), shape)
