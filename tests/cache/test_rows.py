@@ -171,7 +171,7 @@ assert (array.gather(np.arange(count))[:, 0] == np.arange(count)).all()
 def test_more_files_than_the_usual_limit_can_be_open(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MANY_FILES, str(tmp_path)]
     subprocess.run([*command, "1000"], check=True)
-    done = subprocess.run([*command, "200"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, "150"], capture_output=True, text=True, check=False)
     assert "Too many open files" in done.stderr
     assert "raise the limit on open files (ulimit -n)" in done.stderr
 

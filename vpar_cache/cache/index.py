@@ -102,7 +102,7 @@ class Index:
 
     def count_unknown(self) -> dict[str, int]:
         """Return, by group, of how many tracklets the label is unknown; only groups where it is of any."""
-        counts = (~self.known).sum(axis=0)  # (A,)
+        counts = len(self) - self.known.sum(axis=0)  # (A,)
         starts = ((group.name, columns.start) for group, columns in self.schema.slices())
         return {name: int(counts[start]) for name, start in starts if counts[start]}
 

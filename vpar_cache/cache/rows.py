@@ -30,7 +30,7 @@ Rows = slice | Sequence[int] | NDArray[Any]
 """A slice, row numbers or a boolean mask."""
 _Unread = deque[tuple[int, memoryview, int]]
 """For each row the number of its file, its memory in a batch, and where it starts in the file."""
-_MOST_OPEN = 500
+_MOST_OPEN = 200
 """Files that an array keeps open, so that it needs no more of them however many shards a cache has."""
 
 
@@ -47,7 +47,7 @@ class Extent:
 class RowArray:
     """An array of shape (N, *row_shape) over several extents; read-only, read when rows are asked for.
 
-    Up to 500 files stay open: what is read is what was opened, whatever happens to their names. Of more, those
+    Up to 200 files stay open: what is read is what was opened, whatever happens to their names. Of more, those
     that were read last stay open, and the others are opened again. Raises CacheError where one cannot be opened,
     or has become shorter when its rows are read.
     """
