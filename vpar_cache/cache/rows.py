@@ -56,10 +56,10 @@ class RowArray:
         self.extents = tuple(extents)
         self.dtype = np.dtype(dtype)
         filled = [extent for extent in extents if extent.rows]
-        self._paths = [extent.path for extent in filled]
-        self._open = lru_cache(_MOST_OPEN)(_OpenFile)
-        for path in self._paths[:_MOST_OPEN]:
-            self._open(path)
+        self._paths = paths = [extent.path for extent in filled]
+        self._open = lru_cache(_MOST_OPEN)(lambda number: _OpenFile(paths[number]))
+        for number in range(min(_MOST_OPEN, len(paths))):
+            self._open(number)
         self._offsets = np.array([extent.offset for extent in filled], dtype=np.int64)  # (S,)
         self._starts = np.cumsum([0] + [extent.rows for extent in filled])  # (S + 1,)
         self.shape = (int(self._starts[-1]), *row_shape)
@@ -125,7 +125,7 @@ class RowArray:
                 shard, part, place = unread.popleft()
             except IndexError:  # the other thread took the last one
                 return
-            file = self._open(self._paths[shard])
+            file = self._open(shard)
             while part:
                 try:
                     count = os.preadv(file.descriptor, [part], place)
