@@ -21,8 +21,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from support.processes import run_quietly, vpar
+from support.processes import vpar
 from support.timing import option_parser, scratch_folder
+
+from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 
 FRAMES = 6
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -140,12 +142,13 @@ def main() -> None:
 def check(options: argparse.Namespace) -> None:
     """Run 1 to 4 array tasks at once, each on one thread. The first gives the inputs, the others are predicted."""
     site = Site(
-        plan_seconds=0, cores=len(os.sched_getaffinity(0)), slow_workers=0, hours_between_kills=1e9, rows=20
+        plan_seconds=0, cores=len(os.sched_getaffinity(0)), slow_workers=0, hours_between_kills=1e9, rows=8
     )
     with scratch_folder(options) as folder:
-        extract = vpar("extract", "--dataset", "demo", "--root", folder / "demo", "--weights", "random:0")
-        run_quietly([*extract, "--device", "cpu", "--limit", "2", "--out", str(folder / "draws-the-demo.h5")])
+        write_demo(folder / "demo", DemoSize(), seed=0)  # in the layout of MARS
+        extract = vpar("extract", "--dataset", "mars", "--root", folder / "demo", "--weights", "random:0")
         extract += ["--device", "cpu", "--limit", str(options.shards * site.rows), "--shard-size", str(site.rows)]
+        run_tasks([*extract, "--limit", "20"], folder / "warm-up.h5", 1)
         for workers in (1, 2, 3, 4):
             ends = run_tasks(extract, folder / f"{workers}.h5", workers)
             if workers == 1:
