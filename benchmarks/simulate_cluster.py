@@ -40,8 +40,8 @@ class Site:
     """Deviation of the logarithm of a shard's time. Assumed; --check measures it on this machine."""
     start_seconds: float = 15.0
     """Until a worker has its encoder. Assumed; --check measures it on this machine."""
-    plan_seconds: float = 2.6e-4
-    """To list and check one tracklet, which every worker does for all. Measured: `extract_nothing_new`."""
+    plan_seconds: float = 3.8e-4
+    """To list one tracklet, which every worker does for all. Measured: `extract_nothing_new` of two sizes."""
     cores: int = 0
     """Shared by all workers, of which each computes on one; 0: every worker has a machine of its own."""
     slow_workers: float = 0.02
@@ -60,13 +60,13 @@ class Site:
     """Of that process for a row of the index. Measured: `large_index`."""
     rows: int = 256
     """Tracklets of a shard."""
-    cache_tracklets: int = 10_000_000
-    """More are split into several caches, which are extracted at the same time."""
+    cache_tracklets: int = 1_000_000
+    """More are split into several caches: the list of a million takes 8 GB of a worker's memory (measured)."""
 
 
 ROW_BYTES, JPEG_BYTES = 208_000, 6_300
-MOST_SHARDS = 40_000
-"""Of more, so many are simulated, and the rest goes on at their rate."""
+WORKERS_A_CACHE = 16
+"""Where there are several caches."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Outcome:
 def simulate(site: Site, workers: int, tracklets: int, seed: int = 0) -> Outcome:
     """Return how long `workers` take for `tracklets`, and what limits them."""
     caches = math.ceil(tracklets / site.cache_tracklets)
-    if caches > 1:  # they share the workers and the storage
-        at_once = min(caches, workers)
+    if caches > 1:  # some at a time, which share the workers and the storage
+        at_once = min(caches, max(1, workers // WORKERS_A_CACHE))
         share = replace(
             site, storage_bytes=site.storage_bytes / at_once, storage_opens=site.storage_opens / at_once
         )
@@ -91,7 +91,7 @@ def simulate(site: Site, workers: int, tracklets: int, seed: int = 0) -> Outcome
         return Outcome(one.workers * rounds, one.index * rounds, one.limit)
     random = np.random.default_rng(seed)
     shards = math.ceil(tracklets / site.rows)
-    run, busy = min(shards, max(MOST_SHARDS, 20 * workers)), min(workers, shards)
+    busy = min(workers, shards)
     crowded = max(1.0, busy / site.cores) if site.cores else 1.0
     starting = (site.start_seconds + tracklets * site.plan_seconds) * crowded
     slow = np.ones(busy)  # (W,)
@@ -103,7 +103,7 @@ def simulate(site: Site, workers: int, tracklets: int, seed: int = 0) -> Outcome
     free = [(starting, worker) for worker in range(busy)]
     at_storage = last = 0.0
     done = 0
-    while done < run:
+    while done < shards:
         begun, worker = heapq.heappop(free)
         computing = site.shard_seconds * crowded * slow[worker] * random.lognormal(0, site.spread)
         if random.random() < computing / (site.hours_between_kills * 3600):  # killed in mid-shard
@@ -113,12 +113,11 @@ def simulate(site: Site, workers: int, tracklets: int, seed: int = 0) -> Outcome
         ended = max(begun + computing, at_storage)
         last, done = max(last, ended), done + 1
         heapq.heappush(free, (ended, worker))
-    seconds = last + (shards - run) * (last - starting) / run
-    reading = shards * site.header_seconds + tracklets * ROW_BYTES / site.reader_bytes
+    reading = tracklets * ROW_BYTES / min(site.reader_bytes, site.storage_bytes) + shards * site.header_seconds
     index = tracklets * (site.plan_seconds + site.row_seconds) + reading
     costs = {name: shards * cost for name, cost in shared.items()}
     costs |= {"workers": shards / busy * site.shard_seconds * crowded, "start-up": starting, "the index": index}
-    return Outcome(seconds, index, max(costs, key=lambda name: costs[name]))
+    return Outcome(last, index, max(costs, key=lambda name: costs[name]))
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,12 @@ def count_shared_people(
         return 0
     train, test = (person_ids[_belong_to(split, splits)] for split in ("train", "test"))  # (n,) each
     return len(np.unique(test[np.isin(test, train)]))
+
+
+def count_distinct(values: NDArray[Any]) -> int:
+    """Return how many of (n,) values differ. `np.unique` would take several times their memory."""
+    ordered = np.sort(values, kind="stable")  # (n,)
+    return min(1, len(values)) + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
 
 
 def _belong_to(split: str, splits: Sequence[str] | NDArray[np.str_]) -> NDArray[np.bool_]:

@@ -163,6 +163,28 @@ class CheckedFile:
             raise self.error(f"{name} is not UTF-8") from error
         return texts
 
+    def virtual_shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a virtual float16 dataset, whose sources must be shards in the index's own folder.
+
+        It is read from the list of sources: asked for its own shape, a virtual dataset may open them.
+        """
+        dataset = self.dataset(name)
+        if dataset.dtype != np.dtype("<f2") or not dataset.is_virtual:
+            raise self.error(f"/{name} is not a virtual dataset of float16")
+        folder = fmt.shard_folder(self._path).name
+        shapes = set()
+        for source in dataset.virtual_sources():
+            shapes.add(tuple(int(length) for length in source.vspace.shape))
+            parent, _, base = source.file_name.rpartition("/")
+            if parent != folder or not fmt.SHARD_NAME.fullmatch(base) or source.dset_name != name:
+                raise DamagedError(
+                    f"{self._path}: /{name} takes rows from {source.file_name[:200]!r}; expected "
+                    f"{folder}/shard-HEX.h5. An index keeps its name and moves together with its folder"
+                )
+        if len(shapes) != 1:
+            raise self.error(f"the sources of /{name} do not agree on its shape")
+        return shapes.pop()
+
     def text(self, name: str) -> str:
         """Return a scalar dataset of a fixed-length UTF-8 string."""
         dataset, _ = self.stored(name)

@@ -153,7 +153,7 @@ def read_index(path: str | os.PathLike[str]) -> Index:
 def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
     ids = file.texts("tracklet_id")
     n = len(ids)
-    if not n or count_distinct(ids.values) < n:
+    if not n or fmt.count_distinct(ids.values) < n:
         raise file.error("tracklet_id must be unique, one or more")
     splits = file.texts("split", n).values.astype(np.str_)  # (N,)
     try:
@@ -161,7 +161,7 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
     except DataError as error:
         raise DamagedError(f"{path}: {error}") from error
     a = schema.num_outputs
-    shapes = _read_shapes(file, path)
+    shapes = _read_shapes(file)
     if fmt.VISUAL not in shapes or len(shapes[fmt.VISUAL]) != 3:
         raise file.error("there is no /visual of three dimensions")
     visual_config = file.json("meta/visual_config", dict)
@@ -222,12 +222,6 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
     return index
 
 
-def count_distinct(values: NDArray[Any]) -> int:
-    """Return how many of (n,) values differ. `np.unique` would take several times their memory."""
-    ordered = np.sort(values, kind="stable")  # (n,)
-    return min(1, len(values)) + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
-
-
 def _all_rows(rule: Callable[..., bool | np.bool_], *arrays: NDArray[Any]) -> bool:
     """Return whether a rule holds for all rows of (N, ...) arrays, asked for a part of them at a time."""
     starts = range(0, len(arrays[0]), fmt.ROWS_AT_ONCE)
@@ -245,39 +239,16 @@ def _read_layout(file: CheckedFile, config: Mapping[str, Any], tokens: int) -> t
     raise file.error(f"prefix_tokens {str(prefix)[:60]} and grid {str(grid)[:60]} do not make {tokens} tokens")
 
 
-def _read_shapes(file: CheckedFile, path: Path) -> dict[str, tuple[int, ...]]:
+def _read_shapes(file: CheckedFile) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the big arrays, with which virtual datasets must agree where there are any."""
     listed = file.json("meta/arrays", dict)
     shapes = {name: tuple(listed.pop(name)) for name in fmt.BIG_ARRAYS if isinstance(listed.get(name), list)}
     if listed or not all(type(length) is int and length > 0 for shape in shapes.values() for length in shape):
         raise file.error("meta/arrays is not of shapes")
     for name in fmt.BIG_ARRAYS:
-        if name in file and _virtual_shape(file, name, path) != shapes.get(name):
+        if name in file and file.virtual_shape(name) != shapes.get(name):
             raise file.error(f"/{name} has not the shape of meta/arrays")
     return shapes
-
-
-def _virtual_shape(file: CheckedFile, name: str, path: Path) -> tuple[int, ...]:
-    """Return the shape of a big array, whose virtual sources must be shards in the index's own folder.
-
-    It is read from the list of sources: asked for its own shape, a virtual dataset may open them.
-    """
-    dataset = file.dataset(name)
-    if dataset.dtype != np.dtype("<f2") or not dataset.is_virtual:
-        raise file.error(f"/{name} is not a virtual dataset of float16")
-    folder = fmt.shard_folder(path).name
-    shapes = set()
-    for source in dataset.virtual_sources():
-        shapes.add(tuple(int(length) for length in source.vspace.shape))
-        parent, _, base = source.file_name.rpartition("/")
-        if parent != folder or not fmt.SHARD_NAME.fullmatch(base) or source.dset_name != name:
-            raise DamagedError(
-                f"{path}: /{name} takes rows from {source.file_name[:200]!r}; expected {folder}/shard-HEX.h5. "
-                "An index keeps its name and moves together with its folder"
-            )
-    if len(shapes) != 1 or 0 in (shape := shapes.pop()):
-        raise file.error(f"the sources of /{name} do not agree on its shape")
-    return shape
 
 
 def _read_shards(

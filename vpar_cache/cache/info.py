@@ -6,7 +6,8 @@ import os
 from pathlib import PurePath
 from typing import Any
 
-from vpar_cache.cache.index import count_distinct, read_index
+from vpar_cache.cache.format import count_distinct
+from vpar_cache.cache.index import read_index
 
 
 def describe_cache(path: str | os.PathLike[str]) -> dict[str, Any]:
