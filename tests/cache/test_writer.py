@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.support.limits import file_size_limit
 from tests.support.small_caches import (
     DIM,
     ENVIRONMENT,
@@ -22,6 +23,7 @@ from tests.support.small_caches import (
     VIEWS,
     VISUAL_CONFIG,
     SmallCache,
+    run_alone,
     shard_contents,
     write_small_cache,
 )
@@ -207,3 +209,42 @@ def test_an_index_is_written_again_in_one_step(tmp_path: Path) -> None:
         np.testing.assert_array_equal(reader["labels"][()], cache.contents.labels)
     with h5py.File(cache.index) as reader:
         np.testing.assert_array_equal(reader["labels"][()], 1 - cache.contents.labels)
+
+
+INTERRUPTED = """
+import random, signal, sys, time
+from pathlib import Path
+from tests.support.small_caches import write_small_cache
+from vpar_cache.cache.seal import check_seal
+from vpar_cache.cache.writer import write_index
+random.seed(0)
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+cache, interrupts = write_small_cache(Path(sys.argv[1])), 0
+begun = time.perf_counter()
+write_index(cache.index, cache.contents)
+took = time.perf_counter() - begun
+for _ in range(100):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, max(1e-6, random.random() * took))
+        write_index(cache.index, cache.contents)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        interrupts += 1
+    check_seal(cache.index)
+print(interrupts)
+"""
+
+
+def test_an_interrupt_at_any_moment_ends_the_writing_of_an_index_and_nothing_else(tmp_path: Path) -> None:
+    assert int(run_alone(INTERRUPTED, tmp_path / "mars.h5")) > 30
+
+
+@pytest.mark.parametrize("num_bytes", [0, 600, 4096, 5000, 9000, 12_000])
+def test_an_index_for_which_the_disk_is_too_small_leaves_the_old_one(tmp_path: Path, num_bytes: int) -> None:
+    cache = write_small_cache(tmp_path / "mars.h5")
+    assert cache.index.stat().st_size > 12_000
+    before = cache.index.read_bytes()
+    with file_size_limit(num_bytes), pytest.raises(CacheError, match=r"mars\.h5: File too large"):
+        write_index(cache.index, cache.contents)
+    assert cache.index.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mars", "mars.h5"]

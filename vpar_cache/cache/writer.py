@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,46 +114,62 @@ def write_shard(folder: Path, contents: ShardContents) -> Path:
 
 def write_index(path: Path, contents: IndexContents) -> None:
     """Publish the index; every shard that it lists must be published before."""
-    with _new_index(path) as file:
-        _write_header(file, contents.visual_fingerprint, contents.weights)
-        file.attrs["text_fingerprint"] = contents.text_fingerprint
-        file.attrs["dataset"] = contents.dataset
-        people = np.asarray(contents.person_ids, dtype="<i4")  # (N,)
-        file.attrs["people_known"] = int(contents.people_known)
-        file.attrs["shared_people"] = fmt.count_shared_people(people, contents.splits, contents.people_known)
-        for group in ("text", "meta"):
-            file.create_group(group)  # one that HDF5 makes on its own would hold the time
-        shapes = _shapes(contents.shards)
-        _write_text(file, "meta/arrays", canonical_json(shapes))
-        if len(contents.shards) <= fmt.MOST_VIRTUAL:
-            for name, shape in shapes.items():
-                _write_virtual(file, name, shape, fmt.shard_folder(path).name, contents.shards)
-        file["labels"] = contents.labels.astype(np.uint8, copy=False)  # (N, A)
-        file["known"] = contents.known.view(np.uint8)  # (N, A)
-        file["quality"] = contents.quality.astype(np.uint8, copy=False)  # (N, Q)
-        for name, values in (
-            ("person_id", people),
-            ("camera_id", contents.camera_ids),
-            ("num_frames", contents.num_frames),
-        ):
-            file[name] = np.asarray(values, dtype="<i4")  # (N,)
-        _write_texts(file, "tracklet_id", contents.tracklet_ids)
-        _write_source_digests(file, contents.shards)
-        _write_texts(file, "split", contents.splits)
-        file["text/embeddings"] = contents.text_embeddings.astype("<f4")  # (A, Dt)
-        file["text/negative"] = contents.negative_embeddings.astype("<f4")  # (A, Dt)
-        _write_texts(file, "text/prompt", contents.prompts)
-        _write_texts(file, "text/negative_prompt", contents.negative_prompts)
-        _write_texts(file, "text/output", [output.name for output in contents.schema.outputs])
-        _write_texts(file, "text/group", contents.schema.output_groups())
-        _write_text(file, "meta/visual_config", canonical_json(contents.visual_config))
-        _write_text(file, "meta/text_config", canonical_json(contents.text_config))
-        _write_text(file, "meta/schema", canonical_json(contents.schema.to_dict()))
-        _write_text(file, "meta/environment", _json_list([e for s in contents.shards for e in s.environments]))
-        shards = [(s.file, len(s.tracklet_ids), s.bytes, s.seal) for s in contents.shards]
-        _write_table(file, "shards", shards, fmt.SHARD_ROW)
-        extents = [(s.file, n, s.offsets[n], shape[0]) for s in contents.shards for n, shape in s.shapes.items()]
-        _write_table(file, "extents", extents, fmt.EXTENT_ROW)
+    with atomic_path(path) as partial, ThreadPoolExecutor(1) as pool:
+        # Not in the main thread, where Python raises an interrupt: inside a write of HDF5 it crashes the process.
+        pool.submit(_write_index, partial, fmt.shard_folder(path).name, contents).result()
+        write_seal(partial)
+
+
+def _write_index(path: Path, folder: str, contents: IndexContents) -> None:
+    with _PlainFile(path, "w+") as plain:
+        try:
+            with h5py.File(plain, "w", **_FILE_SETTINGS) as file:
+                _fill_index(file, folder, contents)
+        finally:
+            if plain.failure is not None:
+                raise plain.failure
+
+
+def _fill_index(file: h5py.File, folder: str, contents: IndexContents) -> None:
+    _write_header(file, contents.visual_fingerprint, contents.weights)
+    file.attrs["text_fingerprint"] = contents.text_fingerprint
+    file.attrs["dataset"] = contents.dataset
+    people = np.asarray(contents.person_ids, dtype="<i4")  # (N,)
+    file.attrs["people_known"] = int(contents.people_known)
+    file.attrs["shared_people"] = fmt.count_shared_people(people, contents.splits, contents.people_known)
+    for group in ("text", "meta"):
+        file.create_group(group)  # one that HDF5 makes on its own would hold the time
+    shapes = _shapes(contents.shards)
+    _write_text(file, "meta/arrays", canonical_json(shapes))
+    if len(contents.shards) <= fmt.MOST_VIRTUAL:
+        for name, shape in shapes.items():
+            _write_virtual(file, name, shape, folder, contents.shards)
+    file["labels"] = contents.labels.astype(np.uint8, copy=False)  # (N, A)
+    file["known"] = contents.known.view(np.uint8)  # (N, A)
+    file["quality"] = contents.quality.astype(np.uint8, copy=False)  # (N, Q)
+    for name, values in (
+        ("person_id", people),
+        ("camera_id", contents.camera_ids),
+        ("num_frames", contents.num_frames),
+    ):
+        file[name] = np.asarray(values, dtype="<i4")  # (N,)
+    _write_texts(file, "tracklet_id", contents.tracklet_ids)
+    _write_source_digests(file, contents.shards)
+    _write_texts(file, "split", contents.splits)
+    file["text/embeddings"] = contents.text_embeddings.astype("<f4")  # (A, Dt)
+    file["text/negative"] = contents.negative_embeddings.astype("<f4")  # (A, Dt)
+    _write_texts(file, "text/prompt", contents.prompts)
+    _write_texts(file, "text/negative_prompt", contents.negative_prompts)
+    _write_texts(file, "text/output", [output.name for output in contents.schema.outputs])
+    _write_texts(file, "text/group", contents.schema.output_groups())
+    _write_text(file, "meta/visual_config", canonical_json(contents.visual_config))
+    _write_text(file, "meta/text_config", canonical_json(contents.text_config))
+    _write_text(file, "meta/schema", canonical_json(contents.schema.to_dict()))
+    _write_text(file, "meta/environment", _json_list([e for s in contents.shards for e in s.environments]))
+    shards = [(s.file, len(s.tracklet_ids), s.bytes, s.seal) for s in contents.shards]
+    _write_table(file, "shards", shards, fmt.SHARD_ROW)
+    extents = [(s.file, n, s.offsets[n], shape[0]) for s in contents.shards for n, shape in s.shapes.items()]
+    _write_table(file, "extents", extents, fmt.EXTENT_ROW)
 
 
 def _json_list(values: Sequence[str]) -> str:
@@ -179,20 +196,6 @@ def _new_shard(path: Path) -> Iterator[h5py.File]:
         with partial.open("wb") as raw:
             raw.write(bytes(fmt.USER_BLOCK_BYTES))
             raw.write(image)
-        write_seal(partial)
-
-
-@contextmanager
-def _new_index(path: Path) -> Iterator[h5py.File]:
-    """A new HDF5 file that is sealed and published when the block succeeds; it may be larger than the memory."""
-    with atomic_path(path) as partial:
-        with _PlainFile(partial, "w+") as plain:
-            try:
-                with h5py.File(plain, "w", **_FILE_SETTINGS) as file:
-                    yield file
-            finally:
-                if plain.failure is not None:
-                    raise plain.failure
         write_seal(partial)
 
 
