@@ -11,7 +11,6 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.support.limits import file_size_limit
 from tests.support.small_caches import (
     DIM,
     ENVIRONMENT,
@@ -239,12 +238,27 @@ def test_an_interrupt_at_any_moment_ends_the_writing_of_an_index_and_nothing_els
     assert int(run_alone(INTERRUPTED, tmp_path / "mars.h5")) > 30
 
 
-@pytest.mark.parametrize("num_bytes", [0, 600, 4096, 5000, 9000, 12_000])
-def test_an_index_for_which_the_disk_is_too_small_leaves_the_old_one(tmp_path: Path, num_bytes: int) -> None:
-    cache = write_small_cache(tmp_path / "mars.h5")
-    assert cache.index.stat().st_size > 12_000
-    before = cache.index.read_bytes()
-    with file_size_limit(num_bytes), pytest.raises(CacheError, match=r"mars\.h5: File too large"):
-        write_index(cache.index, cache.contents)
-    assert cache.index.read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mars", "mars.h5"]
+FULL = """
+import sys
+from pathlib import Path
+from tests.support.limits import file_size_limit
+from tests.support.small_caches import write_small_cache
+from vpar_cache.cache.writer import write_index
+from vpar_cache.errors import CacheError
+cache = write_small_cache(Path(sys.argv[1]))
+before = cache.index.read_bytes()
+for num_bytes in range(0, len(before) - 100, 600):
+    try:
+        with file_size_limit(num_bytes):
+            write_index(cache.index, cache.contents)
+    except CacheError as error:
+        files = sorted(path.name for path in cache.index.parent.iterdir())
+        print("File too large" in str(error), cache.index.read_bytes() == before, *files)
+"""
+
+
+def test_a_disk_that_gets_full_anywhere_in_an_index_leaves_the_old_one_and_the_process(tmp_path: Path) -> None:
+    """In a process of its own: where HDF5 meets a full disk, it may crash at the exit."""
+    said = run_alone(FULL, tmp_path / "mars.h5").splitlines()
+    assert len(said) > 20
+    assert set(said) == {"True True mars mars.h5"}
