@@ -19,8 +19,8 @@ from blake3 import blake3
 from PIL import Image
 from support.forward import flops_per_frame, matrix_rate
 from support.processes import forget_pages
-from support.program import CROP, FRAMES, training_step
-from support.random_caches import Content, write_cache
+from support.program import CROP, training_step
+from support.random_caches import FRAMES, Content, write_cache
 from support.timing import median_time, option_parser, scratch_folder, timed
 from torch.utils.flop_counter import FlopCounterMode
 

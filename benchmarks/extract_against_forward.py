@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import torch
 from support.forward import BareForward
-from support.program import FRAMES, extract_seconds_per_frame
+from support.program import extract_seconds_per_frame
+from support.random_caches import FRAMES
 from support.timing import compare_rates, option_parser, scratch_folder, verdict
 
 TRACKLETS, REPEATS, TARGET = 32, 7, 0.95

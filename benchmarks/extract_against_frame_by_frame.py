@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import torch
 from support.authors_code import encode_frame_by_frame, load_clip
-from support.program import FRAMES, extract_seconds_per_frame, is_bf16
+from support.program import extract_seconds_per_frame, is_bf16
+from support.random_caches import FRAMES
 from support.timing import compare_rates, option_parser, scratch_folder, timed, verdict
 
 TRACKLETS, THEIR_TRACKLETS, REPEATS = 24, 4, 5

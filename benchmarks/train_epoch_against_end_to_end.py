@@ -12,8 +12,8 @@ from __future__ import annotations
 import open_clip
 import torch
 from support.authors_code import BATCH, NUM_OUTPUTS, AuthorsTraining, encode_frame_by_frame, load_clip
-from support.program import FRAMES, epoch_seconds_per_tracklet
-from support.random_caches import write_cache
+from support.program import epoch_seconds_per_tracklet
+from support.random_caches import FRAMES, write_cache
 from support.timing import compare_rates, option_parser, scratch_folder, timed, verdict
 
 from vpar_cache.attributes.mars_table import MARS

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import torch
 
+from support.random_caches import FRAMES
 from vpar_cache.base.devices import resolve_precision
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
@@ -25,8 +26,6 @@ from vpar_cache.training.train import train as train_run
 
 WEIGHTS = "random:0"
 """The values of the weights do not change how long anything takes."""
-FRAMES = 6
-"""Frames per tracklet, the default of `vpar extract`."""
 CROP = (128, 256)
 """Width and height of MARS's pictures, in pixels."""
 

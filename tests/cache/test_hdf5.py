@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from vpar_cache.cache.hdf5 import CheckedFile, open_hdf5
+from vpar_cache.cache.hdf5 import CheckedFile, Texts, open_hdf5
 from vpar_cache.errors import CacheError
 
 Edit = Callable[[h5py.File], object]
@@ -148,6 +149,44 @@ def test_texts_come_back_as_they_were_written(make: Make) -> None:
 def test_anything_but_a_list_of_texts_is_refused(make: Make, data: Any) -> None:
     with pytest.raises(CacheError, match=r"texts|UTF-8"):
         make(lambda f: f.create_dataset("a", data=data)).texts("a")
+
+
+WORDS = ("0001C1T0001", "", "schön", "前")
+DIGESTS = ("00" * 32, "0123456789abcdef" * 4, "ab" * 31 + "00")
+
+
+def stored_texts(make: Make, values: tuple[str, ...]) -> Texts:
+    file = make(lambda f: f.create_dataset("a", data=np.array([value.encode() for value in values])))
+    return file.digests("a", 3) if values is DIGESTS else file.texts("a")
+
+
+@pytest.mark.parametrize("values", [WORDS, DIGESTS])
+def test_texts_are_read_as_a_tuple_is(make: Make, values: tuple[str, ...]) -> None:
+    texts = stored_texts(make, values)
+    assert texts == values
+    assert (len(texts), tuple(texts), texts[-1], texts.index(values[1])) == (len(values), values, values[-1], 1)
+    assert isinstance(texts[1:], Texts)
+    assert texts[1:] == values[1:]
+    assert texts != values[1:]
+    assert values[2] in texts
+    with pytest.raises(IndexError):
+        texts[len(values)]
+
+
+def test_texts_travel_between_processes(make: Make) -> None:
+    assert pickle.loads(pickle.dumps(stored_texts(make, DIGESTS))) == DIGESTS  # noqa: S301
+
+
+def test_a_digest_takes_32_bytes_of_memory(make: Make) -> None:
+    assert stored_texts(make, DIGESTS).values.nbytes == 32 * len(DIGESTS)
+
+
+@pytest.mark.parametrize(
+    "values", [[b"0" * 64] * 2, [b"0" * 63] * 3, [b"0" * 63 + b"G"] * 3, [b"0" * 63, *[b"0" * 64] * 2]]
+)
+def test_anything_but_64_hex_digits_in_each_row_is_refused(make: Make, values: list[bytes]) -> None:
+    with pytest.raises(CacheError, match=r"digests|hex digits"):
+        make(lambda f: f.create_dataset("a", data=np.array(values))).digests("a", 3)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -199,6 +200,18 @@ def layout(text: bytes) -> Callable[[h5py.File], object]:
     return put("meta/visual_config", data=np.bytes_(text))
 
 
+def arrays(**changes: object) -> Callable[[h5py.File], object]:
+    """Other shapes of big arrays, None: it is not listed. No virtual dataset disagrees."""
+
+    def edit(index: h5py.File) -> None:
+        listed = {**json.loads(index["meta/arrays"][()]), **changes}
+        put("meta/arrays", data=np.bytes_(json.dumps({n: s for n, s in listed.items() if s is not None})))(index)
+        for name in fmt.BIG_ARRAYS:
+            del index[name]
+
+    return edit
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
@@ -207,9 +220,17 @@ def layout(text: bytes) -> Callable[[h5py.File], object]:
         (put("visual", shape=BIG, dtype="<f2", external=[("/etc/passwd", 0, 800)]), "not a virtual dataset"),
         (virtual("visual", "/etc/passwd", "visual", BIG), "takes rows from '/etc/passwd'"),
         (virtual("visual", f"mars/../other/{SHARD}", "visual", BIG), "expected mars/shard-HEX.h5"),
-        (virtual("visual", f"mars/{SHARD}", "visual", (2**40, TOKENS, DIM)), "does not list the"),
-        (virtual("visual", f"mars/{SHARD}", "visual", (N, DIM)), "no /visual of three dimensions"),
-        (virtual("augmented", f"mars/{SHARD}", "augmented", (N, 3, TOKENS, DIM)), "not list the 10"),
+        (virtual("visual", f"mars/{SHARD}", "visual", (2**40, TOKENS, DIM)), "not the shape of meta/arrays"),
+        (virtual("visual", f"mars/{SHARD}", "visual", (N, DIM)), "not the shape of meta/arrays"),
+        (arrays(visual=[N, DIM]), "no /visual of three dimensions"),
+        (arrays(visual=None), "no /visual of three dimensions"),
+        (arrays(visual=[N, 5.0, DIM]), "meta/arrays is not of shapes"),
+        (arrays(visual=[N, 0, DIM]), "meta/arrays is not of shapes"),
+        (arrays(visuals=[N, TOKENS, DIM]), "meta/arrays is not of shapes"),
+        (arrays(frame_tokens=None), "extents is"),
+        (arrays(visual=[2**40, TOKENS, DIM]), "does not list the"),
+        (arrays(augmented=[N, 3, TOKENS, DIM]), "not list the 10"),
+        (virtual("augmented", f"mars/{SHARD}", "augmented", (N, 3, TOKENS, DIM)), "not the shape of meta/arrays"),
         (put("tracklet_id", data=np.array([b"same"] * N)), "tracklet_id must be unique"),
         (put("split", data=np.array([b"train"] * 5 + [b"val"] * 5)), "split must be train, validation or test"),
         (put("split", data=np.array([b"test"] * N)), "does not fit /augmented"),

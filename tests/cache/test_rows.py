@@ -195,9 +195,24 @@ assert (array.gather(np.arange(count))[:, 0] == np.arange(count)).all()
 def test_more_files_than_the_usual_limit_can_be_open(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MANY_FILES, str(tmp_path)]
     subprocess.run([*command, "1000"], check=True)
-    done = subprocess.run([*command, "200"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, "150"], capture_output=True, text=True, check=False)
     assert "Too many open files" in done.stderr
     assert "raise the limit on open files (ulimit -n)" in done.stderr
+
+
+def test_of_more_files_than_stay_open_the_rows_are_right_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vpar_cache.cache.rows._MOST_OPEN", 2)
+    extents = write_extents(tmp_path)
+    array = RowArray(extents, ROW)
+    before = len([*Path("/dev/fd").iterdir()])
+    chosen = np.random.default_rng(0).integers(0, 13, 500)
+    for batch, numbers in zip(array.batches(chosen, 50), chosen.reshape(-1, 50), strict=True):
+        np.testing.assert_array_equal(batch, values()[numbers])
+    assert len([*Path("/dev/fd").iterdir()]) == before
+    array._open.cache_clear()
+    assert len([*Path("/dev/fd").iterdir()]) == before - 2
 
 
 def test_views_follow_as_rows_of_their_own(array: RowArray, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,14 @@ FRAME_EMBEDDINGS = "frame_embeddings"
 AUGMENTED = "augmented"
 FRAME_TOKENS = "frame_tokens"
 BIG_ARRAYS = (VISUAL, FRAME_EMBEDDINGS, AUGMENTED, FRAME_TOKENS)
-"""The float16 arrays that are stored in shards and that the index shows as virtual datasets."""
+"""The float16 arrays that are stored in shards."""
+MOST_VIRTUAL = 500
+"""Shards of a cache whose index has virtual datasets. HDF5 keeps every source open that it has read, and where the
+system allows no more open files, the rows of the next source read as NaN without an error.
+"""
+
+ROWS_AT_ONCE = 100_000
+"""Rows of an index that are converted at once, so that ten million need little memory beyond their own."""
 
 SPLITS = ("train", "validation", "test")
 """In the order of the rows of an extracted cache."""
@@ -72,8 +80,20 @@ def count_shared_people(
     """Return how many people are in train and in test; 0 where person ids are invented, since nobody can tell."""
     if not people_known:
         return 0
-    names = np.asarray(splits)  # (N,)
-    return len(np.intersect1d(person_ids[names == "train"], person_ids[names == "test"]))
+    train, test = (person_ids[_belong_to(split, splits)] for split in ("train", "test"))  # (n,) each
+    return len(np.unique(test[np.isin(test, train)]))
+
+
+def count_distinct(values: NDArray[Any]) -> int:
+    """Return how many of (n,) values differ. `np.unique` would take several times their memory."""
+    ordered = np.sort(values, kind="stable")  # (n,)
+    return min(1, len(values)) + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
+
+
+def _belong_to(split: str, splits: Sequence[str] | NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Return (N,) which rows belong to a split. Compared in parts: as one array, a list takes 20 bytes a row."""
+    starts = range(0, len(splits), ROWS_AT_ONCE)
+    return np.concatenate([np.asarray(splits[start : start + ROWS_AT_ONCE]) == split for start in starts])
 
 
 def other_version(path: Path, version: int) -> CacheError:

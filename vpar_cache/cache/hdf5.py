@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import h5py
 import numpy as np
@@ -23,7 +24,45 @@ from vpar_cache.errors import DamagedError
 
 _MAX_SMALL_BYTES = 65_536
 """HDF5's own limit for compact datasets and attributes, which an untrusted file may exceed."""
-_MAX_TEXTS = 5_000_000
+_HEX = re.compile(rb"[0-9a-f]*")
+
+
+class Texts(Sequence[str]):
+    """n texts in the memory of their bytes: as Python strings those of 10 million rows take gigabytes.
+
+    One is decoded when it is asked for. Equal to any sequence of the same texts.
+    """
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        """`values`: (n,) UTF-8 of a fixed length, or raw bytes (dtype V), which stand for their hex digits."""
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, rows: int) -> str: ...
+    @overload
+    def __getitem__(self, rows: slice) -> Texts: ...
+    def __getitem__(self, rows: int | slice) -> str | Texts:
+        return Texts(self.values[rows]) if isinstance(rows, slice) else _decode(self.values[rows])
+
+    def __iter__(self) -> Iterator[str]:
+        return map(_decode, self.values)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str | bytes):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # as a list
+
+    def __repr__(self) -> str:
+        return f"Texts({list(self[:3])}{' and more' if len(self) > 3 else ''})"
+
+
+def _decode(value: np.bytes_ | np.void) -> str:
+    return value.tobytes().hex() if isinstance(value, np.void) else value.decode()
 
 
 @contextmanager
@@ -110,21 +149,51 @@ class CheckedFile:
             raise self.error(f"{name} is {dataset.dtype} {dataset.shape}; expected {dtype} {shape}")
         return np.asarray(dataset[()])
 
-    def texts(self, name: str, count: int | None = None) -> list[str]:
+    def texts(self, name: str, count: int | None = None) -> Texts:
         """Return a one-dimensional dataset of fixed-length UTF-8 strings."""
         dataset, _ = self.stored(name)
-        fits = dataset.ndim == 1 and count in (None, dataset.shape[0]) and dataset.shape[0] <= _MAX_TEXTS
-        if dataset.dtype.kind != "S" or not fits:
+        if dataset.dtype.kind != "S" or dataset.ndim != 1 or count not in (None, dataset.shape[0]):
             wanted = "texts" if count is None else f"{count} texts"
             raise self.error(f"{name} is {dataset.dtype} {dataset.shape}; expected {wanted}")
-        return self._decode(dataset[()].tolist(), name)
+        texts = Texts(dataset[()])  # (n,)
+        try:
+            for _ in texts:
+                pass
+        except UnicodeDecodeError as error:
+            raise self.error(f"{name} is not UTF-8") from error
+        return texts
+
+    def virtual_shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a virtual float16 dataset, whose sources must be shards in the index's own folder.
+
+        It is read from the list of sources: asked for its own shape, a virtual dataset may open them.
+        """
+        dataset = self.dataset(name)
+        if dataset.dtype != np.dtype("<f2") or not dataset.is_virtual:
+            raise self.error(f"/{name} is not a virtual dataset of float16")
+        folder = fmt.shard_folder(self._path).name
+        shapes = set()
+        for source in dataset.virtual_sources():
+            shapes.add(tuple(int(length) for length in source.vspace.shape))
+            parent, _, base = source.file_name.rpartition("/")
+            if parent != folder or not fmt.SHARD_NAME.fullmatch(base) or source.dset_name != name:
+                raise DamagedError(
+                    f"{self._path}: /{name} takes rows from {source.file_name[:200]!r}; expected "
+                    f"{folder}/shard-HEX.h5. An index keeps its name and moves together with its folder"
+                )
+        if len(shapes) != 1:
+            raise self.error(f"the sources of /{name} do not agree on its shape")
+        return shapes.pop()
 
     def text(self, name: str) -> str:
         """Return a scalar dataset of a fixed-length UTF-8 string."""
         dataset, _ = self.stored(name)
         if dataset.dtype.kind != "S" or dataset.shape != ():
             raise self.error(f"{name} is {dataset.dtype} {dataset.shape}; expected one text")
-        return self._decode([bytes(dataset[()])], name)[0]
+        try:
+            return bytes(dataset[()]).decode()
+        except UnicodeDecodeError as error:
+            raise self.error(f"{name} is not UTF-8") from error
 
     def json(self, name: str, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
         """Return a scalar text that holds a JSON object or list."""
@@ -157,15 +226,15 @@ class CheckedFile:
             raise self.error(f"attribute {name!r} is not 64 hex digits")
         return value
 
-    def digests(self, name: str, count: int) -> list[str]:
-        """Return a one-dimensional dataset of 64 hex digits each."""
-        values = self.texts(name, count)
-        if not all(map(fmt.DIGEST.fullmatch, values)):
-            raise self.error(f"{name} is not of 64 hex digits each")
-        return values
-
-    def _decode(self, values: list[bytes], name: str) -> list[str]:
-        try:
-            return [value.decode() for value in values]
-        except UnicodeDecodeError as error:
-            raise self.error(f"{name} is not UTF-8") from error
+    def digests(self, name: str, count: int) -> Texts:
+        """Return a one-dimensional dataset of 64 hex digits each, 32 bytes of memory a row."""
+        dataset, _ = self.stored(name)
+        if dataset.shape != (count,) or (count and dataset.dtype != np.dtype("S64")):
+            raise self.error(f"{name} is {dataset.dtype} {dataset.shape}; expected {count} digests")
+        values = np.empty(len(dataset), "V32")  # (n,)
+        for start in range(0, len(values), fmt.ROWS_AT_ONCE):
+            digits = dataset[start : start + fmt.ROWS_AT_ONCE].tobytes()
+            if not _HEX.fullmatch(digits):
+                raise self.error(f"{name} is not of 64 hex digits each")
+            values[start : start + fmt.ROWS_AT_ONCE] = np.frombuffer(bytes.fromhex(digits.decode()), "V32")
+        return Texts(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ class ShardHeader:
     environments: tuple[str, ...]
     """Canonical JSON each: library versions and processor."""
     seal: str
-    tracklet_ids: tuple[str, ...]
-    source_digests: tuple[str, ...]
+    tracklet_ids: Sequence[str]
+    source_digests: Sequence[str]
     """Of each row: what it was made of."""
     skipped: tuple[Skipped, ...]
     shapes: dict[str, tuple[int, ...]]
@@ -70,8 +71,8 @@ def read_shard_header(path: Path) -> ShardHeader:
             weights=file.attribute("weights", str),
             environments=tuple(map(canonical_json, file.json("environment", list))),
             seal=seal,
-            tracklet_ids=tuple(ids),
-            source_digests=tuple(file.digests("source_digest", len(ids))),
+            tracklet_ids=ids,
+            source_digests=file.digests("source_digest", len(ids)),
             skipped=_read_skipped(file),
             shapes=shapes,
             offsets={name: offset for name, (_, offset) in arrays.items()},

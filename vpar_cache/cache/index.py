@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,9 @@ class Index:
     shards: tuple[ShardInfo, ...]
     shapes: dict[str, tuple[int, ...]]
     """Of the big float16 arrays, by name; `visual` is always there."""
-    tracklet_ids: tuple[str, ...]
-    source_digests: tuple[str, ...]
+    tracklet_ids: Sequence[str]
+    """(N,)"""
+    source_digests: Sequence[str]
     """(N,) of what each row was made: tracklet id, draws, chosen frames and their contents."""
     splits: NDArray[np.str_]
     """(N,) train, validation or test"""
@@ -110,7 +111,7 @@ class Index:
 
     def count_unknown(self) -> dict[str, int]:
         """Return, by group, of how many tracklets the label is unknown; only groups where it is of any."""
-        counts = (~self.known).sum(axis=0)  # (A,)
+        counts = len(self) - self.known.sum(axis=0)  # (A,)
         starts = ((group.name, columns.start) for group, columns in self.schema.slices())
         return {name: int(counts[start]) for name, start in starts if counts[start]}
 
@@ -161,13 +162,15 @@ def read_index(path: str | os.PathLike[str]) -> Index:
 def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
     ids = file.texts("tracklet_id")
     n = len(ids)
-    splits = np.array(file.texts("split", n), dtype=np.str_)  # (N,)
+    if not n or fmt.count_distinct(ids.values) < n:
+        raise file.error("tracklet_id must be unique, one or more")
+    splits = file.texts("split", n).values.astype(np.str_)  # (N,)
     try:
         schema = Schema.from_dict(file.json("meta/schema", dict))
     except DataError as error:
         raise DamagedError(f"{path}: {error}") from error
     a = schema.num_outputs
-    shapes = {name: _virtual_shape(file, name, path) for name in fmt.BIG_ARRAYS if name in file}
+    shapes = _read_shapes(file)
     if fmt.VISUAL not in shapes or len(shapes[fmt.VISUAL]) != 3:
         raise file.error("there is no /visual of three dimensions")
     visual_config = file.json("meta/visual_config", dict)
@@ -189,8 +192,8 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
         environments=file.json("meta/environment", list),
         shards=_read_shards(file, path, shapes, ids, splits),
         shapes=shapes,
-        tracklet_ids=tuple(ids),
-        source_digests=tuple(file.digests("source_digest", n)),
+        tracklet_ids=ids,
+        source_digests=file.digests("source_digest", n),
         splits=splits,
         person_ids=person_ids,
         people_known=people_known == 1,
@@ -198,7 +201,7 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
         camera_ids=file.array("camera_id", "<i4", (n,)),
         num_frames=file.array("num_frames", "<i4", (n,)),
         labels=labels,
-        known=known == 1,
+        known=known.view(np.bool_),
         quality=file.array("quality", "u1", (n, len(schema.quality))),
         text=embeddings,
         text_negative=file.array("text/negative", "<f4", embeddings.shape),
@@ -209,20 +212,29 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
     )
     shared_people = fmt.count_shared_people(person_ids, splits, index.people_known)
     for name, fits, rule in (
-        ("tracklet_id", len(set(ids)) == n > 0, "unique, one or more"),
-        ("split", np.isin(splits, fmt.SPLITS).all(), "train, validation or test"),
+        ("split", sum(count_splits(splits).values()) == n, "train, validation or test"),
         ("people_known", people_known in (0, 1), "0 or 1"),
         ("shared_people", index.shared_people == shared_people, f"{shared_people}, as person_id and split say"),
-        ("known", (known <= 1).all(), "0 or 1"),
-        ("known", schema.are_groups_whole(index.known), "the same for all outputs of a group"),
-        ("labels", (labels <= known).all(), "0 or 1, and 0 where unknown"),
-        ("quality", (index.quality <= 1).all(), "0 or 1"),
+        ("known", known.max(initial=0) <= 1, "0 or 1"),
+        ("known", _all_rows(schema.are_groups_whole, index.known), "the same for all outputs of a group"),
+        (
+            "labels",
+            _all_rows(lambda label, known: (label <= known).all(), labels, known),
+            "0 or 1, and 0 where unknown",
+        ),
+        ("quality", index.quality.max(initial=0) <= 1, "0 or 1"),
         ("text/embeddings", np.isfinite(index.text).all(), "finite"),
         ("text/negative", np.isfinite(index.text_negative).all(), "finite"),
     ):
         if not fits:
             raise file.error(f"{name} must be {rule}")
     return index
+
+
+def _all_rows(rule: Callable[..., bool | np.bool_], *arrays: NDArray[Any]) -> bool:
+    """Return whether a rule holds for all rows of (N, ...) arrays, asked for a part of them at a time."""
+    starts = range(0, len(arrays[0]), fmt.ROWS_AT_ONCE)
+    return all(rule(*(array[start : start + fmt.ROWS_AT_ONCE] for array in arrays)) for start in starts)
 
 
 def _read_layout(file: CheckedFile, config: Mapping[str, Any], tokens: int) -> tuple[tuple[int, int], int]:
@@ -236,27 +248,16 @@ def _read_layout(file: CheckedFile, config: Mapping[str, Any], tokens: int) -> t
     raise file.error(f"prefix_tokens {str(prefix)[:60]} and grid {str(grid)[:60]} do not make {tokens} tokens")
 
 
-def _virtual_shape(file: CheckedFile, name: str, path: Path) -> tuple[int, ...]:
-    """Return the shape of a big array, whose virtual sources must be shards in the index's own folder.
-
-    It is read from the list of sources: asked for its own shape, a virtual dataset may open them.
-    """
-    dataset = file.dataset(name)
-    if dataset.dtype != np.dtype("<f2") or not dataset.is_virtual:
-        raise file.error(f"/{name} is not a virtual dataset of float16")
-    folder = fmt.shard_folder(path).name
-    shapes = set()
-    for source in dataset.virtual_sources():
-        shapes.add(tuple(int(length) for length in source.vspace.shape))
-        parent, _, base = source.file_name.rpartition("/")
-        if parent != folder or not fmt.SHARD_NAME.fullmatch(base) or source.dset_name != name:
-            raise DamagedError(
-                f"{path}: /{name} takes rows from {source.file_name[:200]!r}; expected {folder}/shard-HEX.h5. "
-                "An index keeps its name and moves together with its folder"
-            )
-    if len(shapes) != 1 or 0 in (shape := shapes.pop()):
-        raise file.error(f"the sources of /{name} do not agree on its shape")
-    return shape
+def _read_shapes(file: CheckedFile) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the big arrays, with which virtual datasets must agree where there are any."""
+    listed = file.json("meta/arrays", dict)
+    shapes = {name: tuple(listed.pop(name)) for name in fmt.BIG_ARRAYS if isinstance(listed.get(name), list)}
+    if listed or not all(type(length) is int and length > 0 for shape in shapes.values() for length in shape):
+        raise file.error("meta/arrays is not of shapes")
+    for name in fmt.BIG_ARRAYS:
+        if name in file and file.virtual_shape(name) != shapes.get(name):
+            raise file.error(f"/{name} has not the shape of meta/arrays")
+    return shapes
 
 
 def _read_shards(

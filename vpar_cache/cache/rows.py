@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ Rows = slice | Sequence[int] | NDArray[Any]
 """A slice, row numbers or a boolean mask."""
 _Unread = deque[tuple[int, memoryview, int]]
 """For each row the number of its file, its memory in a batch, and where it starts in the file."""
+_MOST_OPEN = 200
+"""Files that an array keeps open, so that it needs no more of them however many shards a cache has."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +47,19 @@ class Extent:
 class RowArray:
     """An array of shape (N, *row_shape) over several extents; read-only, read when rows are asked for.
 
-    The files stay open: what is read is what was opened, whatever happens to their names. Raises CacheError
-    where one cannot be opened, or has become shorter when its rows are read.
+    Up to 200 files stay open: what is read is what was opened, whatever happens to their names. Of more, those
+    that were read last stay open, and the others are opened again. Raises CacheError where one cannot be opened,
+    or has become shorter when its rows are read.
     """
 
     def __init__(self, extents: Sequence[Extent], row_shape: tuple[int, ...], dtype: str = "<f2") -> None:
         self.extents = tuple(extents)
         self.dtype = np.dtype(dtype)
         filled = [extent for extent in extents if extent.rows]
-        self._paths = [extent.path for extent in filled]
-        self._files: list[int] = []  # descriptors
-        weakref.finalize(self, _close, self._files)
-        self._files += map(_open, self._paths)
+        self._paths = paths = [extent.path for extent in filled]
+        self._open = lru_cache(_MOST_OPEN)(lambda number: _OpenFile(paths[number]))
+        for number in range(min(_MOST_OPEN, len(paths))):
+            self._open(number)
         self._offsets = np.array([extent.offset for extent in filled], dtype=np.int64)  # (S,)
         self._starts = np.cumsum([0] + [extent.rows for extent in filled])  # (S + 1,)
         self.shape = (int(self._starts[-1]), *row_shape)
@@ -140,9 +144,10 @@ class RowArray:
                 shard, part, place = unread.popleft()
             except IndexError:  # the other thread took the last one
                 return
+            file = self._open(shard)
             while part:
                 try:
-                    count = os.preadv(self._files[shard], [part], place)
+                    count = os.preadv(file.descriptor, [part], place)
                 except OSError as error:
                     raise read_failure(self._paths[shard], error) from error
                 if not count:
@@ -156,6 +161,14 @@ def row_numbers(rows: Rows, count: int) -> NDArray[np.int64]:
     if numbers.ndim != 1:
         raise IndexError(f"rows: got shape {numbers.shape}; expected a slice or one dimension")
     return numbers
+
+
+class _OpenFile:
+    """A file to read. It is closed when nobody holds it any more: never while another thread reads from it."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = _open(path)
+        weakref.finalize(self, os.close, self.descriptor)
 
 
 def _open(path: Path) -> int:
@@ -176,8 +189,3 @@ def _open(path: Path) -> int:
         ) from error
     except OSError as error:
         raise read_failure(path, error) from error
-
-
-def _close(files: Sequence[int]) -> None:
-    for file in files:
-        os.close(file)
