@@ -48,7 +48,8 @@ from vpar_cache.training.splits import Rows, choose_rows
 
 _EXTRACTION = ("frames", "sampling", "seed", "views", "resize", "normalize", "precision")
 """The settings of the cache that run.json repeats."""
-_LESS_MEMORY = "use a smaller --batch-size, --dim or --layers, or a --device with more memory"
+LESS_MEMORY = "use a smaller --batch-size, --dim or --layers, or a --device with more memory"
+"""How to fix a training that runs out of memory."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def train(
     stopped or interrupted run leaves no folder, but its last checkpoint (at most one in ten seconds), from which
     the same call continues.
     """
-    config = _resolved(config)
+    config = resolved(config)
     own = None
     if model is not None:
         check_choice("loss", loss, LOSSES)
@@ -122,7 +123,7 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
         for line in (explain_device(config.device), *_warnings(config, features, rows)):
             say(line)
         limit_torch_threads()
-        with out_of_memory(_LESS_MEMORY), fp32_without_tf32():
+        with out_of_memory(LESS_MEMORY), fp32_without_tf32():
             trainer = Trainer(config, features, rows, own, stop)
             if begun is not None:
                 say(f"{name}: continuing after epoch {begun.epoch} of {config.epochs}; --restart starts over")
@@ -272,7 +273,7 @@ def _identity(config: TrainConfig, own: OwnModel | None, seal: str) -> str:
     return run_fingerprint({**config.settings(), **more}, seal)
 
 
-def _resolved(config: TrainConfig) -> TrainConfig:
+def resolved(config: TrainConfig) -> TrainConfig:
     """Replace precision auto by what it resolves to on the device, so that settings say what was done."""
     return replace(config, precision=resolve_precision(config.precision, resolve_device(config.device)))
 
@@ -280,7 +281,7 @@ def _resolved(config: TrainConfig) -> TrainConfig:
 def planned_folder(config: TrainConfig) -> Path:
     """Return the folder of the run that `train(config)` writes, for a built-in model. No features are read."""
     index = read_index(Path(config.features))
-    identity = _identity(_resolved(config), None, index.seal)
+    identity = _identity(resolved(config), None, index.seal)
     return Path(config.runs) / (
         config.name or default_run_name(index.dataset, config.model, config.seed, identity)
     )
