@@ -30,7 +30,7 @@ def tune(
     ] = None,
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
 ) -> None:
-    """Search settings of `vpar train` by the F1 of held-out people. Reads no test tracklet. Run it again to continue."""
+    """Search settings of `vpar train` by the F1 of held-out people, not the test split. Run it again to go on."""
     from vpar_cache.rendering.formats import check_format
     from vpar_cache.training.config import TrainConfig
 

@@ -29,7 +29,7 @@ class ValidationCurve:
 
 
 def rows_without_test(features: Features, config: TrainConfig, say: Say = log) -> Rows:
-    """Return the rows that train and those that judge. UserError where there are too few people to hold some out."""
+    """Return the rows that train and those that judge. UserError where nobody can be held out."""
     rows = choose_rows(features, config, say)
     if not len(rows.validation):
         raise UserError(

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vpar_cache.base.callbacks import Stop, check_stop, never
+from vpar_cache.base.checks import check_choice
 from vpar_cache.errors import UserError
 from vpar_cache.training.config import TrainConfig
 
+EXECUTORS = ("local", "ray")
 DEATHS = 3
 """So often a task may take its worker process with it; then it is left out."""
 _POLL_SECONDS = 0.5
@@ -19,6 +21,13 @@ _POLL_SECONDS = 0.5
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+
+def check_executor(executor: str, ray_address: str | None) -> None:
+    """Raise UserError for a name that is none of EXECUTORS, or an address without Ray."""
+    check_choice("--executor", executor, EXECUTORS)
+    if ray_address is not None and executor != "ray":
+        raise UserError(f"--ray-address applies to --executor ray, not to {executor}; leave it out")
 
 
 def device_of_workers(ray: Any, device: str) -> str:
@@ -58,7 +67,8 @@ def completed(
     resources = ray.cluster_resources()
     at_once = max(1, int(resources.get("CPU" if device == "cpu" else "GPU", 1)))
     remote = ray.remote(max_retries=DEATHS - 1, **share)(work)
-    waiting, pending = iter(tasks), {}
+    waiting = iter(tasks)
+    pending: dict[Any, Task] = {}
     while True:
         for task in islice(waiting, at_once - len(pending)):
             pending[remote.remote(task)] = task

@@ -95,15 +95,23 @@ class TuneResult:
     def _number(self, trial: FinishedTrial) -> Number:
         item = ", ".join(f"{name}={_text(value)}" for name, value in trial.settings.items())
         return Number(
-            table="trials", dataset=self.dataset, split="validation", system=f"trial {trial.number}", source="trial",
-            kind=f"{self.base.model}, strict", protocol="vtf", threshold=VTF_THRESHOLD, item=item, metric="f1",
+            table="trials",
+            dataset=self.dataset,
+            split="validation",
+            system=f"trial {trial.number}",
+            source="trial",
+            kind=f"{self.base.model}, strict",
+            protocol="vtf",
+            threshold=VTF_THRESHOLD,
+            item=item,
+            metric="f1",
             value=100 * (trial.f1 or 0),
-        )  # fmt: skip
+        )
 
     def _notes(self) -> list[str]:
         notes = [
-            "The F1 of the best trial is optimistic: it was chosen as the highest of many on the same people. No test "
-            "tracklet was read; the numbers to report are the test numbers of a training with these settings."
+            "The F1 of the best trial is optimistic: it was chosen as the highest of many on the same people. "
+            "No test tracklet was read. The numbers to report are those of a training with these settings."
         ]
         if early := sum(trial.curve.ended_early and trial.f1 is not None for trial in self.trials):
             notes.append(f"* ended early, since it was below the median of earlier trials: {early} in all.")

@@ -1,7 +1,7 @@
 """`vpar tune`: search the settings of a training, judged by validation tracklets alone.
 
-Optuna proposes settings (TPE: Bergstra et al., NeurIPS 2011) and keeps the trials in an SQLite file. No trial reads or
-predicts a test tracklet. The same command goes on where it was interrupted, and stops at --trials trials in all.
+Optuna proposes settings (TPE: Bergstra et al., NeurIPS 2011) and keeps the trials in an SQLite file. No trial
+reads or predicts a test tracklet. The same command goes on where it was interrupted, to --trials trials in all.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any
 import numpy as np
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
-from vpar_cache.base.checks import check_choice, check_whole
+from vpar_cache.base.checks import check_whole
 from vpar_cache.base.lock import sole_writer
+from vpar_cache.base.ray_session import ray_session
 from vpar_cache.cache.features import open_features
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.models.systems import CUSTOM, SYSTEMS
 from vpar_cache.runs.name import default_run_name, run_fingerprint
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.trial import ValidationCurve, rows_without_test, validation_curve
-from vpar_cache.workflows.ray_tasks import DEATHS, completed, device_of_workers, for_worker
+from vpar_cache.workflows.ray_tasks import DEATHS, check_executor, completed, device_of_workers, for_worker
 from vpar_cache.workflows.search_space import Setting, read_search
 from vpar_cache.workflows.trials import FinishedTrial, TuneResult, draw_trials
 
-EXECUTORS = ("local", "ray")
 MEDIAN_OF = 5
 """Trials that must have trained to the end before one is ended early for being worse than their median."""
 
@@ -50,9 +50,7 @@ class TuneConfig:
 
     def __post_init__(self) -> None:
         check_whole("--trials", self.trials, 1, 100_000)
-        check_choice("--executor", self.executor, EXECUTORS)
-        if self.ray_address is not None and self.executor != "ray":
-            raise UserError(f"--ray-address applies to --executor ray, not to {self.executor}; leave it out")
+        check_executor(self.executor, self.ray_address)
         if self.base.recipe != "strict":
             raise UserError(
                 f"--recipe: got {self.base.recipe}; expected strict, since held-out people judge the trials"
@@ -138,8 +136,6 @@ def _executor(config: TuneConfig, stop: Stop) -> Iterator[tuple[_Run, TrainConfi
     if config.executor == "local":
         yield lambda trials: ((trial, _train(trial, stop)) for trial in trials), config.base
         return
-    from vpar_cache.base.ray_session import ray_session
-
     with ray_session(config.ray_address) as ray:
         device = device_of_workers(ray, config.base.device)
         yield (
@@ -238,6 +234,6 @@ def _readable(optuna: Any, path: Path) -> Iterator[None]:
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         reason = str(error.__cause__ or error).strip().partition("\n")[0][:200]
         raise CacheError(
-            f"{path}: the trials cannot be read or written ({reason}). Free space where the disk is full; remove a "
-            "damaged file to start over"
+            f"{path}: the trials cannot be read or written ({reason}). Free space where the disk is full; remove "
+            "a damaged file to start over"
         ) from error
