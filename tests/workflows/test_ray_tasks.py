@@ -68,7 +68,7 @@ def test_a_gpu_that_the_cluster_lacks_is_refused(ray: Any) -> None:
     assert device_of_workers(ray, "cpu") == "cpu"
     if "GPU" not in ray.cluster_resources():
         assert device_of_workers(ray, "auto") == "cpu"
-        with pytest.raises(UserError, match="--device.*cuda:0"):
+        with pytest.raises(UserError, match=r"--device.*cuda:0"):
             device_of_workers(ray, "cuda:0")
 
 
