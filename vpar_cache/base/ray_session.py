@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def ray_session(address: str | None) -> Iterator[Any]:
         ) from error
     _check_address(address or os.environ.get("RAY_ADDRESS"))
     try:
-        ray.init(address, log_to_driver=False, logging_level="error", include_dashboard=None)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=None)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().partition("\n")[0][:200]
         raise UserError(
