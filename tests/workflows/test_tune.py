@@ -65,7 +65,8 @@ def test_the_best_trial_is_what_train_then_trains(tiny_cache: Path, tmp_path: Pa
 
 
 def test_other_labels_of_the_test_split_change_nothing(extracted: Path, tmp_path: Path) -> None:
-    before = tune(config(extracted, tmp_path))
+    search = SEARCH + "[loss]\nchoices = ['weighted']\n"  # it reads the rates of labels, too
+    before = tune(config(extracted, tmp_path, search))
     test = open_features(extracted).rows_of("test")
 
     def reverse(file: h5py.File) -> None:
@@ -75,7 +76,7 @@ def test_other_labels_of_the_test_split_change_nothing(extracted: Path, tmp_path
         file["labels"][...] = labels
 
     edit_sealed(extracted, reverse)
-    after = tune(config(extracted, tmp_path))
+    after = tune(config(extracted, tmp_path, search))
     assert after.folder != before.folder
     assert tried(after) == tried(before)
 
