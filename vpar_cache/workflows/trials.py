@@ -48,6 +48,8 @@ class TuneResult:
     trials: tuple[FinishedTrial, ...]
     folder: Path
     """It holds trials.db and trials.png."""
+    best_constant: float
+    """The vtf F1 of the best constant on the validation tracklets."""
     lost: int = 0
     """Trials of this call that were given up, since their workers died."""
 
@@ -106,12 +108,14 @@ class TuneResult:
             item=item,
             metric="f1",
             value=100 * (trial.f1 or 0),
+            best_constant=100 * self.best_constant,
         )
 
     def _notes(self) -> list[str]:
         notes = [
+            f"The best constant, which sees no image, has {100 * self.best_constant:.2f} on the same people.",
             "The F1 of the best trial is optimistic: it was chosen as the highest of many on the same people. "
-            "No test tracklet was read. The numbers to report are those of a training with these settings."
+            "No test tracklet was read. The numbers to report are those of a training with these settings.",
         ]
         if early := sum(trial.curve.ended_early and trial.f1 is not None for trial in self.trials):
             notes.append(f"* ended early, since it was below the median of earlier trials: {early} in all.")
@@ -128,7 +132,7 @@ class TuneResult:
 
 
 def draw_trials(result: TuneResult, path: Path) -> None:
-    """Write a PNG: F1 by trial with the best so far, and F1 by each setting that was searched."""
+    """Write a PNG: F1 by trial with the best so far, F1 by each setting, and the best constant."""
     import_matplotlib()
     from matplotlib.figure import Figure
 
@@ -140,19 +144,27 @@ def draw_trials(result: TuneResult, path: Path) -> None:
     first = next(panels)
     first.plot([t.number for t in trials], f1, "o", markersize=4, label="trial")
     first.plot([t.number for t in trials], [max(f1[: i + 1]) for i in range(len(f1))], label="best so far")
-    first.set(xlabel="trial", ylabel="validation vtf F1, %")
+    first.axhline(100 * result.best_constant, color="gray", linestyle="--", label="best constant")
+    first.set(xlabel="trial")
     first.legend(fontsize=8)
     for setting, panel in zip(result.space, panels, strict=False):
         values = [trial.settings[setting.name] for trial in trials]
         if setting.choices:
             panel.plot([setting.choices.index(value) for value in values], f1, "o", markersize=4)
             panel.set_xticks(range(len(setting.choices)), [str(choice) for choice in setting.choices])
+            panel.set_xlim(-0.5, len(setting.choices) - 0.5)
         else:
             panel.plot(values, f1, "o", markersize=4)
-            panel.set_xscale("log" if setting.log else "linear")
+            if setting.log:
+                panel.set_xscale("log")
+                ends = (setting.low, setting.high)
+                panel.set_xticks(ends, [_text(end) for end in ends])
+                panel.minorticks_off()  # their labels overlap
+        panel.axhline(100 * result.best_constant, color="gray", linestyle="--")
         panel.set(xlabel=setting.name.replace("_", " "))
     for panel in panels:
         panel.set_axis_off()
+    figure.supylabel("validation vtf F1, %")
     with atomic_path(path) as partial:
         figure.savefig(partial, format="png", dpi=120)
 

@@ -23,6 +23,7 @@ from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.models.systems import CUSTOM, SYSTEMS
 from vpar_cache.runs.name import default_run_name, run_fingerprint
 from vpar_cache.training.config import TrainConfig
+from vpar_cache.training.evaluate_rows import best_constant_f1
 from vpar_cache.training.trial import ValidationCurve, rows_without_test, validation_curve
 from vpar_cache.workflows.ray_tasks import DEATHS, check_executor, completed, device_of_workers, for_worker
 from vpar_cache.workflows.search_space import Setting, read_search
@@ -82,7 +83,7 @@ def tune(config: TuneConfig, *, say: Say = log, stop: Stop = never) -> TuneResul
     space = read_search(config.search, config.base)
     optuna = _optuna()
     features = open_features(Path(config.base.features))
-    rows_without_test(features, config.base, say)  # tells who judges, or that nobody can
+    rows = rows_without_test(features, config.base, say)  # tells who judges, or that nobody can
     settings = {**config.base.settings(), "search": [asdict(setting) for setting in space]}
     name = default_run_name(
         features.dataset, config.base.model, config.base.seed, run_fingerprint(settings, features.seal)
@@ -97,7 +98,8 @@ def tune(config: TuneConfig, *, say: Say = log, stop: Stop = never) -> TuneResul
         if not any(trial.curve.f1 for trial in finished):
             reasons = sorted({trial.curve.failure for trial in finished}) or ["every worker died"]
             raise DataError(f"--trials: none of {len(finished)} could be trained ({reasons[0]}). Change --search")
-        result = TuneResult(features.dataset, config.base, space, tuple(finished), folder, lost)
+        constant = best_constant_f1(features, rows.train, rows.validation)
+        result = TuneResult(features.dataset, config.base, space, tuple(finished), folder, constant, lost)
         draw_trials(result, folder / "trials.png")
     return result
 
