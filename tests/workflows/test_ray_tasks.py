@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from vpar_cache.base.ray_session import ray_session
 from vpar_cache.errors import DataError, Stopped, UserError
+from vpar_cache.extraction.executors.ray_session import ray_session
 from vpar_cache.workflows.ray_tasks import DEATHS, completed, device_of_workers
 
 pytest.importorskip("ray")

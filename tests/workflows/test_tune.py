@@ -125,6 +125,9 @@ def test_the_picture_and_every_format_show_the_trials(tiny_cache: Path, tmp_path
     assert render(result, "csv").count("\n") == 4
     for format in ("rich", "markdown", "json"):
         assert f"{100 * (result.best.f1 or 0):.2f}"[:4] in render(result, format)
+    text = render(result, "markdown")
+    assert "random weights" in text
+    assert f"best constant, which sees no image, has {100 * result.best_constant:.2f}" in text
 
 
 def test_two_searches_of_the_same_settings_at_once_are_refused(tiny_cache: Path, tmp_path: Path) -> None:

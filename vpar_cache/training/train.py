@@ -120,7 +120,7 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
             checkpoints.remove()
         begun = checkpoints.load()
         rows = choose_rows(features, config, say)
-        for line in (explain_device(config.device), *_warnings(config, features, rows)):
+        for line in (explain_device(config.device), *warnings(config, features, rows)):
             say(line)
         limit_torch_threads()
         with out_of_memory(LESS_MEMORY), fp32_without_tf32():
@@ -177,7 +177,7 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
     )
 
 
-def _warnings(config: TrainConfig, features: Features, rows: Rows) -> Iterator[str]:
+def warnings(config: TrainConfig, features: Features, rows: Rows) -> Iterator[str]:
     """Yield what must be known before the training."""
     if features.random_weights:
         yield f"{config.features} holds features of random weights ({features.weights}): scores have no meaning"

@@ -12,10 +12,10 @@ from typing import Any
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.base.checks import check_choice, check_whole
-from vpar_cache.base.ray_session import ray_session
 from vpar_cache.cache.format import follow_link
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.executors.ray_session import ray_session
 from vpar_cache.extraction.extract import extract
 from vpar_cache.extraction.held_cache import refuse_foreign
 from vpar_cache.models.systems import SYSTEMS

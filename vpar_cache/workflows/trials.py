@@ -50,6 +50,8 @@ class TuneResult:
     """It holds trials.db and trials.png."""
     best_constant: float
     """The vtf F1 of the best constant on the validation tracklets."""
+    random_weights: bool
+    """True where the features came from random weights."""
     lost: int = 0
     """Trials of this call that were given up, since their workers died."""
 
@@ -88,7 +90,8 @@ class TuneResult:
             for trial in self.ranking[:SHOWN]
         ]
         title = (
-            f"{self.dataset}: the best of {count_of(len(self.trials), 'trial')}, vtf F1 of validation, in percent"
+            f"{self.dataset}: the best of {count_of(len(self.trials), 'trial')} of {self.base.model}, vtf F1 of "
+            "validation, in percent" + (" (random weights)" if self.random_weights else "")
         )
         table = Table(title, header, tuple(rows))
         numbers = tuple(self._number(trial) for trial in self.ranking)
@@ -103,6 +106,7 @@ class TuneResult:
             system=f"trial {trial.number}",
             source="trial",
             kind=f"{self.base.model}, strict",
+            weights="random" if self.random_weights else "",
             protocol="vtf",
             threshold=VTF_THRESHOLD,
             item=item,

@@ -16,14 +16,16 @@ import numpy as np
 
 from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.base.checks import check_whole
+from vpar_cache.base.devices import explain_device
 from vpar_cache.base.lock import sole_writer
-from vpar_cache.base.ray_session import ray_session
 from vpar_cache.cache.features import open_features
 from vpar_cache.errors import CacheError, DataError, UserError
+from vpar_cache.extraction.executors.ray_session import ray_session
 from vpar_cache.models.systems import CUSTOM, SYSTEMS
 from vpar_cache.runs.name import default_run_name, run_fingerprint
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.evaluate_rows import best_constant_f1
+from vpar_cache.training.train import warnings
 from vpar_cache.training.trial import ValidationCurve, rows_without_test, validation_curve
 from vpar_cache.workflows.ray_tasks import DEATHS, check_executor, completed, device_of_workers, for_worker
 from vpar_cache.workflows.search_space import Setting, read_search
@@ -84,6 +86,8 @@ def tune(config: TuneConfig, *, say: Say = log, stop: Stop = never) -> TuneResul
     optuna = _optuna()
     features = open_features(Path(config.base.features))
     rows = rows_without_test(features, config.base, say)  # tells who judges, or that nobody can
+    for line in warnings(config.base, features, rows):
+        say(line)
     settings = {**config.base.settings(), "search": [asdict(setting) for setting in space]}
     name = default_run_name(
         features.dataset, config.base.model, config.base.seed, run_fingerprint(settings, features.seal)
@@ -99,7 +103,9 @@ def tune(config: TuneConfig, *, say: Say = log, stop: Stop = never) -> TuneResul
             reasons = sorted({trial.curve.failure for trial in finished}) or ["every worker died"]
             raise DataError(f"--trials: none of {len(finished)} could be trained ({reasons[0]}). Change --search")
         constant = best_constant_f1(features, rows.train, rows.validation)
-        result = TuneResult(features.dataset, config.base, space, tuple(finished), folder, constant, lost)
+        result = TuneResult(
+            features.dataset, config.base, space, tuple(finished), folder, constant, features.random_weights, lost
+        )
         draw_trials(result, folder / "trials.png")
     return result
 
@@ -113,8 +119,9 @@ def _run_trials(
     done = len(_finished(optuna, study))
     if done >= config.trials:
         say(f"{done} trials are there already; a larger --trials adds some")
+        return 0
     lost, asked = 0, dict[int, Any]()
-    with _executor(config, stop) as (run, base):
+    with _executor(config, say, stop) as (run, base):
         proposed = _proposed(optuna, study, asked, space, base, config.trials - done)
         for trial, curve in run(proposed):
             if curve is None:
@@ -133,9 +140,10 @@ _Run = Callable[[Iterator[_Trial]], Iterator[tuple[_Trial, ValidationCurve | Non
 
 
 @contextmanager
-def _executor(config: TuneConfig, stop: Stop) -> Iterator[tuple[_Run, TrainConfig]]:
+def _executor(config: TuneConfig, say: Say, stop: Stop) -> Iterator[tuple[_Run, TrainConfig]]:
     """Yield what runs proposed trials, and the settings that are right where they run."""
     if config.executor == "local":
+        say(explain_device(config.base.device))
         yield lambda trials: ((trial, _train(trial, stop)) for trial in trials), config.base
         return
     with ray_session(config.ray_address) as ray:
