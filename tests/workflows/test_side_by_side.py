@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.workflows.test_benchmark import config as benchmark_config
 from tests.workflows.test_tune import config as tune_config
@@ -14,6 +16,15 @@ from vpar_cache.workflows.tune import tune
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute here as a worker does: sums depend on the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_a_benchmark_on_ray_equals_a_sequential_one(tmp_path: Path, demo_root: Path, tiny_backbone: str) -> None:
@@ -37,4 +48,4 @@ def test_a_search_on_ray_trains_each_setting_as_one_process_does(tiny_cache: Pat
     assert len(ray.trials) == 4
     curves = {settings["batch_size"]: f1 for settings, f1 in tried(local)}
     for settings, f1 in tried(ray):
-        assert f1 == curves.get(settings["batch_size"], f1)
+        assert f1 == curves[settings["batch_size"]]
