@@ -28,6 +28,10 @@ def benchmark(
     limit: Annotated[int | None, typer.Option(help="Use only this many tracklets, spread evenly.")] = None,
     max_bad: Annotated[int, typer.Option(help="How many unusable tracklets may be left out.")] = 0,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
+    executor: Annotated[str, typer.Option(help="local, or ray: trainings side by side.")] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="auto, local or HOST:PORT. Default: a cluster that runs here, or a new one.")
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
 ) -> None:
@@ -55,8 +59,12 @@ def benchmark(
         },
         train={"recipe": recipe, "epochs": epochs, "lr": lr, "device": device, "offline": offline},
         backbones=BACKBONES,
+        executor=executor,
+        ray_address=ray_address,
     )
     with stoppable() as stop:
         result = run_benchmark(config, say=say, stop=stop)
     print_document(result, format)
     say(f"runs: {config.runs}; more of them: vpar report --runs {config.runs} --details")
+    if result.lost:
+        raise typer.Exit(1)

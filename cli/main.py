@@ -22,6 +22,7 @@ from .info import info
 from .report import report
 from .score import score
 from .train import train
+from .tune import tune
 from .verify import verify
 
 FAILED, INTERRUPTED = 2, 130
@@ -60,7 +61,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (extract, train, evaluate, report, score, verify, info, figure, benchmark, demo):
+for command in (extract, train, evaluate, report, score, verify, info, figure, benchmark, tune, demo):
     app.command(cls=Command)(command)
 
 

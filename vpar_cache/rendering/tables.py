@@ -47,7 +47,7 @@ class Number:
     split: str = "test"
     system: str
     source: str
-    """published, constant, prior, run, mean, comparison or predictions."""
+    """published, constant, prior, run, mean, comparison, predictions or trial."""
     kind: str = ""
     """Of a run: its model and its recipe."""
     weights: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -84,11 +85,15 @@ class Trainer:
         self._all_train = features.rows_of("train")  # (n_train,)
 
     def fit(
-        self, checkpoints: CheckpointFile, begun: Checkpoint | None = None
+        self,
+        checkpoints: CheckpointFile | None = None,
+        begun: Checkpoint | None = None,
+        ends: Callable[[list[dict[str, Any]]], bool] = lambda history: False,
     ) -> tuple[list[dict[str, Any]], int | None]:
         """Train, and leave the model at the selected epoch. Return the history and that epoch.
 
         The epoch is None for a model without parameters to train. `begun`: the checkpoint to continue from.
+        `ends`: asked after each epoch with the history; True ends the training there.
         """
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         if not parameters:
@@ -115,7 +120,10 @@ class Trainer:
                 state.epoch = epoch
                 state.model, state.optimizer = self.model.state_dict(), optimizer_tensors(optimizer)
                 state.order = self._order.bit_generator.state
-                checkpoints.save_if_due(state)
+                if checkpoints is not None:
+                    checkpoints.save_if_due(state)
+                if ends(state.history):
+                    break
         if state.best:
             self.model.load_state_dict(state.best)
         return state.history, state.best_epoch

@@ -53,7 +53,8 @@ from vpar_cache.training.splits import Rows, choose_rows
 
 _EXTRACTION = ("frames", "sampling", "seed", "views", "resize", "normalize", "precision")
 """The settings of the cache that run.json repeats."""
-_LESS_MEMORY = "use a smaller --batch-size, --dim or --layers, or a --device with more memory"
+LESS_MEMORY = "use a smaller --batch-size, --dim or --layers, or a --device with more memory"
+"""How to fix a training that runs out of memory."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def train(
     stopped or interrupted run leaves no folder, but its last checkpoint (at most one in ten seconds), from which
     the same call continues.
     """
-    config = _resolved(config)
+    config = resolved(config)
     own = None
     if model is not None:
         check_choice("loss", loss, LOSSES)
@@ -124,10 +125,10 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
             checkpoints.remove()
         begun = checkpoints.load()
         rows = choose_rows(features, config, say)
-        for line in (explain_device(config.device), *_warnings(config, features, rows)):
+        for line in (explain_device(config.device), *warnings(config, features, rows)):
             say(line)
         limit_torch_threads()
-        with out_of_memory(_LESS_MEMORY), fp32_without_tf32():
+        with out_of_memory(LESS_MEMORY), fp32_without_tf32():
             trainer = Trainer(config, features, rows, own, stop)
             if begun is not None:
                 say(f"{name}: continuing after epoch {begun.epoch} of {config.epochs}; --restart starts over")
@@ -181,7 +182,7 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
     )
 
 
-def _warnings(config: TrainConfig, features: JoinedFeatures, rows: Rows) -> Iterator[str]:
+def warnings(config: TrainConfig, features: JoinedFeatures, rows: Rows) -> Iterator[str]:
     """Yield what must be known before the training."""
     if features.same_people and features.shared_people:
         yield f"{counted(features.shared_people, 'person is', 'people are')} in train and in test of the caches"
@@ -280,7 +281,7 @@ def _identity(config: TrainConfig, own: OwnModel | None, seal: str) -> str:
     return run_fingerprint({**config.settings(), **more}, seal)
 
 
-def _resolved(config: TrainConfig) -> TrainConfig:
+def resolved(config: TrainConfig) -> TrainConfig:
     """Replace precision auto by what it resolves to on the device, so that settings say what was done."""
     return replace(config, precision=resolve_precision(config.precision, resolve_device(config.device)))
 
@@ -289,6 +290,6 @@ def planned_folder(config: TrainConfig) -> Path:
     """Return the folder of the run that `train(config)` writes, for a built-in model. No features are read."""
     indexes = [read_index(path) for path in config.caches]
     check_joinable(indexes, config.same_people)
-    identity = _identity(_resolved(config), None, joined_seal(indexes))
+    identity = _identity(resolved(config), None, joined_seal(indexes))
     name = config.name or default_run_name(joined_dataset(indexes), config.model, config.seed, identity)
     return Path(config.runs) / name

@@ -13,8 +13,9 @@ from typing import Any
 from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.base.checks import check_choice, check_whole
 from vpar_cache.cache.format import follow_link
-from vpar_cache.errors import UserError
+from vpar_cache.errors import DataError, UserError
 from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.executors.ray_session import ray_session
 from vpar_cache.extraction.extract import extract
 from vpar_cache.extraction.held_cache import refuse_foreign
 from vpar_cache.models.systems import SYSTEMS
@@ -35,6 +36,7 @@ from vpar_cache.reporting.seed_means import MEASURES, SeedMean, seed_means
 from vpar_cache.runs.finished import read_run
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import planned_folder, train
+from vpar_cache.workflows.ray_tasks import DEATHS, check_executor, completed, device_of_workers, for_worker
 
 BACKBONES = {
     "clip": "open_clip:ViT-B-16-quickgelu",
@@ -77,6 +79,9 @@ class BenchmarkConfig:
     """Further fields of TrainConfig, the same for all systems."""
     backbones: Mapping[str, str]
     """BACKBONES, or smaller ones under the same names."""
+    executor: str = "local"
+    """Where systems are trained: local, one after the other; ray, side by side."""
+    ray_address: str | None = None
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -84,6 +89,7 @@ class BenchmarkConfig:
         for model in self.models:
             check_choice("--models", model, tuple(ROWS))
         check_whole("--seeds", self.seeds, 1, 1000)
+        check_executor(self.executor, self.ray_address)
         object.__setattr__(self, "out", Path(self.out))
         for folder in (self.out, self.runs):
             if folder.exists() and not folder.is_dir():
@@ -107,6 +113,8 @@ class BenchmarkResult:
     others: tuple[Number, ...]
     """Averages of the best constant, and of the published rows where the test split is the paper's."""
     runs: tuple[Path, ...]
+    lost: tuple[str, ...] = ()
+    """Trainings that were given up, since their workers died."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -146,10 +154,12 @@ def run_benchmark(config: BenchmarkConfig, *, say: Say = log, stop: Stop = never
     for extraction in extractions:
         say(f"features of {extraction.backbone}")
         extract(extraction, say=once, stop=stop)
-    folders = [_train(training, once, stop) for training in trainings]
+    folders, lost = _train_all(trainings, config, once, stop)
     runs = [read_run(folder) for folder in folders]
+    if not runs:
+        raise DataError(f"--executor ray: every worker died ({', '.join(lost)}). See the logs of Ray")
     return BenchmarkResult(
-        runs[0].place, tuple(seed_means(runs)), _others(folders[:1], config.runs), tuple(folders)
+        runs[0].place, tuple(seed_means(runs)), _others(folders[:1], config.runs), tuple(folders), tuple(lost)
     )
 
 
@@ -190,12 +200,44 @@ def _each_once(say: Say) -> Say:
     return once
 
 
+def _train_all(
+    trainings: Sequence[TrainConfig], config: BenchmarkConfig, say: Say, stop: Stop
+) -> tuple[list[Path], list[str]]:
+    """Return the folders of the runs in the order of `trainings`, and the names of those that were given up."""
+    if config.executor == "local":
+        return [_train(training, say, stop) for training in trainings], []
+    folders: dict[int, Path] = {}
+    with ray_session(config.ray_address) as ray:
+        device = device_of_workers(ray, str(config.train.get("device", "auto")))
+        tasks = ((number, for_worker(training, device)) for number, training in enumerate(trainings))
+        for (number, training), result in completed(ray, _train_on_worker, tasks, device=device, stop=stop):
+            what = _title(training)
+            if result is None:
+                say(f"{what}: left out, since its worker died {DEATHS} times")
+                continue
+            folders[number], lines = result
+            for line in (*lines, f"{what}: done, {len(folders)} of {len(trainings)}"):
+                say(line)
+    lost = [_title(training) for number, training in enumerate(trainings) if number not in folders]
+    return [folders[number] for number in sorted(folders)], lost
+
+
+def _train_on_worker(task: tuple[int, TrainConfig]) -> tuple[Path, list[str]]:
+    """Return the run's folder, and what there is to say."""
+    lines: list[str] = []
+    return _train(task[1], lines.append, never), lines
+
+
+def _title(settings: TrainConfig) -> str:
+    return f"{settings.model}, seed {settings.seed}"
+
+
 def _train(settings: TrainConfig, say: Say, stop: Stop) -> Path:
     """Return the run's folder. A finished run is kept, an interrupted one is continued."""
     folder = planned_folder(settings)
     if (folder / "metrics.json").is_file():
         return folder
-    say(f"{settings.model}, seed {settings.seed}")
+    say(_title(settings))
     return train(settings, command="vpar benchmark", say=say, stop=stop).folder
 
 

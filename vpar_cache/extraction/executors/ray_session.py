@@ -25,6 +25,7 @@ def ray_session(address: str | None) -> Iterator[Any]:
     or nothing answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report its use over the network
+    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray starts workers at 15, so that other work starves them
     try:
         import ray
     except ImportError as error:
@@ -41,11 +42,11 @@ def ray_session(address: str | None) -> Iterator[Any]:
             f"--ray-address: got {address or 'none'}; no cluster can be used there ({reason}). Start one with "
             "`ray start --head`, or leave out --ray-address"
         ) from error
-    try:
-        with redirect_stdout(sys.stderr):  # Ray prints there, and scripts read what the program prints
+    with redirect_stdout(sys.stderr):  # Ray tells of dead workers on stdout, where results belong
+        try:
             yield ray
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def _check_address(address: str | None) -> None:
