@@ -21,11 +21,12 @@ from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.extract import extract
 from vpar_cache.metrics.scoring import score_all
+from vpar_cache.models.build import OwnModel
 from vpar_cache.models.inputs import ModelInputs
 from vpar_cache.runs.load import load_run
 from vpar_cache.training.checkpoints import CheckpointFile
 from vpar_cache.training.config import TrainConfig
-from vpar_cache.training.loop import OwnModel, Trainer
+from vpar_cache.training.loop import Trainer
 from vpar_cache.training.splits import Rows, choose_rows
 from vpar_cache.training.train import TrainResult, train
 

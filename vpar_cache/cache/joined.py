@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,10 @@ def _first_difference(one: Any, two: Any, place: str) -> tuple[str, str, str] | 
     else:
         return None if one == two else (place, printable(repr(one))[:120], printable(repr(two))[:120])
     return next(filter(None, (_first_difference(a, b, where) for where, a, b in pairs)), None)
+
+
+def _chained(parts: Sequence[Sequence[str]]) -> Sequence[str]:
+    return parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
 
 
 def _apart(person_ids: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,6 +24,17 @@ from vpar_cache.models.zero_shot import ZeroShot
 
 ModelBuilder = Callable[[ModelInputs], nn.Module]
 """Builds a model whose forward(rows (B, *row_shape), text (A, Dt)) returns logits (B, A)."""
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """The caller's own model."""
+
+    build: ModelBuilder
+    reads: str
+    """The array of the cache that it reads."""
+    name: str
+    """The function's qualified name, for the record."""
 
 
 def build_model(

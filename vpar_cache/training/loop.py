@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,7 +21,7 @@ from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.metrics.scoring import best_threshold
 from vpar_cache.metrics.thresholds import output_thresholds
 from vpar_cache.metrics.vtf import VTF, VTF_THRESHOLD
-from vpar_cache.models.build import ModelBuilder, build_model, build_own_model
+from vpar_cache.models.build import OwnModel, build_model, build_own_model
 from vpar_cache.models.inputs import ModelInputs
 from vpar_cache.models.objective import Objective
 from vpar_cache.models.systems import SYSTEMS
@@ -37,17 +36,6 @@ from vpar_cache.training.schedule import lr_factor
 from vpar_cache.training.splits import Rows
 
 EVALUATION_BATCH = 64
-
-
-@dataclass(frozen=True)
-class OwnModel:
-    """The caller's own model."""
-
-    build: ModelBuilder
-    reads: str
-    """The array of the cache that it reads."""
-    name: str
-    """The function's qualified name, for the record."""
 
 
 class Trainer:

@@ -31,7 +31,7 @@ from vpar_cache.cache.index import read_index
 from vpar_cache.cache.joined import JoinedFeatures, check_joinable, joined_dataset, joined_seal, open_joined
 from vpar_cache.errors import UserError, counted
 from vpar_cache.metrics.evaluation import Evaluation
-from vpar_cache.models.build import ModelBuilder
+from vpar_cache.models.build import ModelBuilder, OwnModel
 from vpar_cache.models.settings import LOSSES
 from vpar_cache.models.systems import CUSTOM
 from vpar_cache.runs.card import model_card
@@ -48,7 +48,7 @@ from vpar_cache.training.evaluate_rows import (
     verdicts,
 )
 from vpar_cache.training.features_for_model import groups_never_known
-from vpar_cache.training.loop import OwnModel, Trainer
+from vpar_cache.training.loop import Trainer
 from vpar_cache.training.splits import Rows, choose_rows
 
 _EXTRACTION = ("frames", "sampling", "seed", "views", "resize", "normalize", "precision")
