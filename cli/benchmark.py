@@ -28,9 +28,12 @@ def benchmark(
     limit: Annotated[int | None, typer.Option(help="Use only this many tracklets, spread evenly.")] = None,
     max_bad: Annotated[int, typer.Option(help="How many unusable tracklets may be left out.")] = 0,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
-    executor: Annotated[str, typer.Option(help="local, or ray: trainings side by side.")] = "local",
+    executor: Annotated[str, typer.Option(help="local, or ray: shards and trainings side by side.")] = "local",
     ray_address: Annotated[
         str | None, typer.Option(help="auto, local or HOST:PORT. Default: a cluster that runs here, or a new one.")
+    ] = None,
+    workers_per_node: Annotated[
+        int | None, typer.Option(help="ray: extraction workers on the cores of each machine. Default: one a GPU.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
@@ -61,6 +64,7 @@ def benchmark(
         backbones=BACKBONES,
         executor=executor,
         ray_address=ray_address,
+        workers_per_node=workers_per_node,
     )
     with stoppable() as stop:
         result = run_benchmark(config, say=say, stop=stop)

@@ -9,6 +9,9 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+# Before torch is imported: sums depend on the number of threads, and two tests run at a time.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 
 from tests.support.tiny_clip import TINY_BACKBONE, TINY_CLIP

@@ -95,7 +95,7 @@ def extract(
     for device in config.devices:
         check_device_name(device)
     refuse_foreign(config.out)
-    found = list_tracklets(config, dataset, say)
+    found = list_tracklets(config, dataset, say, stop)
     with writing_together(config, say) as writer, plain_failures(config.out):
         hints = Hints(config.out, part="" if config.task is None else "{}-of-{}".format(*config.task))
         extraction = _Extraction(config, found, hints, say, stop)
@@ -252,20 +252,16 @@ class _Extraction:
     ) -> None:
         """Make the shards that need the encoder, together with other processes that do the same."""
 
-        def still_to_do(task: ShardTask) -> ShardTask | None:
-            found = work.finder.find_again(task, pool)
-            if isinstance(found, ShardTask) and found.to_encode:
-                return found
-            if isinstance(found, ShardTask):
-                self._copy([found], work, bar)
-            else:
-                self._headers[task.number] = found
+        def is_published(task: ShardTask) -> bool:
+            header = work.finder.find_published(task, list(self._headers.values()), pool)
+            if header is not None:
+                self._headers[task.number] = header
                 bar.update(len(task.sources))
-            return None
+            return header is not None
 
         started = time.monotonic()
         folder = fmt.shard_folder(self._config.out)
-        todo = SharedTasks(tasks, work.plan, folder, still_to_do, self._say, self._stop)
+        todo = SharedTasks(tasks, work.plan, folder, is_published, self._say, self._stop)
         executor.run(todo, work.plan, self._receive, bar.update)
         if self._encoded:
             self._hints.put("timing", ENCODE_SECONDS, (time.monotonic() - started) / len(self._encoded))

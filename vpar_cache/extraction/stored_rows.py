@@ -6,7 +6,6 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,11 +60,33 @@ class RowFinder:
                 tasks.append(found)
         return FoundShards(kept, tuple(tasks))
 
-    def find_again(self, task: ShardTask, pool: ThreadPoolExecutor) -> ShardHeader | ShardTask:
-        """Return the shard of a task where another process has published it meanwhile, else what is to be done."""
+    def find_published(
+        self, task: ShardTask, ours: Collection[ShardHeader], pool: ThreadPoolExecutor
+    ) -> ShardHeader | None:
+        """Return the shard of a task if another process has published it since `find`.
+
+        `ours`: the shards of this process, which are not of others. The shard is looked up by the name that it
+        would have with a row for every tracklet that is to be encoded.
+        """
         with self._mutex:
-            self._read_new_shards()
-            return self._find(task.number, task.sources, pool)
+            of_others = {path.name for path in self._folder.glob(fmt.SHARD_GLOB)}
+            of_others -= self._seen.union(shard.file for shard in ours)
+            if not of_others:
+                return None
+            digests = self._digests(list(task.sources), self._rows, pool)
+        skipped = {found[0] for found in task.stored if isinstance(found, tuple)}
+        ids = [source.tracklet.tracklet_id for source in task.sources]
+        rows, left_out = [id for id in ids if id not in skipped], [id for id in ids if id in skipped]
+        name = fmt.shard_name(
+            self._plan.visual_fingerprint, [digests[id] for id in rows], [digests[id] for id in left_out]
+        )
+        if name not in of_others:
+            return None
+        try:
+            shard = read_shard_header(self._folder / name)
+        except (DamagedError, FileNotFoundError):
+            return None
+        return shard if _fits(shard, self._plan) else None
 
     def _find(self, number: int, sources: tuple[Source, ...], pool: ThreadPoolExecutor) -> ShardHeader | ShardTask:
         candidates = [source for source in sources if source.tracklet.tracklet_id in self._rows]
@@ -76,19 +97,6 @@ class RowFinder:
         )
         same = self._shards.get(_name_of(self._plan.visual_fingerprint, stored))
         return ShardTask(number, sources, stored) if same is None else same
-
-    def _read_new_shards(self) -> None:
-        """Take in what was published since the last look."""
-        for path in self._folder.glob(fmt.SHARD_GLOB):
-            if path.name in self._seen:
-                continue
-            self._seen.add(path.name)
-            with suppress(DamagedError, FileNotFoundError):
-                shard = read_shard_header(path)
-                if _fits(shard, self._plan):
-                    self._shards[shard.file] = shard
-                    for tracklet_id, rows in _rows_by_id([shard]).items():
-                        self._rows[tracklet_id].update(rows)
 
     def _digests(
         self, sources: list[Source], rows: dict[str, dict[str, Found]], pool: ThreadPoolExecutor
@@ -106,7 +114,7 @@ class RowFinder:
         for (source, signature), digest in zip(unknown, hashed, strict=True):
             tracklet_id = source.tracklet.tracklet_id
             digests[tracklet_id] = digest
-            if isinstance(rows[tracklet_id].get(digest), StoredRow):
+            if isinstance(rows.get(tracklet_id, {}).get(digest), StoredRow):
                 remember_source(self._hints, tracklet_id, signature, digest)
         return digests
 

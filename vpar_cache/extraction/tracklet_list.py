@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 
-from vpar_cache.base.callbacks import Say
-from vpar_cache.base.lock import sole_writer
+from vpar_cache.base.callbacks import Say, Stop, never
+from vpar_cache.base.lock import patient_writer
 from vpar_cache.datasets.frames_on_disk import check_link_folder, find_frames
 from vpar_cache.datasets.loaders import load_dataset
 from vpar_cache.datasets.tracklet import SPLITS, Dataset, build_dataset
@@ -15,7 +15,7 @@ from vpar_cache.errors import UserError, count_of
 from vpar_cache.extraction.config import ExtractConfig
 
 
-def list_tracklets(config: ExtractConfig, dataset: Dataset | None, say: Say) -> Dataset:
+def list_tracklets(config: ExtractConfig, dataset: Dataset | None, say: Say, stop: Stop = never) -> Dataset:
     """Return the caller's dataset or the one that the settings name, within --limit, and say what it holds."""
     if (dataset is None) == (config.dataset is None):
         got = "none" if dataset is None else f"{config.dataset!r} and a Dataset"
@@ -24,7 +24,7 @@ def list_tracklets(config: ExtractConfig, dataset: Dataset | None, say: Say) -> 
         assert config.dataset is not None
         assert config.root is not None
         # The demo's tracklets are drawn when they are not there: once, not twice at the same time.
-        with sole_writer(config.root, say) if config.dataset == "demo" else nullcontext():
+        with patient_writer(config.root, say, stop) if config.dataset == "demo" else nullcontext():
             dataset = load_dataset(
                 config.dataset, config.root, config.labels, config.schema, config.seed, config.follow_links
             )

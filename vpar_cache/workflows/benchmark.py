@@ -80,8 +80,10 @@ class BenchmarkConfig:
     backbones: Mapping[str, str]
     """BACKBONES, or smaller ones under the same names."""
     executor: str = "local"
-    """Where systems are trained: local, one after the other; ray, side by side."""
+    """local: in this process, one after the other; ray: shards and trainings side by side on a Ray cluster."""
     ray_address: str | None = None
+    workers_per_node: int | None = None
+    """As in ExtractConfig."""
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -176,6 +178,9 @@ def _extraction(config: BenchmarkConfig, name: str) -> ExtractConfig:
         out=_index(config, name),
         backbone=config.backbones[name],
         keep_frames=keep,
+        executor=config.executor,
+        ray_address=config.ray_address,
+        workers_per_node=config.workers_per_node,
         **config.extract,
     )
 

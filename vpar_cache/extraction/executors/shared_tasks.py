@@ -26,15 +26,13 @@ class SharedTasks:
         tasks: Sequence[ShardTask],
         plan: Plan,
         folder: Path,
-        still_to_do: Callable[[ShardTask], ShardTask | None],
+        is_published: Callable[[ShardTask], bool],
         say: Say,
         stop: Stop,
     ) -> None:
-        """`folder`: where shards are published. `still_to_do`: called with the lock held, returns what of a task
-        is not published meanwhile; None where all of it is.
-        """
+        """`folder`: where shards are published. `is_published`: called with the lock of a task held."""
         self._todo, self._busy = list(reversed(tasks)), list[ShardTask]()
-        self._plan, self._folder, self._still_to_do = plan, folder, still_to_do
+        self._plan, self._folder, self._is_published = plan, folder, is_published
         self._say, self._stop = say, stop
         self._mutex = threading.Lock()
         self._has_said = False
@@ -58,10 +56,9 @@ class SharedTasks:
                 continue
             with ExitStack() as unless_taken:
                 unless_taken.callback(lock.close)
-                left = self._still_to_do(task)
-                if left is not None:
+                if not self._is_published(task):
                     unless_taken.pop_all()
-                    return left, lock
+                    return task, lock
 
     def wait_for_others(self) -> bool:
         """Wait where others compute the tasks that are left; return whether any may be free now."""
