@@ -30,6 +30,7 @@ FIGURES = (
     "report_runs",
     "score_mars",
     "large_index",
+    "ray_waiting",
 )
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import torch
 
 from support.random_caches import FRAMES
+from vpar_cache.base.callbacks import Say, log
 from vpar_cache.base.devices import resolve_precision
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
@@ -30,9 +31,9 @@ CROP = (128, 256)
 """Width and height of MARS's pictures, in pixels."""
 
 
-def extract(**settings: Any) -> Any:
+def extract(say: Say = log, **settings: Any) -> Any:
     """Run stage 1 with random weights; return its result."""
-    return stage_1.extract(ExtractConfig(**{"weights": WEIGHTS, "devices": ("cpu",), **settings}))
+    return stage_1.extract(ExtractConfig(**{"weights": WEIGHTS, "devices": ("cpu",), **settings}), say=say)
 
 
 def extract_seconds_per_frame(dataset: str, root: Path, out: Path, device: str, **settings: Any) -> float:

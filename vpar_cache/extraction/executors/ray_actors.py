@@ -54,6 +54,8 @@ class _Actor:
     tracklets: int = 0
     seconds: float = 0.0
     waited: float = 0.0
+    ended: float = 0.0
+    """When its last task was finished, by the clock of this process."""
 
 
 class RayExecutor:
@@ -120,6 +122,8 @@ class RayExecutor:
             if time.monotonic() - told > _RATES_SECONDS:
                 self._tell_rates()
                 told = time.monotonic()
+        for actor in self._actors:
+            actor.waited += time.monotonic() - actor.ended  # for the others, which ended later
         self._tell_rates()
         if self._set_aside:
             raise CacheError(
@@ -151,6 +155,7 @@ class RayExecutor:
         actor.tracklets += len(task.to_encode)
         actor.seconds += outcome.seconds
         actor.waited += outcome.waited
+        actor.ended = time.monotonic()
         received(outcome.receipt)
         done(len(task.sources))
 
