@@ -34,7 +34,7 @@ class Describer:
         changing: Sequence[str] = (),
         with_thumbnails: bool = False,
     ) -> None:
-        """`model`: maps B encoded people to probabilities (B, A). `changing`: groups that get segments of windows."""
+        """`model`: maps B encoded people to probabilities (B, A). `changing`: groups that get segments."""
         self._frames, self._model, self._answering = frames, model, answering
         self._changing, self._with_thumbnails = changing, with_thumbnails
         self._pending: list[tuple[Track | Window, Prepared]] = []

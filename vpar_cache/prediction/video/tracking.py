@@ -40,7 +40,7 @@ class Tracker:
     def update(
         self, frame: int, ltwh: NDArray[np.float64], confidence: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], list[int]]:
-        """Return numbers (m,) and boxes (m, 4) of who is followed in this frame, and the tracks that have ended."""
+        """Return numbers (m,) and boxes (m, 4) of who is followed in this frame, and the tracks that ended."""
         corners = np.concatenate([ltwh[:, :2], ltwh[:, :2] + ltwh[:, 2:]], axis=1)  # (n, 4)
         given = self._detections(xyxy=corners.reshape(-1, 4), confidence=confidence)
         found = self._tracker.update(given)
