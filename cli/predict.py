@@ -59,9 +59,7 @@ def predict(
         int | None, typer.Option(help="Frames per forward pass. Default: 8 on a CPU, 512 on a GPU.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
-    format: Annotated[
-        str, typer.Option(help="Of the terminal: rich, markdown, csv or json.")
-    ] = "rich",
+    format: Annotated[str, typer.Option(help="Of the terminal: rich, markdown, csv or json.")] = "rich",
 ) -> None:
     """Predict the attributes of people in your own pictures and videos with a trained run.
 

@@ -50,10 +50,14 @@ class Answering:
 
     def describe(self, answers: Sequence[Answer]) -> list[str]:
         """Return what holds of a person, in words: the outputs with yes, and the known values of choices."""
+        return [words for words in self.describe_each(answers) if words]
+
+    def describe_each(self, answers: Sequence[Answer]) -> list[str]:
+        """Return the words for each answer, empty for no and unknown."""
         said = []
         for group, answer in zip(self.schema.groups, answers, strict=True):
-            if group.is_choice and answer.value != UNKNOWN:
-                said.append(f"{group.name} {answer.value}")
-            elif answer.value == YES:
-                said.append(group.outputs[0].name)
+            if group.is_choice:
+                said.append("" if answer.value == UNKNOWN else f"{group.name} {answer.value}")
+            else:
+                said.append(group.outputs[0].name if answer.value == YES else "")
         return said

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vpar_cache.base.devices import resolve_device
 from vpar_cache.base.files import read_plain
@@ -20,14 +20,11 @@ from vpar_cache.prediction.config import PredictConfig
 from vpar_cache.prediction.pictures import is_picture, picture_tracks
 from vpar_cache.prediction.tracks import Crop, Track, Window
 from vpar_cache.prediction.video.best_frames import cut_out
-from vpar_cache.prediction.video.boxes import Boxes, read_boxes
+from vpar_cache.prediction.video.boxes import Boxes, box_line, read_boxes
 from vpar_cache.prediction.video.detectors import MOTION, Detector, make_detector
 from vpar_cache.prediction.video.frames import Frame, FrameSource, is_sequence, open_frames
 from vpar_cache.prediction.video.source import Found, TrackRules, VideoCounts, follow, tracks_of_boxes
 from vpar_cache.prediction.video.tracking import Tracker
-
-BoxRow = tuple[int, int, NDArray[np.float64], float]
-"""Frame, track, left-top-width-height (4,), confidence."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,8 @@ def list_inputs(config: PredictConfig) -> list[Input]:
         )
     if config.boxes and config.people.detector is not None:
         raise UserError("--detector cannot be combined with --boxes, which says where people are; leave one out")
+    if config.annotate is not None and len(videos) != 1:
+        raise UserError(f"--annotate: got {len(videos)} videos among the inputs; expected one. Name one alone")
     boxes = dict(zip(range(len(videos)), config.boxes, strict=False))
     names: dict[str, int] = {}
     found: list[Input] = []
@@ -77,8 +76,11 @@ class InputReader:
         num_frames: int,
         leave_out: Callable[[str, str], None],
         say: Callable[[str], None],
+        boxes_out: Path | None = None,
     ) -> None:
-        """`settings`: of the run's cache. `num_frames`: T. `leave_out`: called with a name and the reason."""
+        """`settings`: of the run's cache. `num_frames`: T. `leave_out`: called with a name and the reason.
+        `boxes_out`: where the boxes of people that a tracker follows are written.
+        """
         self._config, self._settings, self._leave_out, self._say = config, settings, leave_out, say
         self._rules = TrackRules(
             num_frames=num_frames,
@@ -88,8 +90,7 @@ class InputReader:
         )
         self._detector: Detector | None = None
         self.counts = VideoCounts()
-        self.tracked: Callable[[Input, list[BoxRow]], object] = lambda source, rows: None
-        """Called with the boxes that a tracker followed, frame by frame."""
+        self._boxes_out = boxes_out
 
     def tracks(self, given: Input) -> Iterator[Track | Window]:
         """Yield the people of one input. Raises DataError or UserError for one that cannot be read."""
@@ -122,11 +123,13 @@ class InputReader:
                 place = places.get(frame.number, slice(0, 0))
                 ltwh, confidence = boxes.ltwh[place], boxes.confidence[place]  # (n, 4), (n,)
             ids, followed, ended = tracker.update(frame.number, ltwh, confidence)
-            rows = [(frame.number, int(i), box, 1.0) for i, box in zip(ids, followed, strict=True)]
-            self.tracked(given, rows)
+            if file is not None:
+                file.write("".join(box_line(frame.number, *row) for row in zip(ids, followed, strict=True)))
             return (ids, followed), ended
 
-        yield from follow(video, find, given.name, self._rules, self.counts)
+        with ExitStack() as stack:
+            file = None if self._boxes_out is None else stack.enter_context(self._boxes_out.open("w"))
+            yield from follow(video, find, given.name, self._rules, self.counts)
 
     def _people_of_picture(self, given: Input) -> Iterator[Track | Window]:
         """Yield the people that a detector finds in one picture of a scene."""

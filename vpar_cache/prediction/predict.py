@@ -19,9 +19,11 @@ from vpar_cache.base.lock import sole_writer
 from vpar_cache.base.progress import progress
 from vpar_cache.errors import DataError, UserError, count_of, nearest, printable
 from vpar_cache.prediction.answers import Answering
+from vpar_cache.prediction.clock import time_span
 from vpar_cache.prediction.config import STDOUT, PredictConfig
 from vpar_cache.prediction.describing import Describer
 from vpar_cache.prediction.inputs import Input, InputReader, list_inputs
+from vpar_cache.prediction.outputs.write import write_pictures
 from vpar_cache.prediction.pictures import LeaveOut
 from vpar_cache.prediction.predictor import Predictor
 from vpar_cache.prediction.rows import PersonRow
@@ -82,7 +84,8 @@ def predict(predictor: Predictor, config: PredictConfig, *, say: Say = log, stop
         rows = stack.enter_context(_finished_rows(config, predictor))
         if rows.ids:
             say(f"{count_of(len(rows), 'person').replace('persons', 'people')} are finished already")
-        reader = InputReader(config, predictor.run.encoder, predictor.num_frames, leave_out, say)
+        tracked = stack.enter_context(_boxes_to_draw(config))
+        reader = InputReader(config, predictor.run.encoder, predictor.num_frames, leave_out, say, tracked)
         describer = Describer(
             predictor.frames,
             predictor.probabilities,
@@ -97,6 +100,7 @@ def predict(predictor: Predictor, config: PredictConfig, *, say: Say = log, stop
             raise DataError(f"no input could be used; the first: {failures[0]}")
         if config.out is not None and config.out != STDOUT:
             writer.write(rows, config.out)
+        write_pictures(config, inputs, tracked, rows, answering, predictor.mark, say)
         result = PredictResult(
             tuple(_shown(row, answering) for row in islice(rows, SHOWN)),
             len(rows),
@@ -189,6 +193,19 @@ def _finished_rows(config: PredictConfig, predictor: Predictor) -> Iterator[Fini
         yield FinishedRows(path, fingerprint(settings))
 
 
+@contextmanager
+def _boxes_to_draw(config: PredictConfig) -> Iterator[Path | None]:
+    """Yield where the boxes of a tracker are kept until the video is annotated; None where it is not."""
+    if config.annotate is None:
+        yield None
+        return
+    path = config.annotate.with_name(f".{config.annotate.name}.boxes")
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def _stamp(path: Path) -> list[int]:
     found = path.stat()
     return [found.st_size, found.st_mtime_ns]
@@ -196,16 +213,8 @@ def _stamp(path: Path) -> list[int]:
 
 def _shown(row: PersonRow, answering: Answering) -> tuple[str, ...]:
     """Return the cells of the terminal's table."""
-    time = "" if row.first_second is None else f"{clock(row.first_second)} - {clock(row.last_second or 0.0)}"
+    time = time_span(row.first_second, row.last_second)
     return printable(row.tracklet_id), time, str(row.frames_used), ", ".join(answering.describe(row.answers))
-
-
-def clock(seconds: float) -> str:
-    """Return a time as minutes and seconds, 1:05.2; from an hour on 1:00:05."""
-    minutes, rest = divmod(seconds, 60)
-    if minutes < 60:
-        return f"{int(minutes)}:{rest:04.1f}"
-    return f"{int(minutes // 60)}:{int(minutes % 60):02}:{int(rest):02}"
 
 
 def _summary(describer: Describer, reader: InputReader, seconds: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,16 +115,10 @@ def read_boxes(path: Path) -> Boxes:
     return found
 
 
-def write_boxes(path: Path, rows: Iterable[tuple[int, int, Sequence[float], float]]) -> int:
-    """Write (frame, track_id, (left, top, width, height), confidence) as MOTChallenge text; return the number."""
-    count = 0
-    with path.open("w", encoding="utf-8") as file:
-        for frame, track_id, (left, top, width, height), confidence in rows:
-            file.write(
-                f"{frame},{track_id},{left:.2f},{top:.2f},{width:.2f},{height:.2f},{confidence:.4f},-1,-1,-1\n"
-            )
-            count += 1
-    return count
+def box_line(frame: int, track_id: int, ltwh: NDArray[np.float64]) -> str:
+    """Return a line of MOTChallenge text for a box (4,)."""
+    left, top, width, height = ltwh.tolist()
+    return f"{frame},{track_id},{left:.2f},{top:.2f},{width:.2f},{height:.2f},1,-1,-1,-1\n"
 
 
 def _parquet(path: Path) -> dict[str, NDArray[np.float64]]:

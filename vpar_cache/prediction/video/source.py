@@ -54,7 +54,7 @@ class VideoCounts:
 
 
 def tracks_of_boxes(
-    video: FrameSource, boxes: Boxes, source: str, rules: TrackRules, counts: VideoCounts
+    video: FrameSource, boxes: Boxes, name: str, rules: TrackRules, counts: VideoCounts
 ) -> Iterator[Track | Window]:
     """Yield the tracks of a box file, each as soon as its last frame was read."""
     check_fits(video, boxes)
@@ -66,7 +66,7 @@ def tracks_of_boxes(
         ids = boxes.track_id[place]  # (n,)
         return (ids, boxes.ltwh[place]), [track for track in ids.tolist() if last[track] <= frame.number]
 
-    yield from follow(video, find, source, rules, counts)
+    yield from follow(video, find, name, rules, counts)
     if places:
         missing = sum(place.stop - place.start for place in places.values())
         counts.dropped["box in a frame that the video lacks"] += missing
@@ -93,7 +93,7 @@ def check_fits(video: FrameSource, boxes: Boxes) -> None:
 def follow(
     video: FrameSource,
     find: Callable[[Frame], tuple[Found, list[int]]],
-    source: str,
+    name: str,
     rules: TrackRules,
     counts: VideoCounts,
 ) -> Iterator[Track | Window]:
@@ -109,7 +109,7 @@ def follow(
         counts.boxes += len(ids)
         for place, track_id in enumerate(ids.tolist()):
             if track_id not in people:
-                people[track_id] = _OpenTrack(track_id, f"{source}/{track_id}", source, rules)
+                people[track_id] = _OpenTrack(track_id, f"{name}/{track_id}", str(video.path), rules)
             others = np.delete(ltwh, place, axis=0)  # (n - 1, 4)
             if reason := people[track_id].add(frame, ltwh[place], others):
                 counts.dropped[reason] += 1
