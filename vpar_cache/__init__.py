@@ -3,7 +3,7 @@
     extract(config)         stage 1: encode tracklets once, into a feature cache
     open_features(path)     open a cache; its seals are checked, rows are read when asked for
     train(config)           stage 2: train and evaluate a model on a cache, into a run folder
-    load_run(folder)        the model of a run, to predict with
+    load_run(folder)        a finished run, to predict from pictures, folders and features
     evaluate_run(run, path) scores of a run on another cache, without training
     report(runs)            tables of runs beside the published rows
     score(path, schema)     scores of a file of predictions
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from vpar_cache.extraction.config import ExtractConfig
     from vpar_cache.extraction.extract import extract
     from vpar_cache.models.inputs import ModelInputs
+    from vpar_cache.prediction.predictor import Predictor, load_run
     from vpar_cache.reporting.report import report
     from vpar_cache.reporting.score import score
-    from vpar_cache.runs.load import LoadedRun, load_run
     from vpar_cache.training.config import TrainConfig
     from vpar_cache.training.train import train
     from vpar_cache.workflows.evaluate import evaluate_run
@@ -37,14 +37,14 @@ _API = {
     "Dataset": "vpar_cache.datasets.tracklet",
     "ExtractConfig": "vpar_cache.extraction.config",
     "Features": "vpar_cache.cache.features",
-    "LoadedRun": "vpar_cache.runs.load",
     "ModelInputs": "vpar_cache.models.inputs",
+    "Predictor": "vpar_cache.prediction.predictor",
     "Schema": "vpar_cache.attributes.schema",
     "TrainConfig": "vpar_cache.training.config",
     "Tracklet": "vpar_cache.datasets.tracklet",
     "evaluate_run": "vpar_cache.workflows.evaluate",
     "extract": "vpar_cache.extraction.extract",
-    "load_run": "vpar_cache.runs.load",
+    "load_run": "vpar_cache.prediction.predictor",
     "load_schema": "vpar_cache.attributes.built_in",
     "open_features": "vpar_cache.cache.features",
     "report": "vpar_cache.reporting.report",
@@ -57,8 +57,8 @@ __all__ = [
     "Dataset",
     "ExtractConfig",
     "Features",
-    "LoadedRun",
     "ModelInputs",
+    "Predictor",
     "Schema",
     "Tracklet",
     "TrainConfig",

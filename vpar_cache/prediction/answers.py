@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vpar_cache.attributes.schema import Schema
+from vpar_cache.attributes.schema import Group, Schema
 from vpar_cache.errors import UserError, nearest
 from vpar_cache.prediction.rows import Answer
 
@@ -49,15 +49,34 @@ class Answering:
         return tuple(answers)
 
     def describe(self, answers: Sequence[Answer]) -> list[str]:
-        """Return what holds of a person, in words: the outputs with yes, and the known values of choices."""
+        """Return what holds of a person, in words, as in: backpack, male, top color red."""
         return [words for words in self.describe_each(answers) if words]
 
     def describe_each(self, answers: Sequence[Answer]) -> list[str]:
-        """Return the words for each answer, empty for no and unknown."""
+        """Return the words for each answer; empty for unknown, and for what a person does not have."""
         said = []
         for group, answer in zip(self.schema.groups, answers, strict=True):
+            text = meaning(group, answer.value)
             if group.is_choice:
-                said.append("" if answer.value == UNKNOWN else f"{group.name} {answer.value}")
+                said.append("" if text == UNKNOWN else f"{group.name} {text}")
             else:
-                said.append(group.outputs[0].name if answer.value == YES else "")
+                said.append({YES: group.name, NO: ""}.get(text, text))
         return said
+
+
+def meaning(group: Group, value: str) -> str:
+    """Return an answer as people read it: of a group of one output what its value means, as in male and female.
+
+    yes and no remain where the phrases are no more than that, as in `a backpack` and `no backpack`.
+    """
+    if group.is_choice:
+        return value
+    negative, phrase = group.value_names()
+    if value == YES:
+        return YES if phrase.removeprefix("a ") == group.name else phrase
+    return NO if not negative or negative.startswith("no ") else negative
+
+
+def share_of(answer: Answer) -> float:
+    """Return how probable the value of an answer is: of no, the rest."""
+    return 1 - answer.probability if answer.value == NO else answer.probability

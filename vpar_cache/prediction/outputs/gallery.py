@@ -11,8 +11,8 @@ from pathlib import Path
 
 from vpar_cache import __version__
 from vpar_cache.base.files import atomic_path
-from vpar_cache.prediction.answers import NO, UNKNOWN, YES, Answering
-from vpar_cache.prediction.clock import clock, time_span
+from vpar_cache.prediction.answers import NO, UNKNOWN, YES, Answering, meaning, share_of
+from vpar_cache.prediction.clock import time_span
 from vpar_cache.prediction.outputs.sheet import NOTE
 from vpar_cache.prediction.rows import PersonRow
 from vpar_cache.rendering.page_parts import content_policy, page_template, read_asset
@@ -65,9 +65,9 @@ def write_gallery(rows: Iterable[PersonRow], answering: Answering, title: str, m
         (
             group.name,
             [
-                _Value(text, f"{place}.{n}", counts[place, text])
-                for n, text in enumerate(values[place])
-                if counts[place, text]
+                _Value(meaning(group, value), f"{place}.{n}", counts[place, value])
+                for n, value in enumerate(values[place])
+                if counts[place, value]
             ],
         )
         for place, group in enumerate(answering.schema.groups)
@@ -85,14 +85,15 @@ def write_gallery(rows: Iterable[PersonRow], answering: Answering, title: str, m
         mark=mark,
         number=number,
         filters=filters,
-        cards=_cards(islice(rows, MOST_PEOPLE), values),
+        cards=_cards(islice(rows, MOST_PEOPLE), answering, values),
     )
     with atomic_path(out) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(page)  # as it is made: the pictures are never all in memory
     return number
 
 
-def _cards(rows: Iterable[PersonRow], values: list[list[str]]) -> Iterator[_Card]:
+def _cards(rows: Iterable[PersonRow], answering: Answering, values: list[list[str]]) -> Iterator[_Card]:
+    groups = answering.schema.groups
     for row in rows:
         step = max(1.0, len(row.thumbnails) / _FRAMES)
         chosen = [row.thumbnails[int(i * step)] for i in range(min(_FRAMES, len(row.thumbnails)))]
@@ -101,15 +102,11 @@ def _cards(rows: Iterable[PersonRow], values: list[list[str]]) -> Iterator[_Card
             time=time_span(row.first_second, row.last_second),
             start=row.first_second or 0.0,
             keys=" ".join(f"{p}.{values[p].index(answer.value)}" for p, answer in enumerate(row.answers)),
-            shares=" ".join(f"{_share(answer.value, answer.probability):.3f}" for answer in row.answers),
-            answers=[(a.group, a.value, f"{a.probability:.2f}") for a in row.answers],
-            segments=[
-                f"{clock(s.first_second)} - {clock(s.last_second)}: {s.group} {s.value}" for s in row.segments
+            shares=" ".join(f"{share_of(answer):.3f}" for answer in row.answers),
+            answers=[
+                (a.group, meaning(group, a.value), f"{share_of(a):.2f}")
+                for group, a in zip(groups, row.answers, strict=True)
             ],
+            segments=[f"{time_span(s.first_second, s.last_second)}: {s.group} {s.value}" for s in row.segments],
             pictures=[base64.b64encode(data).decode() for data in chosen],
         )
-
-
-def _share(value: str, probability: float) -> float:
-    """Return how probable the value is that the card shows."""
-    return 1 - probability if value == NO else probability

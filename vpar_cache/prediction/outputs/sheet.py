@@ -11,7 +11,7 @@ from PIL import Image
 
 from vpar_cache.errors import printable
 from vpar_cache.pictures.sheet import MARGIN, Sheet, text_height, wrap
-from vpar_cache.prediction.answers import Answering
+from vpar_cache.prediction.answers import Answering, meaning, share_of
 from vpar_cache.prediction.clock import time_span
 from vpar_cache.prediction.rows import PersonRow
 
@@ -51,6 +51,6 @@ def draw_sheet(rows: Iterable[PersonRow], answering: Answering, mark: str, out: 
 def _words(row: PersonRow, answering: Answering) -> list[str]:
     """Return the lines beside the frames: who and when, what holds, and what does not."""
     groups = zip(answering.schema.groups, row.answers, strict=True)
-    said = [f"{group.name}: {answer.value} ({answer.probability:.2f})" for group, answer in groups]
+    said = [f"{group.name}: {meaning(group, answer.value)} ({share_of(answer):.2f})" for group, answer in groups]
     first = " ".join(filter(None, (printable(row.tracklet_id), time_span(row.first_second, row.last_second))))
     return [*wrap(first, _TEXT, _SIZE), *wrap("   ".join(said), _TEXT, _SIZE)]
