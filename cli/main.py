@@ -22,6 +22,7 @@ from .info import info
 from .predict import predict
 from .report import report
 from .score import score
+from .track import track
 from .train import train
 from .tune import tune
 from .verify import verify
@@ -62,7 +63,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (extract, train, evaluate, predict, report, score, verify, info, figure, benchmark, tune, demo):
+for command in (
+    extract,
+    train,
+    evaluate,
+    predict,
+    track,
+    report,
+    score,
+    verify,
+    info,
+    figure,
+    benchmark,
+    tune,
+    demo,
+):
     app.command(cls=Command)(command)
 
 

@@ -1,0 +1,40 @@
+"""`vpar track`: what it writes, `vpar predict` reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.hostile_files import call_vpar
+from tests.support.videos import Person, write_video
+from vpar_cache.errors import DataError, UserError
+from vpar_cache.prediction.config import PeopleConfig
+from vpar_cache.prediction.track import track
+from vpar_cache.prediction.video.boxes import read_boxes
+
+MOTION = PeopleConfig(detector="motion")
+
+
+def test_the_people_who_walk_are_in_the_file(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", [Person(1, 10, 60, 20), Person(2, 10, 60, 170)], frames=70)
+    done = call_vpar("track", "a.mp4", "--detector=motion", "--out=a.txt", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "a.txt\n")
+    boxes = read_boxes(tmp_path / "a.txt")
+    assert set(boxes.track_id.tolist()) == {1, 2}
+    with pytest.raises(UserError, match=r"--out: .*a\.txt' exists already"):
+        track(video, tmp_path / "a.txt", MOTION)
+
+
+def test_nobody_is_one_line_and_no_file(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", [], frames=20)
+    with pytest.raises(DataError, match=r"a\.mp4: no person was found"):
+        track(video, tmp_path / "a.txt", MOTION, say=lambda line: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_short_tracks_and_low_boxes_are_dropped(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", [Person(1, 10, 60, 20), Person(2, 10, 60, 170)], frames=70)
+    many = PeopleConfig(detector="motion", min_frames=500)
+    assert track(video, tmp_path / "a.txt", many, say=lambda line: None).tracks == 0
+    assert (tmp_path / "a.txt").read_text() == ""
