@@ -15,7 +15,7 @@ test: $(VENV)/.test
 	$(RUN)/python -m pytest -n 2
 
 slow: $(VENV)/.test
-	$(RUN)/python -m pytest -n 2 -m slow
+	$(RUN)/python -m pytest -n 2 --dist loadfile -m slow
 
 # Every figure of speed and memory; run nothing else meanwhile.
 bench: $(VENV)/.test

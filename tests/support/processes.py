@@ -39,7 +39,7 @@ class Extractions:
 
 def ended(process: subprocess.Popen[str], status: int = 0) -> str:
     """Wait for the end and return what the process said; it must end with this status."""
-    printed, said = process.communicate(timeout=240)
+    printed, said = process.communicate(timeout=400)
     assert process.returncode == status, said
     assert "Traceback" not in said
     if status == 0:
@@ -52,7 +52,7 @@ def wait_for_shards(out: Path, number: int, process: subprocess.Popen[str]) -> N
     assert process.poll() is None, "it ended too early"
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 300) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until

@@ -120,9 +120,22 @@ def test_two_actors_publish_the_bytes_of_a_local_run_and_their_rates_are_told(
     said = extractions.run(out, *on(cluster))
     assert bytes_of(out) == bytes_of(undisturbed)
     assert leftovers(tmp_path) == []
-    rates = re.findall(r"ray: process \d+ on .*: (\d+) tracklets?, [\d.]+ a second, \d+% of the time", said)
-    assert len(rates) == 2
-    assert sum(map(int, rates)) == 80
+    assert sum(rates(said)) == 80
+    assert len(rates(said)) == 2
+
+
+def rates(said: str) -> list[int]:
+    """Return how many tracklets each worker encoded."""
+    found = re.findall(r"ray: process \d+ on .*: (\d+) tracklets?, [\d.]+ a second, \d+% of the time", said)
+    return [int(count) for count in found]
+
+
+@pytest.mark.slow
+def test_as_many_shards_as_actors_give_each_actor_one(
+    cluster: str, extractions: Extractions, tmp_path: Path
+) -> None:
+    said = extractions.run(tmp_path / "tiny.h5", *on(cluster), "--shard-size=40")
+    assert rates(said) == [40, 40]
 
 
 @pytest.mark.slow

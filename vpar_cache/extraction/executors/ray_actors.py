@@ -101,13 +101,14 @@ class RayExecutor:
         again: deque[tuple[ShardTask, ExitStack]] = deque()
         told = time.monotonic()
         while True:
-            for actor in self._actors:
-                while (
-                    actor.starting is None
-                    and len(actor.tasks) < IN_FLIGHT
-                    and (free := again.popleft() if again else todo.take())
-                ):
-                    actor.tasks[actor.handle.run.remote(shared_plan, free[0])] = free
+            for wanted in range(1, IN_FLIGHT + 1):  # one for each worker before any gets a second one
+                for actor in self._actors:
+                    if (
+                        actor.starting is None
+                        and len(actor.tasks) < wanted
+                        and (free := again.popleft() if again else todo.take())
+                    ):
+                        actor.tasks[actor.handle.run.remote(shared_plan, free[0])] = free
             running = {reference: actor for actor in self._actors for reference in actor.tasks}
             if not running and not again and not todo.wait_for_others():
                 break
