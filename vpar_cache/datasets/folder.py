@@ -144,10 +144,10 @@ def _note_unused(tracklet_ids: Sequence[str]) -> list[str]:
 def sorted_frames(names: Iterable[str]) -> tuple[str, ...]:
     """Return the images among `names` in natural order, frame2 before frame10, without hidden files."""
     images = [n for n in names if Path(n).suffix.lower() in FRAME_SUFFIXES and not n.startswith(".")]
-    return tuple(sorted(images, key=_natural))
+    return tuple(sorted(images, key=natural_order))
 
 
-def _natural(name: str) -> tuple[list[str | int], str]:
+def natural_order(name: str) -> tuple[list[str | int], str]:
     """Return a key that compares digits as numbers: every second part is digits."""
     parts = [int(part) if i % 2 else part for i, part in enumerate(_DIGITS.split(name))]
     return parts, name
