@@ -84,8 +84,8 @@ def read_folders(
 ) -> LabelledFolders:
     """Return what load_folder makes its dataset of.
 
-    What is wrong with a row goes to `report`; where that returns, the other rows are still read. A row with neither
-    a label nor a split is not used, and a note says so.
+    What is wrong with a row goes to `report`; where that returns, the other rows are still read. A row with
+    neither a label nor a split is not used, and a note says so.
     """
     require(root, "folder", "give the folder that holds the tracklets as --root", UserError)
     require(labels, "file", "give the label file as --labels, or put it into the root as labels.csv", UserError)

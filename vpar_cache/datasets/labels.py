@@ -107,8 +107,8 @@ def normalise_header(header: str) -> str:
 def read_labels(path: Path, schema: Schema, keys: Sequence[KeyColumn], report: Report = refuse) -> LabelFile:
     """Return all rows of the file. A quality flag that is unknown or has no column counts as 0: a note says so.
 
-    What is wrong with a cell goes to `report`; where that returns, the cell is unknown. What is wrong with the file
-    or its header is raised.
+    What is wrong with a cell goes to `report`; where that returns, the cell is unknown. What is wrong with the
+    file or its header is raised.
     """
     records = read_rows(path, MAX_FILE_BYTES)
     if not records:

@@ -21,9 +21,9 @@
 
   // ---- What is shown ----
 
-  const option = (field, text, key, value) => {
-    const input = make("input", { type: "radio", name: field.column, value });
-    input.addEventListener("change", () => answer(value));
+  const option = (number, text, key, value) => {
+    const input = make("input", { type: "radio", name: fields[number].column, value });
+    input.addEventListener("change", () => answer(value, number));
     return make("label", {}, input, ...(key ? [make("kbd", { textContent: key }), " "] : []), text);
   };
 
@@ -33,13 +33,14 @@
       const input = make("input", { type: "text", id: "person" });
       input.setAttribute("aria-label", "Name of the person, the same for all its tracklets");
       input.setAttribute("list", "people");
-      input.addEventListener("change", () => answer(input.value));
+      input.addEventListener("change", () => answer(input.value, number));
+      input.addEventListener("focus", () => input.select());
       const same = make("button", { type: "button" }, make("kbd", { textContent: "=" }), " same as in the tracklet before");
-      same.addEventListener("click", samePerson);
+      same.addEventListener("click", () => samePerson());
       box.append(input, make("datalist", { id: "people" }), same);
     } else {
-      box.append(...field.values.map((value, i) => option(field, value, KEYS[i], valueOf(field, i))));
-      if (field.kind === "attribute") box.append(option(field, "cannot be seen", "-", "NA"));
+      box.append(...field.values.map((value, i) => option(number, value, KEYS[i], valueOf(field, i))));
+      if (field.kind === "attribute") box.append(option(number, "cannot be seen", "-", "NA"));
     }
     box.addEventListener("focusin", () => mark(number));
     return box;
@@ -50,7 +51,7 @@
   // Makes a question the one that a key answers.
   const mark = (number) => {
     current = (number + fields.length) % fields.length;
-    boxes.forEach((box, i) => box.toggleAttribute("aria-current", i === current));
+    boxes.forEach((box, i) => box.setAttribute("aria-current", String(i === current)));
   };
 
   const focus = () => {
@@ -61,7 +62,7 @@
   const showFrames = () => {
     const { name, frames, count } = tracklets[at];
     $("frames-title").textContent =
-      `${name}: ${frames.length < count ? `${frames.length} of ` : ""}${count} ${count === 1 ? "frame" : "frames"}`;
+      `${name}: ${frames.length < count ? `${frames.length} of ` : ""}${counted(count, "frame")}`;
     const folder = name.split("/").map(encodeURIComponent).join("/");
     $("frames").replaceChildren(...frames.map((frame) =>
       make("img", { src: `${folder}/${encodeURIComponent(frame)}`, alt: `frame ${frame}` })));
@@ -115,7 +116,8 @@
     show();
   };
 
-  const answer = (value) => {
+  const answer = (value, number = current) => {
+    mark(number);
     const wasComplete = !labels.countMissing(at);
     labels.set(at, fields[current], value);
     changed();
@@ -207,7 +209,7 @@
   const divide = () => {
     const count = labels.divide();
     changed();
-    say(`${count} ${count === 1 ? "person" : "people"} without a split: divided.`);
+    say(`${counted(count, "person", "people")} without a split: divided.`);
   };
 
   // ---- Keys ----
@@ -218,10 +220,15 @@
       return save();
     }
     const on = event.target;
-    if (event.ctrlKey || event.metaKey || event.altKey || on.id === "person") return;
-    const isControl = on.matches("button, summary, select");
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (on.id === "person") { // its keys are text
+      if (event.key === "Escape") { mark(0); focus(); }
+      return;
+    }
+    if (event.key === "Enter" && on.matches("button, summary, select")) return;
+    if (event.key.startsWith("Arrow") && on.matches("select")) return;
     const field = fields[current];
-    const value = field.values[KEYS.indexOf(event.key.toLowerCase())] === undefined ? -1 : KEYS.indexOf(event.key.toLowerCase());
+    const value = KEYS.slice(0, field.values.length).indexOf(event.key.toLowerCase());
     const actions = {
       ArrowUp: () => { mark(current - 1); focus(); },
       ArrowDown: () => { mark(current + 1); focus(); },
@@ -233,7 +240,6 @@
       "-": () => { if (field.kind === "attribute") answer("NA"); },
       "=": samePerson,
     };
-    if (isControl && (event.key === "Enter" || (on.id === "tracklet" && event.key.startsWith("Arrow")))) return;
     if (value < 0 && !Object.hasOwn(actions, event.key)) return;
     event.preventDefault();
     if (value >= 0) answer(valueOf(field, value));

@@ -46,7 +46,7 @@ def check_page(path: Path) -> str:
 def write_label_page(
     path: Path, schema: Schema, tracklets: Sequence[TrackletFolder], rows: Sequence[Sequence[str]]
 ) -> None:
-    """Write the page, atomically. `rows` are those of the label file, the header first: what the page starts with."""
+    """Write the page, atomically; it starts with `rows`, those of the label file, the header first."""
     from jinja2 import Environment, StrictUndefined  # only who writes a page pays for it
     from markupsafe import Markup
 
@@ -54,15 +54,16 @@ def write_label_page(
     data = {
         "dataset": (dataset := check_page(path)),
         "questions": _questions(schema),
-        "tracklets": [
-            {"name": t.name, "frames": _spread(t.frames), "count": len(t.frames)} for t in tracklets
-        ],
+        "tracklets": [{"name": t.name, "frames": _spread(t.frames), "count": len(t.frames)} for t in tracklets],
         "rows": [list(row) for row in rows],
     }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    policy = (
+        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "img-src 'self' file: data:; base-uri 'none'; form-action 'none'"
+    )
     page = environment.from_string(_asset("label.html.j2")).render(
-        policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src 'self' file:; "
-        "base-uri 'none'; form-action 'none'",
+        policy=policy,
         version=__version__,
         dataset=dataset,
         name=schema.name,

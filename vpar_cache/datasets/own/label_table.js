@@ -49,8 +49,8 @@ class LabelTable {
       if (!this.rows.has(name)) this.otherRows.push(row);
     }
     const parts = [`${records.length - this.otherRows.length} of ${this.tracklets.length} tracklets read`];
-    if (odd) parts.push(`${odd} cells hold no value of the schema and are shown as missing`);
-    if (this.otherRows.length) parts.push(`${this.otherRows.length} rows of other tracklets are kept`);
+    if (odd) parts.push(`${counted(odd, "cell holds", "cells hold")} no value of the schema: shown as missing`);
+    if (this.otherRows.length) parts.push(`${counted(this.otherRows.length, "row")} of other tracklets kept`);
     return `${parts.join("; ")}.`;
   }
 
@@ -98,6 +98,8 @@ class LabelTable {
     return without.length;
   }
 }
+
+const counted = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 
 // Returns the value of a cell as the page holds it; "" for what is no value.
 const read = (field, text) => {

@@ -69,7 +69,7 @@ def write_template(root: Path) -> Template:
 
 
 def empty_labels(schema: Schema, tracklets: list[TrackletFolder]) -> list[list[str]]:
-    """Return the rows of a label file, the header first. Each tracklet is a person of its own until it is changed."""
+    """Return the rows of a label file, the header first; each tracklet is a person of its own."""
     attributes = [*(group.columns[0] for group in schema.groups), *schema.quality]
     header = ["tracklet", "split", "person_id", *attributes]
     return [header, *([tracklet.name, "", tracklet.name, *("" for _ in attributes)] for tracklet in tracklets)]
