@@ -19,7 +19,7 @@ from .evaluate import evaluate
 from .extract import extract
 from .figure import figure
 from .info import info
-from .own_data import check
+from .own_data import check, init
 from .report import report
 from .score import score
 from .train import train
@@ -62,7 +62,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (extract, check, train, evaluate, report, score, verify, info, figure, benchmark, tune, demo):
+for command in (init, check, extract, train, evaluate, report, score, verify, info, figure, benchmark, tune, demo):
     app.command(cls=Command)(command)
 
 

@@ -5,9 +5,53 @@ from typing import Annotated
 
 import typer
 
-from vpar_cache.errors import printable
+from vpar_cache.errors import UserError, count_of, printable
 
 from .console import print_text, say
+
+
+def init(
+    dir: Annotated[Path, typer.Argument(help="The folder to start, or one that has pictures already.")],
+    video: Annotated[
+        list[Path] | None, typer.Option(help="Cut people out of this video; may be given several times.")
+    ] = None,
+    from_tracks: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="The box file of --video, as `vpar track` or any tracker writes it; one for each video."
+        ),
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Frames to cut of a track at most, spread over its time.")] = 12,
+    min_height: Annotated[int, typer.Option(help="Leave out boxes that are lower than so many pixels.")] = 40,
+    min_frames: Annotated[int, typer.Option(help="Leave out tracks with fewer boxes of that height.")] = 5,
+) -> None:
+    """Start a folder for attributes of your own: schema, label file, a page to label in the browser.
+
+    Run it again after a change of schema.toml or of the pictures. No file of yours is ever replaced.
+    """
+    from vpar_cache.datasets.own.crops import CropLimits
+    from vpar_cache.datasets.own.template import start_template, write_template
+
+    videos, tracks = video or [], from_tracks or []
+    if len(videos) != len(tracks):
+        raise UserError(
+            f"--from-tracks: got {count_of(len(tracks), 'box file')} for {count_of(len(videos), 'video')}; expected "
+            "one for each --video, in their order. `vpar track VIDEO --out boxes.txt` writes one"
+        )
+    limits = CropLimits(frames, min_height, min_frames)
+    limits.check()
+    start_template(dir)
+    if videos:
+        from vpar_cache.workflows.init_from_video import cut_crops
+
+        cut_crops(dir, list(zip(videos, tracks, strict=True)), limits, say)
+    template = write_template(dir)
+    kept = f"; kept as they are: {', '.join(template.kept)}" if template.kept else ""
+    say(f"{dir}: {count_of(template.tracklets, 'tracklet')}; written: {', '.join(template.written)}{kept}")
+    if template.tracklets:
+        print_text(f"{dir / 'label.html'}\n")
+    else:
+        say("next: name your attributes in schema.toml, add pictures, and run `vpar init` again")
 
 
 def check(

@@ -195,5 +195,5 @@ def test_a_link_is_read_only_into_the_folder_that_may_be_followed(
 
 
 def test_only_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no folder at .*vpar init"):
+    with pytest.raises(UserError, match=r"no folder at .*vpar init"):
         check_dataset(tmp_path / "none")

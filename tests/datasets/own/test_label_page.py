@@ -15,7 +15,8 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.rendering.test_page import contrast
 from tests.support.browser import COLORS
-from vpar_cache.attributes.schema import Schema, binary, choice
+from tests.support.pages import HOSTILE
+from vpar_cache.attributes.schema import Group, Output, Schema, binary, choice
 from vpar_cache.datasets.folder import load_folder
 from vpar_cache.datasets.own.folders import find_tracklet_folders
 from vpar_cache.datasets.own.label_page import check_page, write_label_page
@@ -229,6 +230,25 @@ def test_a_file_that_is_no_label_file_changes_nothing(page: Chrome, root: Path, 
     press(page, "1")
     assert "cannot be read" in load(page, root / "bad.csv", contents)
     assert saved(page, root)[0]["hat"] == "1"
+
+
+def test_no_name_becomes_code(browser: Chrome, root: Path, downloads: None) -> None:
+    names = [name for name in HOSTILE if name.isprintable() and name]
+    groups = tuple(
+        Group(name, (Output(f"{name} {name}", name), Output(f"{name} 2", "b")), (name,)) for name in names
+    )
+    folders = find_tracklet_folders(root)
+    schema = Schema(names[0], groups, ("</script><script>window.pwned = 1</script>",))
+    rows = empty_labels(schema, folders)
+    rows[1][2] = names[0]
+    write_label_page(root / "label.html", schema, folders, rows)
+    browser.get((root / "label.html").as_uri())
+    press(browser, *"0" * len(names))
+    assert browser.execute_script("return window.pwned") is None
+    legends = [legend.text for legend in browser.find_elements(By.TAG_NAME, "legend")]
+    assert legends[: len(names)] == names
+    assert browser.find_element(By.ID, "person").get_attribute("value") == names[0]
+    assert saved(browser, root)[0]["person_id"] == names[0]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -62,7 +62,7 @@ def plan_crops(
 ) -> CropPlan:
     """Return which boxes to cut, of n frame numbers, track ids, and boxes of left, top, width and height.
 
-    `size` is the width and the height of the picture. A box is cut at the edges of the picture and to whole pixels.
+    `size`: width and height of the picture. A box is cut at its edges, and to whole pixels.
     """
     corners = np.stack([*boxes[:, :2].T, *(boxes[:, :2] + boxes[:, 2:]).T], axis=1)  # (n, 4)
     edges = np.array([*size, *size])  # (4,)
