@@ -35,8 +35,8 @@ def init(
     videos, tracks = video or [], from_tracks or []
     if len(videos) != len(tracks):
         raise UserError(
-            f"--from-tracks: got {count_of(len(tracks), 'box file')} for {count_of(len(videos), 'video')}; expected "
-            "one for each --video, in their order. `vpar track VIDEO --out boxes.txt` writes one"
+            f"--from-tracks: got {count_of(len(tracks), 'box file')} for {count_of(len(videos), 'video')}; "
+            "expected one for each --video, in their order. `vpar track VIDEO --out boxes.txt` writes one"
         )
     limits = CropLimits(frames, min_height, min_frames)
     limits.check()

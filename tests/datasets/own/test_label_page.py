@@ -47,10 +47,14 @@ def write(root: Path) -> None:
 
 
 @pytest.fixture
-def page(browser: Chrome, root: Path) -> Chrome:
-    browser.execute_cdp_cmd(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(root / "saved")}
-    )
+def downloads(browser: Chrome, root: Path) -> None:
+    """Puts what the page saves beside it."""
+    folder = str(root / "saved")
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": folder})
+
+
+@pytest.fixture
+def page(browser: Chrome, root: Path, downloads: None) -> Chrome:
     browser.get_log("browser")
     browser.get((root / "label.html").as_uri())
     return browser
