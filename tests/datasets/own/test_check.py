@@ -162,6 +162,7 @@ def test_a_fault_is_found_with_its_place(root: Path, fault: str) -> None:
 def test_all_faults_are_found_in_one_pass(root: Path) -> None:
     chosen = [
         "value out of range",
+        "unknown split",
         "unlabelled",
         "damaged frame",
         "missing folder",
