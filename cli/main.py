@@ -20,6 +20,7 @@ from .extract import extract
 from .figure import figure
 from .info import info
 from .own_data import check, init
+from .predict import predict
 from .report import report
 from .score import score
 from .train import train
@@ -62,7 +63,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, check, extract, train, evaluate, report, score, verify, info, figure, benchmark, tune, demo):
+for command in (
+    init,
+    check,
+    extract,
+    train,
+    evaluate,
+    predict,
+    report,
+    score,
+    verify,
+    info,
+    figure,
+    benchmark,
+    tune,
+    demo,
+):
     app.command(cls=Command)(command)
 
 

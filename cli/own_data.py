@@ -21,15 +21,14 @@ def init(
             help="The box file of --video, as `vpar track` or any tracker writes it; one for each video."
         ),
     ] = None,
-    frames: Annotated[int, typer.Option(help="Frames to cut of a track at most, spread over its time.")] = 12,
-    min_height: Annotated[int, typer.Option(help="Leave out boxes that are lower than so many pixels.")] = 40,
-    min_frames: Annotated[int, typer.Option(help="Leave out tracks with fewer boxes of that height.")] = 5,
+    frames: Annotated[int, typer.Option(help="Frames to cut of a track at most: the best, spread over it.")] = 12,
+    min_frames: Annotated[int, typer.Option(help="Drop tracks of fewer boxes.")] = 5,
+    min_height: Annotated[float, typer.Option(help="Drop boxes that are lower, in pixels.")] = 32,
 ) -> None:
     """Start a folder for attributes of your own: schema, label file, a page to label in the browser.
 
     Run it again after a change of schema.toml or of the pictures. No file of yours is ever replaced.
     """
-    from vpar_cache.datasets.own.crops import CropLimits
     from vpar_cache.datasets.own.template import start_template, write_template
 
     videos, tracks = video or [], from_tracks or []
@@ -38,13 +37,13 @@ def init(
             f"--from-tracks: got {count_of(len(tracks), 'box file')} for {count_of(len(videos), 'video')}; "
             "expected one for each --video, in their order. `vpar track VIDEO --out boxes.txt` writes one"
         )
-    limits = CropLimits(frames, min_height, min_frames)
-    limits.check()
-    start_template(dir)
     if videos:
-        from vpar_cache.workflows.init_from_video import cut_crops
+        from vpar_cache.prediction.video.source import TrackRules  # with PyAV, if the video is a file
+        from vpar_cache.workflows.init_from_video import TrackedVideo, cut_videos
 
-        cut_crops(dir, list(zip(videos, tracks, strict=True)), limits, say)
+        rules = TrackRules(num_frames=frames, min_frames=min_frames, min_height=min_height)
+        start_template(dir)  # an invalid schema shows before the video is read
+        cut_videos(dir, [TrackedVideo(*pair) for pair in zip(videos, tracks, strict=True)], rules, say)
     template = write_template(dir)
     kept = f"; kept as they are: {', '.join(template.kept)}" if template.kept else ""
     say(f"{dir}: {count_of(template.tracklets, 'tracklet')}; written: {', '.join(template.written)}{kept}")

@@ -10,11 +10,16 @@ from .interrupts import stoppable
 
 
 def tune(
-    features: Annotated[Path, typer.Option(help="Index of a cache, as in cache/mars.h5.")],
+    features: Annotated[
+        list[Path], typer.Option(help="Index of a cache, as in cache/mars.h5; repeat the option to use several.")
+    ],
     trials: Annotated[int, typer.Option(help="Trials in all, those of earlier calls among them.")] = 20,
     search: Annotated[
         Path | None, typer.Option(help="TOML file of the settings to search. Default: see docs/tune.md.")
     ] = None,
+    same_people: Annotated[
+        bool, typer.Option("--same-people", help="As for `vpar train`: person ids of several caches name people.")
+    ] = False,
     model: Annotated[str, typer.Option(help="A model of `vpar train`.")] = "vtf",
     epochs: Annotated[int, typer.Option(help="Passes over the train tracklets.")] = 20,
     val_fraction: Annotated[float, typer.Option(help="Share of train people to hold out as judges.")] = 0.1,
@@ -37,6 +42,7 @@ def tune(
     check_format(format)  # before hours of work
     base = TrainConfig(
         features=features,
+        same_people=same_people,
         model=model,
         epochs=epochs,
         val_fraction=val_fraction,

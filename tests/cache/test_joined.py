@@ -34,7 +34,7 @@ def join(caches: list[SmallCache], **changes: Any) -> JoinedFeatures:
 def test_its_rows_are_those_of_the_caches_one_after_the_other(caches: list[SmallCache]) -> None:
     joined, parts = join(caches), [open_features(cache.index) for cache in caches]
     assert len(joined) == sum(map(len, parts)) == 17
-    assert joined.tracklet_ids == (*parts[0].tracklet_ids, *parts[1].tracklet_ids)
+    assert joined.tracklet_ids == [*parts[0].tracklet_ids, *parts[1].tracklet_ids]
     for name in ("labels", "known", "splits", "camera_ids", "num_frames", "quality"):
         expected = np.concatenate([getattr(part, name) for part in parts])
         np.testing.assert_array_equal(getattr(joined, name), expected)

@@ -30,7 +30,10 @@ def test_init_then_check_say_what_is_next_and_what_is_missing(vpar: Call, tmp_pa
     [
         (["init", "shop", "--video", "a.mp4"], ["--from-tracks", "0 box files", "1 video"]),
         (["init", "shop", "--from-tracks", "b.txt"], ["--from-tracks", "1 box file", "0 videos"]),
-        (["init", "shop", "--frames", "0"], ["--frames", "got 0"]),
+        (
+            ["init", "shop", "--video", "a.mp4", "--from-tracks", "b", "--min-frames", "0"],
+            ["--min-frames", "got 0"],
+        ),
         (["check", "nowhere"], ["nowhere", "vpar init"]),
         (["check", ".", "--follow-links", "nowhere"], ["--follow-links", "nowhere"]),
     ],

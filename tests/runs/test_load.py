@@ -34,7 +34,7 @@ def test_thresholds_are_those_of_the_record(run: Path) -> None:
 
 
 def test_a_single_output_holds_above_its_threshold_and_of_a_choice_the_most_probable(run: Path) -> None:
-    loaded = LoadedRun(nn.Identity(), None, SMALL, {}, "visual", np.array([0.3, 0.9, 0.9, 0.1]), False)
+    loaded = LoadedRun(nn.Identity(), None, SMALL, {}, "visual", np.array([0.3, 0.9, 0.9, 0.1]), False, {})
     probabilities = np.array([[0.31, 0.2, 0.3, 0.05], [0.3, 0.2, 0.1, 0.15], [0.9, 0.4, 0.95, 0.99]], np.float32)
     expected = [[True, False, True, False], [False, True, False, False], [True, False, False, True]]
     assert loaded.holds(probabilities).tolist() == expected

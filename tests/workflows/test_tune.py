@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,14 @@ def test_the_best_trial_is_what_train_then_trains(tiny_cache: Path, tmp_path: Pa
     )  # fmt: skip
     history = pq.read_table(run.folder / "history.parquet").column("validation_f1").to_pylist()
     assert tuple(history) == result.best.curve.f1
+
+
+def test_the_command_names_all_caches(tiny_cache: Path, tmp_path: Path) -> None:
+    result = tune(config(tiny_cache, tmp_path, trials=1))
+    several = replace(result, base=replace(result.base, features=("a.h5", "b.h5"), same_people=True))
+    words = shlex.split(several.command)
+    assert words[:6] == ["vpar", "train", "--features", "a.h5", "--features", "b.h5"]
+    assert "--same-people" in words
 
 
 def test_other_labels_of_the_test_split_change_nothing(extracted: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,22 +12,37 @@ from vpar_cache.errors import UserError
 _OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED", re.IGNORECASE)
 
 
+_mutex = threading.Lock()
+_blocks = 0
+"""How many blocks of `fp32_without_tf32` run now, on all threads: the settings belong to the process."""
+_of_the_caller: tuple[str, bool] = ("highest", True)
+"""The settings before the first of them."""
+
+
 @contextmanager
 def fp32_without_tf32() -> Iterator[None]:
     """Compute fp32 products and convolutions on a GPU in full fp32 while the block runs.
 
-    PyTorch's default for convolutions is TF32, which has 10 bits of fraction in place of 23.
+    PyTorch's default for convolutions is TF32, which has 10 bits of fraction in place of 23. Blocks on several
+    threads may overlap; the last one to end restores the settings of the caller.
     """
     import torch
 
-    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    global _blocks, _of_the_caller
+    with _mutex:
+        if not _blocks:
+            _of_the_caller = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+            torch.set_float32_matmul_precision("highest")
+            torch.backends.cudnn.allow_tf32 = False
+        _blocks += 1
     try:
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.allow_tf32 = False
         yield
     finally:
-        torch.set_float32_matmul_precision(products)
-        torch.backends.cudnn.allow_tf32 = convolutions
+        with _mutex:
+            _blocks -= 1
+            if not _blocks:
+                products, torch.backends.cudnn.allow_tf32 = _of_the_caller
+                torch.set_float32_matmul_precision(products)
 
 
 @contextmanager

@@ -44,7 +44,11 @@ def decode_frame(data: bytes, size: int, resize: str) -> NDArray[np.uint8]:
     stretch: the resize alone (paper: "zero-padded to the resolution of 224 x 224").
     Raises DataError with the reason for anything but a complete image, see decode_image.
     """
-    picture = decode_image(data)
+    return fit_picture(decode_image(data), size, resize)  # (size, size, 3)
+
+
+def fit_picture(picture: Image.Image, size: int, resize: str) -> NDArray[np.uint8]:
+    """Return (size, size, 3) uint8 RGB from a picture in RGB at its own size, see decode_frame."""
     if resize == "pad":
         picture = pad_to_square(picture)
     picture = picture.resize((size, size), Image.Resampling.BICUBIC)

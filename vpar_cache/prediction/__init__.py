@@ -1,1 +1,1 @@
-"""Attributes of people in own pictures and videos, from a trained run. In: files and a run. Out: rows, pages, videos."""
+"""Attributes of people in own pictures and videos. In: a trained run and files. Out: tables, pages, videos."""

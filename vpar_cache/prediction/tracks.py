@@ -22,18 +22,19 @@ class Crop:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """A part of a track, with the best frames of that part."""
+    """A part of a track, with the best frames of that part (--windows). It comes before its track."""
 
+    tracklet_id: str
+    crops: tuple[Crop, ...]
     first_frame: int
     last_frame: int
     first_second: float
     last_second: float
-    crops: tuple[Crop, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """One person in one input. It holds at most T frames (and T a window), whatever its length."""
+    """One person in one input. It holds at most T frames, whatever its length."""
 
     tracklet_id: str
     """Unique in a call: the input and the track, as in shop.mp4/17."""
@@ -41,10 +42,11 @@ class Track:
     """The input, as the user gave it."""
     crops: tuple[Crop, ...]
     """The frames to encode, in time order; never empty."""
+    counts: tuple[int, ...] = ()
+    """How often each of them counts; empty: fewer than T frames are repeated evenly."""
     track_id: int | None = None
     """As the box file or the tracker numbers it; None for pictures."""
     first_frame: int | None = None
     last_frame: int | None = None
     first_second: float | None = None
     last_second: float | None = None
-    windows: tuple[Window, ...] = ()

@@ -6,24 +6,18 @@ page's policy (CSP) runs only our own script and style, known by their hashes.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
-from functools import cache
-from importlib import resources
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from vpar_cache import __version__
 from vpar_cache.base.files import write_text
-from vpar_cache.errors import UserError, printable
+from vpar_cache.errors import UserError
 from vpar_cache.rendering.chart import chart_svg
+from vpar_cache.rendering.page_parts import content_policy, page_template, read_asset
 from vpar_cache.rendering.tables import Block, Chart, Part
 
-if TYPE_CHECKING:  # imported when a page is drawn, so that the tables alone do not pay for it
-    from jinja2 import Template
-
+_PACKAGE = "vpar_cache.rendering"
 _TITLE = "Pedestrian attribute recognition"
 _SUFFIXES = (".html", ".htm")
 _MANY = 8
@@ -48,19 +42,15 @@ def render_page(parts: Sequence[Part], notes: Sequence[str] = ()) -> str:
     """Return the page; `notes` stand above the tables."""
     from markupsafe import Markup
 
-    style, script = _asset("report.css"), _asset("report.js")
-    policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    style, script = read_asset(_PACKAGE, "report.css"), read_asset(_PACKAGE, "report.js")
 
     def svg(chart: Chart, name: str) -> Markup:
         return Markup(chart_svg(chart, name))
 
-    return _template().render(
+    return page_template(_PACKAGE, "report.html.j2").render(
         title=_TITLE,
         version=__version__,
-        policy=policy,
+        policy=content_policy(style, script),
         # The text that is not escaped: our own files, and charts, whose names matplotlib escapes.
         style=Markup(style),
         script=Markup(script),
@@ -89,26 +79,3 @@ def _bar_class(share: float | None) -> str:
     if share is None:
         return ""
     return " bar-over" if share >= 1 else f" bar bar-{5 * round(20 * share)}"
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
-
-    def visible(value: Any) -> Any:
-        return printable(value) if type(value) is str else value  # Markup, a str of ours, stays
-
-    environment = Environment(
-        autoescape=True, finalize=visible, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_asset("report.html.j2"))
-
-
-@cache
-def _asset(name: str) -> str:
-    """Return a file of the package, with the line ends of the text that the browser hashes."""
-    return (resources.files("vpar_cache.rendering") / name).read_text("utf-8").replace("\r\n", "\n")
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

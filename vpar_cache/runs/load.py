@@ -48,6 +48,8 @@ class LoadedRun:
     """(A,): a probability above its output's is a yes. Chosen on validation people, or the paper's 0.45."""
     random_weights: bool
     """True where the features came from random weights: then predictions have no meaning."""
+    encoder: dict[str, Any]
+    """How its features were made: the settings of the cache, and `weights`, their name."""
 
     @torch.inference_mode()
     def predict(self, rows: ArrayLike) -> NDArray[np.float32]:
@@ -111,7 +113,7 @@ def load_run(folder: str | os.PathLike[str], model: ModelBuilder | None = None) 
         reads, thresholds = str(metadata["reads"]), np.array(metadata["thresholds"], dtype=np.float64)  # (A,)
         if thresholds.shape != (schema.num_outputs,) or not ((thresholds >= 0) & (thresholds <= 1)).all():
             raise ValueError(f"expected {schema.num_outputs} thresholds between 0 and 1")
-        random_weights = bool(metadata["random_weights"])
+        random_weights, encoder = bool(metadata["random_weights"]), dict(metadata["encoder"])
     if is_own != (model is not None):
         raise UserError(
             f"{folder} is a run of your own model, which only Python can load: vpar_cache.load_run(folder, "
@@ -125,7 +127,7 @@ def load_run(folder: str | os.PathLike[str], model: ModelBuilder | None = None) 
     with _as_cache_error(path):
         module.load_state_dict(tensors_under(MODEL_PREFIX, tensors))
     module = module.eval().requires_grad_(False)
-    return LoadedRun(module, inputs, schema, settings, reads, thresholds, random_weights)
+    return LoadedRun(module, inputs, schema, settings, reads, thresholds, random_weights, encoder)
 
 
 @contextmanager

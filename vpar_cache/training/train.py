@@ -242,6 +242,7 @@ def _write_model(
         "random_weights": features.random_weights,
         "reads": trainer.reads,
         "thresholds": thresholds.tolist(),
+        "encoder": {**features.visual_config, "weights": features.weights},
     }
     # Cloned, since safetensors refuses tensors that share memory.
     state = {name: tensor.detach().clone() for name, tensor in trainer.model.state_dict().items()}

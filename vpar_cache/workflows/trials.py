@@ -67,8 +67,10 @@ class TuneResult:
     @property
     def command(self) -> str:
         """The command line that trains the best settings, with test numbers then."""
-        options = {"features": self.base.features, **_changed(self.base), **self.best.settings}
+        options = {**_changed(self.base), **self.best.settings}
         words = ["vpar", "train"]
+        for cache in self.base.caches:
+            words += ["--features", str(cache)]
         for name, value in options.items():
             if value is False:
                 continue
@@ -175,7 +177,7 @@ def draw_trials(result: TuneResult, path: Path) -> None:
 
 def _changed(config: TrainConfig) -> dict[str, Any]:
     """Return the settings of a training that are not the defaults, by the names of its options."""
-    kept = ("model", "epochs", "val_fraction", "folds", "fold", "seed", "precision", "device")
+    kept = ("same_people", "model", "epochs", "val_fraction", "folds", "fold", "seed", "precision", "device")
     defaults = {field.name: field.default for field in fields(TrainConfig)}
     return {name: getattr(config, name) for name in kept if getattr(config, name) != defaults[name]}
 

@@ -1,0 +1,132 @@
+"""The video once more, with a box around each person and what was answered: one answer a track."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from vpar_cache.base.files import atomic_path
+from vpar_cache.errors import printable
+from vpar_cache.prediction.answers import Answering
+from vpar_cache.prediction.rows import PersonRow, Segment
+from vpar_cache.prediction.video.boxes import Boxes
+from vpar_cache.prediction.video.frames import FrameSource
+
+_TICKS = 90_000
+"""Units of time in a second, as in MPEG."""
+_COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+"""Okabe and Ito's, which people without colour vision tell apart; a box also has its number."""
+_LINES, _CHARACTERS = 4, 30
+"""Of a label, at most."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """What stands at a person's box."""
+
+    number: int
+    words: tuple[str, ...]
+    """What holds all the time."""
+    segments: tuple[Segment, ...]
+    """What holds for a time."""
+
+    def lines(self, second: float) -> list[str]:
+        """Return the lines at a time: the number, then as many words as fit."""
+        now = [f"{s.group} {s.value}" for s in self.segments if s.first_second <= second <= s.last_second]
+        words, lines = [*now, *self.words], [f"{self.number}"]
+        for place, word in enumerate(words):
+            joined = f"{lines[-1]}, {word}" if len(lines) > 1 else ""
+            if joined and len(joined) <= _CHARACTERS:
+                lines[-1] = joined
+            elif len(lines) < _LINES:
+                lines.append(word[:_CHARACTERS])
+            else:
+                lines[-1] = f"{lines[-1][: _CHARACTERS - 9]}, {len(words) - place} more"
+                break
+        return lines
+
+
+def label_of(row: PersonRow, answering: Answering) -> Label:
+    """Return the label of a row; groups with segments are told by these."""
+    changing = {segment.group for segment in row.segments}
+    kept = [
+        answer.group not in changing for answer in row.answers
+    ]  # those without segments, in the order of the schema
+    described = answering.describe_each(row.answers)
+    words = tuple(printable(word) for word, keep in zip(described, kept, strict=True) if keep and word)
+    return Label(row.track_id or 0, words, row.segments)
+
+
+def annotate(video: FrameSource, boxes: Boxes, labels: Mapping[int, Label], mark: str, out: Path) -> int:
+    """Write an H.264 video with the frames and times of `video`; return the number of its frames.
+
+    `labels`: by track; a track without one was dropped, and gets no box. `mark`: what stands in each picture.
+    """
+    import av
+
+    places = dict(boxes.by_frame())
+    count = 0
+    with atomic_path(out) as partial, av.open(str(partial), "w", format="mp4") as container:
+        stream: Any = None
+        font: Any = None
+        for frame in video.frames():
+            height, width = (side // 2 * 2 for side in frame.picture.shape[:2])  # H.264 with halved colours
+            if stream is None:
+                stream = container.add_stream("libx264", rate=Fraction(video.rate).limit_denominator(1001))
+                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                stream.codec_context.time_base = Fraction(1, _TICKS)
+                stream.options = {"crf": "20", "preset": "veryfast"}
+                font = ImageFont.load_default(size=max(11, height // 50))
+            image = Image.fromarray(np.ascontiguousarray(frame.picture[:height, :width]))
+            place = places.get(frame.number, slice(0, 0))
+            people = [
+                (box, labels[track])
+                for box, track in zip(boxes.ltwh[place], boxes.track_id[place].tolist(), strict=True)
+                if track in labels
+            ]
+            draw_people(image, people, frame.second, font, mark)
+            drawn = av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
+            drawn.pts, drawn.time_base = round(frame.second * _TICKS), Fraction(1, _TICKS)
+            for packet in stream.encode(drawn):
+                container.mux(packet)
+            count += 1
+        for packet in stream.encode() if stream is not None else ():
+            container.mux(packet)
+    return count
+
+
+def draw_people(
+    image: Image.Image, people: Iterable[tuple[NDArray[np.float64], Label]], second: float, font: Any, mark: str
+) -> None:
+    """Draw boxes (4,) and labels into a picture; a label stays inside the picture."""
+    draw = ImageDraw.Draw(image)
+    listed = list(people)
+    for box, label in listed:
+        corners = [box[0], box[1], box[0] + box[2], box[1] + box[3]]
+        draw.rectangle(corners, outline="black", width=4)
+        draw.rectangle(
+            [corners[0] + 1, corners[1] + 1, corners[2] - 1, corners[3] - 1], outline=_color(label), width=2
+        )
+    for box, label in listed:
+        text = "\n".join(label.lines(second))
+        left, top, right, bottom = draw.multiline_textbbox((0, 0), text, font=font, spacing=1)
+        wide, high = right - left + 6, bottom - top + 6
+        x = min(max(0, box[0]), max(0, image.width - wide))
+        y = box[1] - high if box[1] >= high else min(box[1] + box[3], image.height - high)
+        draw.rectangle([x, y, x + wide, y + high], fill=(0, 0, 0), outline=_color(label))
+        draw.multiline_text((x + 3 - left, y + 3 - top), text, fill="white", font=font, spacing=1)
+    if mark:
+        left, top, right, bottom = draw.textbbox((0, 0), mark, font=font)
+        draw.rectangle([0, 0, right - left + 8, bottom - top + 8], fill=(0, 0, 0))
+        draw.text((4 - left, 4 - top), mark, fill="white", font=font)
+
+
+def _color(label: Label) -> str:
+    return _COLORS[label.number % len(_COLORS)]

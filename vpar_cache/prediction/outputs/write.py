@@ -1,0 +1,44 @@
+"""Write the sheet, the page and the annotated video of a prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vpar_cache.base.callbacks import Say
+from vpar_cache.prediction.answers import Answering
+from vpar_cache.prediction.config import PredictConfig
+from vpar_cache.prediction.inputs import Input, find_box_file
+from vpar_cache.prediction.outputs.annotate import annotate, label_of
+from vpar_cache.prediction.outputs.gallery import write_gallery
+from vpar_cache.prediction.outputs.sheet import draw_sheet
+from vpar_cache.prediction.state import FinishedRows
+from vpar_cache.prediction.video.boxes import read_boxes
+from vpar_cache.prediction.video.frames import open_frames
+
+
+def write_pictures(
+    config: PredictConfig,
+    inputs: list[Input],
+    tracked: Path | None,
+    rows: FinishedRows,
+    answering: Answering,
+    mark: str,
+    say: Say,
+) -> None:
+    """Write what the settings name. `tracked`: the boxes that a tracker followed in the annotated video."""
+    title = ", ".join(given.name for given in inputs[:3]) + (" and more" if len(inputs) > 3 else "")
+    if config.sheet is not None:
+        _say_left_out(config.sheet, len(rows) - draw_sheet(rows, answering, mark, config.sheet), say)
+    if config.html is not None:
+        _say_left_out(config.html, len(rows) - write_gallery(rows, answering, title, mark, config.html), say)
+    if config.annotate is not None:
+        (given,) = (one for one in inputs if one.is_video)
+        boxes = read_boxes(tracked) if tracked is not None and tracked.is_file() else find_box_file(given)
+        labels = {row.track_id: label_of(row, answering) for row in rows if row.track_id is not None}
+        if boxes is not None:
+            annotate(open_frames(given.path), boxes, labels, mark, config.annotate)
+
+
+def _say_left_out(out: Path, count: int, say: Say) -> None:
+    if count:
+        say(f"{out}: {count} people are left out, since it would be too long; the table of --out has all")

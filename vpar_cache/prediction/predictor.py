@@ -1,0 +1,188 @@
+"""A trained run that predicts from pictures: its model, and the encoder that made its features."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from vpar_cache.attributes.schema import Schema
+from vpar_cache.backbones.encoder import EncodedBatch, Encoder
+from vpar_cache.backbones.weights import is_weights_file
+from vpar_cache.base.callbacks import Say, log
+from vpar_cache.base.devices import resolve_device
+from vpar_cache.cache.features import Features
+from vpar_cache.datasets.decoding import preprocessing_identity
+from vpar_cache.errors import DataError, UserError
+from vpar_cache.models.build import ModelBuilder
+from vpar_cache.prediction.answers import Answering
+from vpar_cache.prediction.encoding import DEFAULT_FRAMES, FrameEncoder
+from vpar_cache.prediction.pictures import picture_tracks
+from vpar_cache.prediction.rows import PersonRow
+from vpar_cache.prediction.table import make_table
+from vpar_cache.prediction.tracks import Crop, Track
+from vpar_cache.runs.load import LoadedRun
+from vpar_cache.runs.load import load_run as load_model
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """How to build the encoder of a run."""
+
+    device: str = "auto"
+    weights: str | None = None
+    """A file or a tag with the weights of the run's encoder; None: those that the run names."""
+    precision: str | None = None
+    """None: that of the run."""
+    batch_size: int | None = None
+    """Frames per forward pass; None: what suits the device."""
+    offline: bool = False
+
+
+class Predictor:
+    """A trained run. The encoder is built when pictures are first given."""
+
+    def __init__(self, run: LoadedRun, options: EncoderOptions = EncoderOptions(), say: Say = log) -> None:
+        self.run = run
+        self._options, self._say = options, say
+
+    @property
+    def schema(self) -> Schema:
+        """The attributes."""
+        return self.run.schema
+
+    @property
+    def threshold(self) -> NDArray[np.float64]:
+        """(A,): a probability above its output's is a yes. Chosen on validation people, or the paper's 0.45."""
+        return self.run.thresholds
+
+    @property
+    def mark(self) -> str:
+        """What must stand beside every answer; empty for a trained run on real weights."""
+        return "random weights: these answers have no meaning" if self.run.random_weights else ""
+
+    @property
+    def num_frames(self) -> int:
+        """T: frames of a tracklet; of a video's track, where the run used all frames, DEFAULT_FRAMES."""
+        frames = self.run.encoder["frames"]
+        return DEFAULT_FRAMES if frames == "all" else int(frames)
+
+    @cached_property
+    def frames(self) -> FrameEncoder:
+        """The encoder. UserError where its weights are not those of the run."""
+        settings, options = self.run.encoder, self._options
+        encoder = Encoder(
+            str(settings["backbone"]),
+            self._weights(),
+            device=resolve_device(options.device),
+            precision=options.precision or str(settings["precision"]),
+            normalize=str(settings["normalize"]),
+            offline=options.offline,
+            text="none",
+        )
+        if encoder.visual_digest != settings["weights_digest"]:
+            raise UserError(
+                f"--weights: got {encoder.weights_name} with digest {encoder.visual_digest}; expected the weights "
+                f"of the run, {settings['weights']} with digest {settings['weights_digest']}. Give those"
+            )
+        if differing := [name for name, value in preprocessing_identity().items() if settings[name] != value]:
+            self._say(
+                f"the installed libraries read pictures otherwise than those of the run ({', '.join(differing)}): "
+                "probabilities may differ slightly"
+            )
+        if encoder.precision != settings["precision"]:
+            self._say(f"precision {encoder.precision}, the run's features are {settings['precision']}")
+        return FrameEncoder(encoder, settings, self.run.reads, options.batch_size)
+
+    def _weights(self) -> str:
+        named = str(self.run.encoder["weights"])
+        if self._options.weights is None and is_weights_file(named) and not Path(named).is_file():
+            raise UserError(
+                f"--weights is missing: the run's features were made with the file {named}; give its path"
+            )
+        return self._options.weights or named
+
+    def probabilities(self, encoded: Sequence[EncodedBatch]) -> NDArray[np.float32]:
+        """Return (B, A) of B people, as `frames.encode` returns them."""
+        return self.run.predict(self.frames.rows(encoded))  # (B, A)
+
+    def predict(
+        self,
+        data: Features | NDArray[Any] | str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        one_person: bool = False,
+        hide: Sequence[str] = (),
+    ) -> pa.Table:
+        """Return a table: a row a person, with a value and a probability for each group (docs/predict.md).
+
+        `data`: paths of pictures and of folders with pictures, each picture a row (with `one_person` each folder);
+        frames of one person, uint8 (T, H, W, 3) in RGB; an open cache, all its tracklets; or rows of features
+        (B, *row_shape). `hide`: groups to leave out. Raises DataError for pictures that cannot be read.
+        """
+        answering = Answering(self.schema, self.threshold, hide)
+        if isinstance(data, Features):
+            rows = [_row(tracklet_id, self.num_frames) for tracklet_id in data.tracklet_ids]
+            return self._table(answering, rows, self._of_features(data))
+        if isinstance(data, np.ndarray):
+            if data.dtype == np.uint8 and data.ndim == 4 and data.shape[3] == 3:
+                return self._of_tracks(answering, [Track("0", "", tuple(Crop(frame) for frame in data))])
+            rows = [_row(str(number), 0) for number in range(len(data))]
+            return self._table(answering, rows, self.run.predict(data))
+        paths = [data] if isinstance(data, str | os.PathLike) else list(data)
+        settings = self.run.encoder
+        tracks = [t for path in paths for t in picture_tracks(Path(path), settings, one_person, _refuse)]
+        return self._of_tracks(answering, tracks)
+
+    def _of_features(self, data: Features) -> NDArray[np.float32]:
+        if self.run.reads not in data.arrays:
+            raise DataError(
+                f"{data.path}: has no array {self.run.reads}, which the run reads. Extract with --keep-frames"
+            )
+        step, rows = 256, data.arrays[self.run.reads]
+        parts = [
+            self.run.predict(rows.gather(list(range(start, min(start + step, len(data))))))
+            for start in range(0, len(data), step)
+        ]  # each (B, A)
+        return np.concatenate(parts)  # (N, A)
+
+    def _of_tracks(self, answering: Answering, tracks: Sequence[Track]) -> pa.Table:
+        encoded = self.frames.encode([self.frames.prepare(track.crops, track.counts) for track in tracks])
+        rows = [_row(track.tracklet_id, len(track.crops), track.source) for track in tracks]
+        return self._table(answering, rows, self.probabilities(encoded))
+
+    def _table(self, answering: Answering, rows: Sequence[PersonRow], found: NDArray[np.float32]) -> pa.Table:
+        return make_table(answering, rows, found[:, answering.columns], self.mark)
+
+
+def load_run(
+    folder: str | os.PathLike[str],
+    model: ModelBuilder | None = None,
+    *,
+    device: str = "auto",
+    weights: str | None = None,
+    precision: str | None = None,
+    offline: bool = False,
+) -> Predictor:
+    """Return a finished run, to predict with.
+
+    `model`: the function that was given to `train(model=...)`, for a run of your own model. `device`, `weights`,
+    `precision`, `offline`: of the encoder, see EncoderOptions. Raises CacheError for a missing or damaged file,
+    UserError where `model` is missing or not needed.
+    """
+    options = EncoderOptions(device, weights, precision, offline=offline)
+    return Predictor(load_model(folder, model), options)
+
+
+def _row(tracklet_id: str, frames: int, source: str = "") -> PersonRow:
+    return PersonRow(tracklet_id, source, None, None, None, None, None, frames, (), ())
+
+
+def _refuse(name: str, reason: str) -> None:
+    raise DataError(f"{name}: {reason}")
