@@ -37,14 +37,15 @@ def init(
             f"--from-tracks: got {count_of(len(tracks), 'box file')} for {count_of(len(videos), 'video')}; "
             "expected one for each --video, in their order. `vpar track VIDEO --out boxes.txt` writes one"
         )
+    started: list[str] = []
     if videos:
         from vpar_cache.prediction.video.source import TrackRules  # with PyAV, if the video is a file
         from vpar_cache.workflows.init_from_video import TrackedVideo, cut_videos
 
         rules = TrackRules(num_frames=frames, min_frames=min_frames, min_height=min_height)
-        start_template(dir)  # an invalid schema shows before the video is read
+        _, started = start_template(dir)  # an invalid schema shows before the video is read
         cut_videos(dir, [TrackedVideo(*pair) for pair in zip(videos, tracks, strict=True)], rules, say)
-    template = write_template(dir)
+    template = write_template(dir, started)
     kept = f"; kept as they are: {', '.join(template.kept)}" if template.kept else ""
     say(f"{dir}: {count_of(template.tracklets, 'tracklet')}; written: {', '.join(template.written)}{kept}")
     if template.tracklets:

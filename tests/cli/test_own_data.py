@@ -9,6 +9,8 @@ from PIL import Image
 
 from tests.cli.conftest import Call
 
+BOTH = ("--video", "a.mp4", "--from-tracks", "b.txt")
+
 
 def test_init_then_check_say_what_is_next_and_what_is_missing(vpar: Call, tmp_path: Path) -> None:
     done = vpar("init", "shop")

@@ -16,7 +16,7 @@ from vpar_cache.prediction.video.frames import open_frames
 from vpar_cache.prediction.video.source import TrackRules, VideoCounts, tracks_of_boxes
 from vpar_cache.workflows.init_from_video import TrackedVideo, cut_videos
 
-RULES = TrackRules(num_frames=3, min_frames=5, min_height=60)
+RULES = TrackRules(num_frames=3, min_frames=5, min_height=110)
 
 
 @pytest.fixture

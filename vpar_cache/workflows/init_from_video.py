@@ -33,8 +33,8 @@ def cut_videos(
 ) -> None:
     """Write ROOT/crops/VIDEO/TRACK/FRAME.jpg for the best frames of each track, as a prediction takes them.
 
-    A video whose folder is there already is refused before any is read: its crops may have labels. Raises UserError
-    for that and for limits out of range, DataError for a video or a box file that cannot be read.
+    A video whose folder is there already is refused before any is read: its crops may have labels. Raises
+    UserError for that and for limits out of range, DataError for a video or a box file that cannot be read.
     """
     check_whole("--frames", rules.num_frames, 1, 1000)
     names = Counter(_name(given) for given in videos)
@@ -84,8 +84,8 @@ def _tracked(path: Path) -> Boxes:
     boxes = read_boxes(path)
     if not boxes.are_tracked:
         raise DataError(
-            f"{path}: got boxes without track ids; expected those of a tracker. `vpar track VIDEO --out boxes.txt` "
-            "finds and follows people"
+            f"{path}: got boxes without track ids; expected those of a tracker. Give its file, or that of `vpar "
+            "track VIDEO --out boxes.txt`"
         )
     kept = boxes.track_id >= 0  # (n,)
     without = int((~kept).sum())

@@ -39,6 +39,12 @@ def test_an_empty_template_is_a_valid_schema_and_a_label_file_with_its_columns(t
     assert len((tmp_path / "new/README.md").read_text().splitlines()) <= 12
 
 
+def test_what_was_written_before_the_crops_is_not_called_the_user_s(tmp_path: Path) -> None:
+    _, started = start_template(tmp_path)
+    template = write_template(tmp_path, started)
+    assert (sorted(template.written), template.kept) == (FILES, ())
+
+
 def test_each_folder_with_pictures_has_a_row_in_natural_order(tmp_path: Path) -> None:
     add(tmp_path, "crops/v/10/1.jpg", "crops/v/9/1.png", "crops/.hidden/1.jpg", "loose.jpg", "crops/v/x.txt.bmp")
     (tmp_path / "crops/away").symlink_to(tmp_path / "crops/v/9")

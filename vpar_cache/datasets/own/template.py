@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -46,14 +47,15 @@ def start_template(root: Path) -> tuple[Schema, list[str]]:
     return read_schema(root / SCHEMA), written
 
 
-def write_template(root: Path) -> Template:
+def write_template(root: Path, started: Sequence[str] = ()) -> Template:
     """Write schema, README.md, label file and page into `root`, for the tracklets that it holds.
 
     A file of the user is never replaced: labels.csv is written where it is missing or has no row, the page always,
-    since it holds nothing that is not in the others. Raises as start_template, and DataError for a labels.csv
-    that is no table.
+    since it holds nothing that is not in the others. `started` is what start_template wrote before in this call.
+    Raises as start_template, and DataError for a labels.csv that is no table.
     """
     schema, written = start_template(root)
+    written += started
     tracklets = find_tracklet_folders(root)
     labels = root / LABELS
     rows = [row for _, row in read_rows(labels, MAX_FILE_BYTES)] if labels.exists() else []
