@@ -176,6 +176,14 @@ def test_all_faults_are_found_in_one_pass(root: Path) -> None:
         assert [finding for finding in findings if re.search(FAULTS[fault][1], finding)], fault
 
 
+def test_a_row_whose_only_label_is_wrong_is_not_called_unlabelled_too(root: Path) -> None:
+    set_cell(3, 3, "9")(root)
+    set_cell(3, 4, "")(root)
+    wrong, few = check_dataset(root).findings
+    assert "line 3, column 'hat': '9'" in wrong
+    assert "got 9 labelled people in train" in few
+
+
 @pytest.mark.parametrize("fault", ["no schema", "invalid schema", "no labels", "no column of an attribute"])
 def test_frames_are_checked_also_where_no_row_can_be_read(root: Path, fault: str) -> None:
     FAULTS[fault][0](root)

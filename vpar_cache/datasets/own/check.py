@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -70,7 +70,9 @@ def check_dataset(
     except VparError as error:  # without a schema or a header no row can be read
         findings.append(str(error))
     else:
-        findings += _check_rows(found, labels, root)
+        findings += _check_rows(
+            found, labels, root, faulty={int(m["line"]) for m in map(_LINE.match, findings) if m}
+        )
         findings += _check_people(found, labels)
         for split in NEEDED_SPLITS:
             findings += _check_values(table, [t for t in found.tracklets if t.split == split], split, labels)
@@ -86,8 +88,8 @@ def check_dataset(
     return Checked(tuple(_joined(findings)), len(labelled), len(people), len(jobs))
 
 
-def _check_rows(found: LabelledFolders, labels: Path, root: Path) -> Iterator[str]:
-    """Yield what is wrong with columns, and with folders of single rows."""
+def _check_rows(found: LabelledFolders, labels: Path, root: Path, faulty: Set[int]) -> Iterator[str]:
+    """Yield what is wrong with columns, and with folders of single rows. Of `faulty` lines a fault is known."""
     for column in found.file.other_columns:
         yield (
             f"{labels}, column {column[:60]!r}: the schema has no such attribute, so nothing reads it. Rename the "
@@ -99,7 +101,7 @@ def _check_rows(found: LabelledFolders, labels: Path, root: Path) -> Iterator[st
             "can see whether a person is both in train and in test"
         )
     for row in found.file.rows:
-        if not row.known.any():
+        if not row.known.any() and row.line not in faulty:
             yield f"{labels} line {row.line}: the tracklet has no label: not used. Label it, or remove the row"
     for left_out in found.left_out:
         line = found.lines[left_out.tracklet_id]
