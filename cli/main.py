@@ -19,6 +19,7 @@ from .evaluate import evaluate
 from .extract import extract
 from .figure import figure
 from .info import info
+from .own_data import check, init
 from .predict import predict
 from .report import report
 from .score import score
@@ -64,6 +65,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
+    init,
+    check,
     extract,
     train,
     evaluate,

@@ -13,7 +13,7 @@ Only the command line maps them to an exit status. Any other exception is a bug.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class VparError(Exception):
@@ -41,6 +41,15 @@ class DamagedError(CacheError):
 
     Never raised for a file that cannot be read now (permission, lock, I/O error): that one may be intact.
     """
+
+
+Report = Callable[[DataError], None]
+"""Takes what is wrong with one of many rows. Where it returns, the others are still read."""
+
+
+def refuse(error: DataError) -> None:
+    """Raise the first error: the Report of all that needs sound input."""
+    raise error
 
 
 def printable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vpar_cache.attributes.schema import Group, Output, Schema
-from vpar_cache.datasets.folder import load_folder, sorted_frames
+from vpar_cache.datasets.folder import load_folder, read_folders, sorted_frames
 from vpar_cache.datasets.tracklet import Dataset
 from vpar_cache.errors import DataError, UserError
 
@@ -197,3 +198,33 @@ def test_a_missing_root_or_label_file_is_a_user_error(root: Path) -> None:
         load_folder(root / "none", root / "labels.csv", SHOP)
     with pytest.raises(UserError, match=r"no file at .*labels\.csv; give the label file as --labels"):
         load_folder(root, root / "labels.csv", SHOP)
+
+
+def test_a_row_with_neither_a_label_nor_a_split_is_not_used_and_counted(root: Path) -> None:
+    add_frames(root / "later")
+    dataset = load(root, *ROWS, "later,,9,2,,,")
+    assert [t.tracklet_id for t in dataset.tracklets] == ["annA/seq1", "annA/seq2", "bob"]
+    assert "1 tracklet has neither a label nor a split (first: later): not used" in dataset.notes
+    with pytest.raises(DataError, match=r"line 5, column 'split': ''"):
+        load(root, *ROWS, "later,,9,2,1,,")
+
+
+def test_what_is_wrong_with_rows_can_be_collected(root: Path) -> None:
+    rows = ["annA/seq1,dev,7,2,1,0,1", "annA/seq2,train,,3,5,1,0", "bob,test,8,x,0,1,0", "../bob,test,8,1,0,1,0"]
+    (root / "labels.csv").write_text("\n".join([HEADER, *rows, "short,train", "annA,train,1,1,1,1,0"]))
+    errors: list[DataError] = []
+    found = read_folders(root, root / "labels.csv", SHOP, report=errors.append)
+    expected = (
+        r"line 3, column 'hat': '5'",
+        "line 6 has 2 fields",
+        r"line 3, column 'person_id': ''",
+        r"line 2, column 'split': 'dev'",
+        r"line 4, column 'camera_id': 'x'",
+        r"line 5, column 'tracklet': '\.\./bob'",
+    )
+    assert len(errors) == len(expected)
+    for error, pattern in zip(errors, expected, strict=True):
+        assert re.search(pattern, str(error))
+    assert [t.tracklet_id for t in found.tracklets] == ["annA/seq2"]
+    assert found.tracklets[0].known_labels().tolist() == [False, True, True]
+    assert [left.tracklet_id for left in found.left_out] == ["annA"]

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -20,18 +21,19 @@ from pathlib import Path, PurePosixPath
 from vpar_cache.attributes.schema import Schema
 from vpar_cache.base.near_names import NameIndex, differences, near_hint
 from vpar_cache.datasets.frames_on_disk import endings, find_frames, note_other_files, other_files
-from vpar_cache.datasets.labels import KeyColumn, LabelRow, read_labels
+from vpar_cache.datasets.labels import KeyColumn, LabelFile, LabelRow, read_labels
 from vpar_cache.datasets.tracklet import (
     Dataset,
     LeftOut,
     Split,
     Tracklet,
     build_dataset,
+    first_few,
     is_plain_name,
     list_names,
     require,
 )
-from vpar_cache.errors import UserError, counted
+from vpar_cache.errors import DataError, Report, UserError, counted, refuse
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MAX_FOLDERS = 200_000
@@ -52,6 +54,20 @@ _SPLIT_NAMES: dict[str, Split] = {
 _DIGITS = re.compile(r"([0-9]+)")
 
 
+@dataclass(frozen=True)
+class LabelledFolders:
+    """The rows of a label file with their folders."""
+
+    file: LabelFile
+    tracklets: tuple[Tracklet, ...]
+    """In the order of the file."""
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+    people_known: bool
+    lines: Mapping[str, int]
+    """Of the label file, by tracklet id."""
+
+
 def load_folder(root: Path, labels: Path, schema: Schema, follow_links: Path | None = None) -> Dataset:
     """Return the tracklets that the label file lists, in folders under `root`.
 
@@ -59,23 +75,43 @@ def load_folder(root: Path, labels: Path, schema: Schema, follow_links: Path | N
     `follow_links`, a real path, where frames may be links too. Raises UserError where the root or the
     label file is missing, DataError where the contents of the label file are invalid.
     """
+    found = read_folders(root, labels, schema, follow_links)
+    return build_dataset("folder", schema, found.tracklets, found.left_out, found.notes, found.people_known)
+
+
+def read_folders(
+    root: Path, labels: Path, schema: Schema, follow_links: Path | None = None, report: Report = refuse
+) -> LabelledFolders:
+    """Return what load_folder makes its dataset of.
+
+    What is wrong with a row goes to `report`; where that returns, the other rows are still read. A row with
+    neither a label nor a split is not used, and a note says so.
+    """
     require(root, "folder", "give the folder that holds the tracklets as --root", UserError)
     require(labels, "file", "give the label file as --labels, or put it into the root as labels.csv", UserError)
-    file = read_labels(labels, schema, _COLUMNS)
-    people, person_notes = _person_ids(file.rows)
-    people_known = "person_id" in file.rows[0].keys
+    file = read_labels(labels, schema, _COLUMNS, report)
+    people, person_notes = _person_ids(file.rows, report)
     folders = _Folders(Path(os.path.realpath(root)), follow_links)
     lines: dict[Path, int] = {}
+    line_of: dict[str, int] = {}
     tracklets: list[Tracklet] = []
     left_out: list[LeftOut] = []
     other: list[str] = []
+    unused: list[str] = []
     for row, person_id in zip(file.rows, people, strict=True):
-        tracklet_id, folder = folders.of(row)
-        if folder in lines:  # by the real folder, so that a link cannot bring a tracklet into both splits
-            raise row.error("tracklet", f"is also the folder of line {lines[folder]}; keep one row")
-        lines[folder] = row.line
-        split = _split(row)
-        camera_id = row.integer("camera_id") if "camera_id" in row.keys else 0
+        try:
+            tracklet_id, folder = folders.of(row)
+            if folder in lines:  # by the real folder, so that a link cannot bring a tracklet into both splits
+                raise row.error("tracklet", f"is also the folder of line {lines[folder]}; keep one row")
+            lines[folder] = line_of[tracklet_id] = row.line
+            if not (row.keys["split"] or row.known.any()):
+                unused.append(tracklet_id)
+                continue
+            split = _split(row)
+            camera_id = row.integer("camera_id") if "camera_id" in row.keys else 0
+        except DataError as error:
+            report(error)
+            continue
         names = list_names(folder, "file") | list_names(folder, "link")
         frames = sorted_frames(names)
         if frames:
@@ -88,17 +124,30 @@ def load_folder(root: Path, labels: Path, schema: Schema, follow_links: Path | N
             Tracklet(tracklet_id, split, person_id, camera_id, folder, frames, row.labels, row.quality, row.known)
         )
     tracklets, without_frames = find_frames(tracklets, follow_links)
-    notes = (*file.notes, *person_notes, *note_other_files(other, FRAME_SUFFIXES))
-    return build_dataset("folder", schema, tracklets, [*left_out, *without_frames], notes, people_known)
+    return LabelledFolders(
+        file,
+        tuple(tracklets),
+        (*left_out, *without_frames),
+        (*file.notes, *person_notes, *note_other_files(other, FRAME_SUFFIXES), *_note_unused(unused)),
+        any("person_id" in row.keys for row in file.rows),
+        line_of,
+    )
+
+
+def _note_unused(tracklet_ids: Sequence[str]) -> list[str]:
+    if not tracklet_ids:
+        return []
+    have = counted(len(tracklet_ids), "tracklet has", "tracklets have")
+    return [f"{have} neither a label nor a split ({first_few(tracklet_ids)}): not used"]
 
 
 def sorted_frames(names: Iterable[str]) -> tuple[str, ...]:
     """Return the images among `names` in natural order, frame2 before frame10, without hidden files."""
     images = [n for n in names if Path(n).suffix.lower() in FRAME_SUFFIXES and not n.startswith(".")]
-    return tuple(sorted(images, key=_natural))
+    return tuple(sorted(images, key=natural_order))
 
 
-def _natural(name: str) -> tuple[list[str | int], str]:
+def natural_order(name: str) -> tuple[list[str | int], str]:
     """Return a key that compares digits as numbers: every second part is digits."""
     parts = [int(part) if i % 2 else part for i, part in enumerate(_DIGITS.split(name))]
     return parts, name
@@ -170,16 +219,16 @@ def _split(row: LabelRow) -> Split:
     return split
 
 
-def _person_ids(rows: Sequence[LabelRow]) -> tuple[list[int], list[str]]:
+def _person_ids(rows: Sequence[LabelRow], report: Report) -> tuple[list[int], list[str]]:
     """Return a number for each row's person, and notes where the numbers are not the file's own."""
-    if "person_id" not in rows[0].keys:
+    if not any("person_id" in row.keys for row in rows):
         return list(range(len(rows))), [
             "no person_id column: each tracklet counts as its own person, so an overlap of people between train "
             "and test cannot be seen"
         ]
     for row in rows:
         if not row.keys["person_id"]:
-            raise row.error("person_id", "is empty; name the person")
+            report(row.error("person_id", "is empty; name the person"))
     if all(row.is_integer("person_id") for row in rows):
         return [row.integer("person_id") for row in rows], []
     codes: dict[str, int] = {}

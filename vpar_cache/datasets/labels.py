@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema, describe_values
 from vpar_cache.base.spreadsheet import read_rows
-from vpar_cache.errors import DataError, count_of
+from vpar_cache.errors import DataError, Report, count_of, refuse
 
 MAX_FILE_BYTES = 64_000_000
 """The largest known label file, MARS, has 0.9 MB."""
@@ -95,6 +95,8 @@ class LabelFile:
 
     rows: tuple[LabelRow, ...]
     notes: tuple[str, ...]
+    other_columns: tuple[str, ...] = ()
+    """Those that nothing reads."""
 
 
 def normalise_header(header: str) -> str:
@@ -102,13 +104,17 @@ def normalise_header(header: str) -> str:
     return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFC", header)).casefold()
 
 
-def read_labels(path: Path, schema: Schema, keys: Sequence[KeyColumn]) -> LabelFile:
-    """Return all rows of the file. A quality flag that is unknown or has no column counts as 0: a note says so."""
+def read_labels(path: Path, schema: Schema, keys: Sequence[KeyColumn], report: Report = refuse) -> LabelFile:
+    """Return all rows of the file. A quality flag that is unknown or has no column counts as 0: a note says so.
+
+    What is wrong with a cell goes to `report`; where that returns, the cell is unknown. What is wrong with the
+    file or its header is raised.
+    """
     records = read_rows(path, MAX_FILE_BYTES)
     if not records:
         raise DataError(f"{path} is empty; its first line must name the columns")
     columns = _Columns.find(path, records[0][1], schema, keys)
-    rows = [columns.row(line, fields) for line, fields in records[1:]]
+    rows = [columns.row(line, fields, report) for line, fields in records[1:]]
     if not rows:
         raise DataError(f"{path} has a header but no rows; add one row per tracklet")
     absent = [flag for flag, column in zip(schema.quality, columns.flags, strict=True) if column is None]
@@ -116,7 +122,7 @@ def read_labels(path: Path, schema: Schema, keys: Sequence[KeyColumn]) -> LabelF
     if columns.unknown_flags:
         counts = ", ".join(f"{flag} {count}" for flag, count in sorted(columns.unknown_flags.items()))
         notes.append(f"{path.name} has unknown quality flags ({counts}): counted as 0")
-    return LabelFile(tuple(rows), tuple(notes))
+    return LabelFile(tuple(row for row in rows if row is not None), tuple(notes), columns.other)
 
 
 class _HeaderSearch:
@@ -141,13 +147,17 @@ class _HeaderSearch:
             self._missing.append(names)
         return found[0] if found else None
 
+    def unused(self) -> tuple[str, ...]:
+        """Return the named columns that were not looked for."""
+        return tuple(name for i, name in enumerate(self._header) if i not in self._used and name.strip())
+
     def problems(self, schema: Schema) -> str:
         """Return all that is wrong and how to fix it, once every column was looked for; empty where nothing is."""
         if self._missing and schema.name in _OTHER_RELEASES:
             mark, explanation = _OTHER_RELEASES[schema.name]
             if mark <= set(self._known):
                 return explanation
-        free = [name[:40] for i, name in enumerate(self._header[:40]) if i not in self._used and name.strip()]
+        free = [name[:40] for name in self.unused()[:40]]
         lines = [*self._twice]
         for names in self._missing[:_SHOWN_MISSING]:
             accepted = f" (accepted: {', '.join(map(repr, names))})" if len(names) > 1 else ""
@@ -172,6 +182,7 @@ class _Columns:
     groups: list[tuple[str, int, tuple[str, ...]]]
     """Of each group its name, its column, and the meanings of the valid values."""
     flags: list[int | None]
+    other: tuple[str, ...]
     unknown_flags: Counter[str] = field(default_factory=Counter)
     """Of the rows read so far, by quality flag."""
 
@@ -190,16 +201,29 @@ class _Columns:
             {name: column for name, column in found_keys.items() if column is not None},
             [(group.name, column, group.value_names()) for group, column in groups if column is not None],
             flags,
+            search.unused(),
         )
 
-    def row(self, line: int, fields: list[str]) -> LabelRow:
+    def row(self, line: int, fields: list[str], report: Report) -> LabelRow | None:
+        """Return a row; None where `report` was told that it has more or fewer fields than the header."""
         if len(fields) != len(self.header):
-            raise DataError(
-                f"{self.path} line {line} has {count_of(len(fields), 'field')}, but the header has "
-                f"{len(self.header)}; give every row one field per column"
+            report(
+                DataError(
+                    f"{self.path} line {line} has {count_of(len(fields), 'field')}, but the header has "
+                    f"{len(self.header)}; give every row one field per column"
+                )
             )
-        values = {name: self._value(line, column, fields, names) for name, column, names in self.groups}
-        flags = [0 if c is None else self._value(line, c, fields, _FLAG_VALUES) for c in self.flags]
+            return None
+
+        def value(column: int, names: tuple[str, ...]) -> int | None:
+            try:
+                return self._value(line, column, fields, names)
+            except DataError as error:
+                report(error)
+                return None
+
+        values = {name: value(column, names) for name, column, names in self.groups}
+        flags = [0 if column is None else value(column, _FLAG_VALUES) for column in self.flags]
         self.unknown_flags.update(f for f, value in zip(self.schema.quality, flags, strict=True) if value is None)
         return LabelRow(
             path=self.path,

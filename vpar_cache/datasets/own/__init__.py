@@ -1,1 +1,1 @@
-"""Data of your own: a template to fill, cutting crops into it, a page to label them, and its check."""
+"""Own data: a template, crops of tracks, a page to label them, a check. In: a folder. Out: files, findings."""

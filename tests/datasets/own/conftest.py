@@ -1,0 +1,5 @@
+"""Pages are tested in a browser."""
+
+from tests.support.browser import browser
+
+__all__ = ["browser"]
