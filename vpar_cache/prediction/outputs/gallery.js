@@ -62,6 +62,7 @@
   };
 
   form.addEventListener("input", update);
+  form.addEventListener("change", update);
   form.addEventListener("reset", () => setTimeout(update));
   form.addEventListener("submit", (event) => event.preventDefault());
   window.addEventListener("hashchange", restore);
