@@ -15,8 +15,17 @@ def predict(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="INPUT...", help="Pictures, folders of pictures, videos, MOT folders.")
     ],
-    run: Annotated[Path, typer.Option(help="The run folder, or its name under --runs.")],
+    run: Annotated[Path | None, typer.Option(help="The run folder, or its name under --runs.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("cache/runs"),
+    zero_shot: Annotated[
+        bool, typer.Option("--zero-shot", help="No run: CLIP's similarity to the phrases of --schema.")
+    ] = False,
+    schema: Annotated[
+        str | None, typer.Option(help="--zero-shot: mars, duke or a TOML file with your attributes.")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="--zero-shot: a CLIP. Default: open_clip:ViT-B-16-quickgelu.")
+    ] = None,
     boxes: Annotated[
         list[Path] | None,
         typer.Option(help="Box file of a video: MOTChallenge text, CSV or Parquet. Repeat it for each video."),
@@ -69,6 +78,11 @@ def predict(
     from vpar_cache.rendering.formats import check_format
 
     check_format(format)
+    if (run is None) == (not zero_shot):
+        raise UserError("--run: give a trained run, or --zero-shot with --schema; not both and not neither")
+    if not zero_shot and (schema is not None or backbone is not None):
+        option = "--schema" if schema is not None else "--backbone"
+        raise UserError(f"{option}: only --zero-shot reads it, a run has its own; leave it out")
     config = PredictConfig(
         inputs=tuple(inputs),
         boxes=tuple(boxes or ()),
@@ -95,12 +109,21 @@ def predict(
     from vpar_cache.base.devices import explain_device
     from vpar_cache.prediction.predict import predict as run_predict
     from vpar_cache.prediction.predictor import EncoderOptions, Predictor
+    from vpar_cache.prediction.zero_shot import DEFAULT_BACKBONE
+    from vpar_cache.prediction.zero_shot import zero_shot as make_zero_shot
     from vpar_cache.runs.finished import find_runs
     from vpar_cache.runs.load import load_run
 
-    (folder,) = find_runs([run], runs)
     say(explain_device(device))
-    predictor = Predictor(load_run(folder), EncoderOptions(device, weights, precision, batch_size, offline), say)
+    options = EncoderOptions(device, weights, precision, batch_size, offline)
+    if run is None:
+        from vpar_cache.attributes.built_in import load_schema
+
+        backbone = backbone or DEFAULT_BACKBONE
+        predictor = make_zero_shot(load_schema(schema or "mars"), options, backbone=backbone, say=say)
+    else:
+        (folder,) = find_runs([run], runs)
+        predictor = Predictor(load_run(folder), options, say)
     with stoppable() as stop:
         result = run_predict(predictor, config, say=say, stop=stop)
     if out != STDOUT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar, cast
@@ -230,6 +230,17 @@ class Encoder:
         if not np.isfinite(embeddings).all():
             raise DataError("--weights: the text encoder returned values that are not finite; use other weights")
         return embeddings
+
+    def encode_prompts(
+        self, prompts: Sequence[str], negatives: Sequence[str]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return (A, Dt) twice: the prompts, and their negatives with zeros where a negative is empty."""
+        present = [row for row, negative in enumerate(negatives) if negative]
+        both = self.encode_text((*prompts, *(negatives[row] for row in present)))  # (A + negatives, Dt)
+        embeddings = both[: len(prompts)]  # (A, Dt)
+        negative_embeddings = np.zeros_like(embeddings)  # (A, Dt)
+        negative_embeddings[present] = both[len(prompts) :]
+        return embeddings, negative_embeddings
 
 
 def _mean(tokens: Tensor, counts: tuple[int, ...]) -> Tensor:

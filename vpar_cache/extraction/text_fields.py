@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,7 +59,7 @@ class TextFields:
     def encode(self, encoder: Encoder) -> None:
         """Compute the embeddings unless they are known."""
         if self._embeddings is None:
-            self._embeddings = _encoded(encoder, self._prompts, self._negatives)
+            self._embeddings = encoder.encode_prompts(self._prompts, self._negatives)
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of IndexContents about text."""
@@ -77,13 +76,3 @@ class TextFields:
 
 def _prompts_of(config: dict[str, Any]) -> tuple[Any, Any]:
     return config.get("prompts"), config.get("negative_prompts")
-
-
-def _encoded(encoder: Encoder, prompts: Sequence[str], negatives: Sequence[str]) -> Embeddings:
-    """Return (A, Dt) twice: the prompts, and their negatives with zeros where there is none."""
-    present = [row for row, negative in enumerate(negatives) if negative]
-    both = encoder.encode_text((*prompts, *(negatives[row] for row in present)))  # (A + negatives, Dt)
-    embeddings = both[: len(prompts)]  # (A, Dt)
-    negative_embeddings = np.zeros_like(embeddings)  # (A, Dt)
-    negative_embeddings[present] = both[len(prompts) :]
-    return embeddings, negative_embeddings

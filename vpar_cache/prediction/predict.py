@@ -19,10 +19,10 @@ from vpar_cache.base.lock import sole_writer
 from vpar_cache.base.progress import progress
 from vpar_cache.errors import DataError, UserError, count_of, nearest, printable
 from vpar_cache.prediction.answers import Answering
-from vpar_cache.prediction.clock import time_span
 from vpar_cache.prediction.config import STDOUT, PredictConfig
 from vpar_cache.prediction.describing import Describer
 from vpar_cache.prediction.inputs import Input, InputReader, list_inputs
+from vpar_cache.prediction.outputs.clock import time_span
 from vpar_cache.prediction.outputs.write import write_pictures
 from vpar_cache.prediction.pictures import LeaveOut
 from vpar_cache.prediction.predictor import Predictor

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +48,18 @@ class EncoderOptions:
 class Predictor:
     """A trained run. The encoder is built when pictures are first given."""
 
-    def __init__(self, run: LoadedRun, options: EncoderOptions = EncoderOptions(), say: Say = log) -> None:
-        self.run = run
-        self._options, self._say = options, say
+    def __init__(
+        self,
+        run: LoadedRun,
+        options: EncoderOptions | None = None,
+        say: Say = log,
+        frames: FrameEncoder | None = None,
+    ) -> None:
+        """`frames`: the encoder, where it is built already."""
+        self.run, self._built = run, frames
+        self._options, self._say = options or EncoderOptions(), say
+        self.mark = "random weights: these answers have no meaning" if run.random_weights else ""
+        """What must stand beside every answer; empty for a trained run on real weights."""
 
     @property
     def schema(self) -> Schema:
@@ -64,19 +72,19 @@ class Predictor:
         return self.run.thresholds
 
     @property
-    def mark(self) -> str:
-        """What must stand beside every answer; empty for a trained run on real weights."""
-        return "random weights: these answers have no meaning" if self.run.random_weights else ""
-
-    @property
     def num_frames(self) -> int:
         """T: frames of a tracklet; of a video's track, where the run used all frames, DEFAULT_FRAMES."""
         frames = self.run.encoder["frames"]
         return DEFAULT_FRAMES if frames == "all" else int(frames)
 
-    @cached_property
+    @property
     def frames(self) -> FrameEncoder:
         """The encoder. UserError where its weights are not those of the run."""
+        if self._built is None:
+            self._built = self._build()
+        return self._built
+
+    def _build(self) -> FrameEncoder:
         settings, options = self.run.encoder, self._options
         encoder = Encoder(
             str(settings["backbone"]),

@@ -12,7 +12,7 @@ from pathlib import Path
 from vpar_cache import __version__
 from vpar_cache.base.files import atomic_path
 from vpar_cache.prediction.answers import NO, UNKNOWN, YES, Answering, meaning, share_of
-from vpar_cache.prediction.clock import time_span
+from vpar_cache.prediction.outputs.clock import time_span
 from vpar_cache.prediction.outputs.sheet import NOTE
 from vpar_cache.prediction.rows import PersonRow
 from vpar_cache.rendering.page_parts import content_policy, page_template, read_asset

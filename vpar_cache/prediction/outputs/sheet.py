@@ -12,7 +12,7 @@ from PIL import Image
 from vpar_cache.errors import printable
 from vpar_cache.pictures.sheet import MARGIN, Sheet, text_height, wrap
 from vpar_cache.prediction.answers import Answering, meaning, share_of
-from vpar_cache.prediction.clock import time_span
+from vpar_cache.prediction.outputs.clock import time_span
 from vpar_cache.prediction.rows import PersonRow
 
 MOST_PEOPLE = 40
