@@ -58,6 +58,9 @@ def predict(
     sheet: Annotated[Path | None, typer.Option(help="PNG to write: frames and attributes.")] = None,
     annotate: Annotated[Path | None, typer.Option(help="MP4 to write: the video with boxes and labels.")] = None,
     html: Annotated[Path | None, typer.Option(help="Page to write: people, to filter by attributes.")] = None,
+    keep_features: Annotated[
+        Path | None, typer.Option(help="Cache to write, .h5: the features, for `vpar train --labels`.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
     weights: Annotated[
@@ -102,6 +105,7 @@ def predict(
         sheet=sheet,
         annotate=annotate,
         html=html,
+        keep_features=keep_features,
         overwrite=overwrite,
         device=device,
         offline=offline,

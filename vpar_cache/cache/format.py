@@ -42,6 +42,8 @@ ROWS_AT_ONCE = 100_000
 
 SPLITS = ("train", "validation", "test")
 """In the order of the rows of an extracted cache."""
+NO_SPLIT = "none"
+"""Of a row whose split is not known (yet): it neither trains nor tests."""
 
 SHARD_ROW = np.dtype([("file", "S64"), ("rows", "<i8"), ("bytes", "<i8"), ("blake3", "S64")])
 """A row of the index's /shards."""

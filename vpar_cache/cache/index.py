@@ -136,7 +136,7 @@ class Index:
 
 def count_splits(splits: NDArray[np.str_]) -> dict[str, int]:
     """Return the number of tracklets of each split that has any, from (n,) split names."""
-    counts = {split: int(np.count_nonzero(splits == split)) for split in fmt.SPLITS}
+    counts = {split: int(np.count_nonzero(splits == split)) for split in (*fmt.SPLITS, fmt.NO_SPLIT)}
     return {split: count for split, count in counts.items() if count}
 
 
@@ -212,7 +212,7 @@ def _read_fields(file: CheckedFile, path: Path, seal: str) -> Index:
     )
     shared_people = fmt.count_shared_people(person_ids, splits, index.people_known)
     for name, fits, rule in (
-        ("split", sum(count_splits(splits).values()) == n, "train, validation or test"),
+        ("split", sum(count_splits(splits).values()) == n, "train, validation, test or none"),
         ("people_known", people_known in (0, 1), "0 or 1"),
         ("shared_people", index.shared_people == shared_people, f"{shared_people}, as person_id and split say"),
         ("known", known.max(initial=0) <= 1, "0 or 1"),

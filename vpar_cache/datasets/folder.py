@@ -90,7 +90,7 @@ def read_folders(
     require(root, "folder", "give the folder that holds the tracklets as --root", UserError)
     require(labels, "file", "give the label file as --labels, or put it into the root as labels.csv", UserError)
     file = read_labels(labels, schema, _COLUMNS, report)
-    people, person_notes = _person_ids(file.rows, report)
+    people, person_notes = person_ids(file.rows, report)
     folders = _Folders(Path(os.path.realpath(root)), follow_links)
     lines: dict[Path, int] = {}
     line_of: dict[str, int] = {}
@@ -107,7 +107,7 @@ def read_folders(
             if not (row.keys["split"] or row.known.any()):
                 unused.append(tracklet_id)
                 continue
-            split = _split(row)
+            split = split_of(row)
             camera_id = row.integer("camera_id") if "camera_id" in row.keys else 0
         except DataError as error:
             report(error)
@@ -212,14 +212,14 @@ class _Folders:
         return NameIndex(Path(at).relative_to(self._root).as_posix() for at, _, _ in found)
 
 
-def _split(row: LabelRow) -> Split:
+def split_of(row: LabelRow) -> Split:
     split = _SPLIT_NAMES.get(row.keys["split"].lower())
     if split is None:
         raise row.error("split", "is not a split; write train, validation or test")
     return split
 
 
-def _person_ids(rows: Sequence[LabelRow], report: Report) -> tuple[list[int], list[str]]:
+def person_ids(rows: Sequence[LabelRow], report: Report) -> tuple[list[int], list[str]]:
     """Return a number for each row's person, and notes where the numbers are not the file's own."""
     if not any("person_id" in row.keys for row in rows):
         return list(range(len(rows))), [

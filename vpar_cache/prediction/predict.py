@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ from vpar_cache.prediction.config import STDOUT, PredictConfig
 from vpar_cache.prediction.describing import Describer
 from vpar_cache.prediction.inputs import Input, InputReader, list_inputs
 from vpar_cache.prediction.outputs.clock import time_span
+from vpar_cache.prediction.outputs.keep_features import FeatureKeeper
 from vpar_cache.prediction.outputs.write import write_pictures
 from vpar_cache.prediction.pictures import LeaveOut
 from vpar_cache.prediction.predictor import Predictor
@@ -93,6 +95,9 @@ def predict(predictor: Predictor, config: PredictConfig, *, say: Say = log, stop
             changing,
             with_thumbnails=config.sheet is not None or config.html is not None,
         )
+        keeper = _keeper(config, predictor, inputs)
+        if keeper is not None:
+            describer.encoded = keeper.add
         started = time.monotonic()
         _describe_all(inputs, reader, describer, rows, leave_out, stop)
         seconds = time.monotonic() - started
@@ -100,6 +105,8 @@ def predict(predictor: Predictor, config: PredictConfig, *, say: Say = log, stop
             raise DataError(f"no input could be used; the first: {failures[0]}")
         if config.out is not None and config.out != STDOUT:
             writer.write(rows, config.out)
+        if keeper is not None:
+            keeper.finish(predictor.schema)
         write_pictures(config, inputs, tracked, rows, answering, predictor.mark, say)
         result = PredictResult(
             tuple(_shown(row, answering) for row in islice(rows, SHOWN)),
@@ -176,6 +183,13 @@ def _identity_of_run(predictor: Predictor) -> str:
     return hasher.hexdigest()
 
 
+def _keeper(config: PredictConfig, predictor: Predictor, inputs: list[Input]) -> FeatureKeeper | None:
+    if config.keep_features is None:
+        return None
+    of_video = any(given.is_video for given in inputs)
+    return FeatureKeeper(config.keep_features, predictor.frames.encoder, predictor.run.encoder, of_video)
+
+
 @contextmanager
 def _finished_rows(config: PredictConfig, predictor: Predictor) -> Iterator[FinishedRows]:
     """Yield the file of finished people: beside --out, or without a file to write a temporary one."""
@@ -187,6 +201,8 @@ def _finished_rows(config: PredictConfig, predictor: Predictor) -> Iterator[Fini
         "settings": {**asdict(config.people), "detector_weights": str(config.people.detector_weights)},
         "rules": [config.one_person, config.windows, config.changing, config.hide],
         "pictures": config.sheet is not None or config.html is not None,
+        # Features that a killed call kept are not found again, so it starts over.
+        "features": None if config.keep_features is None else os.urandom(8).hex(),
     }
     with tempfile.TemporaryDirectory(prefix="vpar-predict-") as scratch:
         path = files[0].with_name(f".{files[0].name}.state") if files else Path(scratch) / "state"

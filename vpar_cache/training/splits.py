@@ -43,10 +43,10 @@ def choose_rows(features: Features, config: TrainConfig, say: Say = log) -> Rows
     train, given, test = (features.rows_of(split) for split in ("train", "validation", "test"))
     for name, rows in (("train", train), ("test", test)):
         if not len(rows):
-            raise DataError(
-                f"{features.where}: got no {name} tracklet; expected one or more. Extract again from data with "
-                "both splits"
-            )
+            fix = "Extract again from data with both splits"
+            if (features.splits == NO_SPLIT).any():
+                fix = "Give the label file with --labels"
+            raise DataError(f"{features.where}: got no {name} tracklet; expected one or more. {fix}")
     nobody = np.empty(0, dtype=np.int64)
     is_trained = config.model not in SYSTEMS or SYSTEMS[config.model].is_trained
     if config.recipe != "strict" or not is_trained:
