@@ -100,7 +100,7 @@ def predict(predictor: Predictor, config: PredictConfig, *, say: Say = log, stop
             raise DataError(f"no input could be used; the first: {failures[0]}")
         if config.out is not None and config.out != STDOUT:
             writer.write(rows, config.out)
-        write_pictures(config, inputs, tracked, rows, answering, predictor.mark, say)
+        write_pictures(config, inputs, tracked, rows, answering, predictor.mark, say, stop)
         result = PredictResult(
             tuple(_shown(row, answering) for row in islice(rows, SHOWN)),
             len(rows),

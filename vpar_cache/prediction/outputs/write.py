@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vpar_cache.base.callbacks import Say
+from vpar_cache.base.callbacks import Say, Stop
+from vpar_cache.errors import count_of
 from vpar_cache.prediction.answers import Answering
 from vpar_cache.prediction.config import PredictConfig
 from vpar_cache.prediction.inputs import Input, find_box_file
@@ -24,6 +25,7 @@ def write_pictures(
     answering: Answering,
     mark: str,
     say: Say,
+    stop: Stop,
 ) -> None:
     """Write what the settings name. `tracked`: the boxes that a tracker followed in the annotated video."""
     title = ", ".join(given.name for given in inputs[:3]) + (" and more" if len(inputs) > 3 else "")
@@ -36,9 +38,10 @@ def write_pictures(
         boxes = read_boxes(tracked) if tracked is not None and tracked.is_file() else find_box_file(given)
         labels = {row.track_id: label_of(row, answering) for row in rows if row.track_id is not None}
         if boxes is not None:
-            annotate(open_frames(given.path), boxes, labels, mark, config.annotate)
+            annotate(open_frames(given.path), boxes, labels, mark, config.annotate, stop)
 
 
 def _say_left_out(out: Path, count: int, say: Say) -> None:
     if count:
-        say(f"{out}: {count} people are left out, since it would be too long; the table of --out has all")
+        people = count_of(count, "person").replace("persons", "people")
+        say(f"{out}: {people} left out, since it would be too long; the table of --out has all")
