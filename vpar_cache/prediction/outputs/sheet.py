@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from vpar_cache.errors import printable
+from vpar_cache.errors import count_of, printable
 from vpar_cache.pictures.sheet import MARGIN, Sheet, text_height, wrap
 from vpar_cache.prediction.answers import Answering, meaning, share_of
 from vpar_cache.prediction.outputs.clock import time_span
@@ -22,6 +22,8 @@ NOTE = (
 )
 _PICTURE, _FRAMES = 0.62, 6
 """Width of a frame in inches; frames of a person."""
+_SEGMENTS = 8
+"""Of a person, at most: a long track has hundreds."""
 _COLUMNS, _TEXT = 2, 2.9
 """Columns of words, and the width of each in inches."""
 _HIGH = 1.24
@@ -70,7 +72,10 @@ def _columns(row: PersonRow, answering: Answering) -> list[list[str]]:
     """Return the lines of each column: a group a line, with its probability."""
     groups = zip(answering.schema.groups, row.answers, strict=True)
     said = [f"{group.name}: {meaning(group, answer.value)} ({share_of(answer):.2f})" for group, answer in groups]
-    said += [f"{time_span(s.first_second, s.last_second)}: {s.group} {s.value}" for s in row.segments]
+    shown = row.segments[:_SEGMENTS]
+    said += [f"{time_span(s.first_second, s.last_second)}: {s.group} {s.value}" for s in shown]
+    if len(row.segments) > len(shown):
+        said.append(f"and {count_of(len(row.segments) - len(shown), 'segment')} more")
     number = -(-len(said) // _COLUMNS)
     parts = [said[place * number : (place + 1) * number] for place in range(_COLUMNS)]
     return [[line for words in part for line in wrap(words, _TEXT - 0.1, _SIZE)] for part in parts]
