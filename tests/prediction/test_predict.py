@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.hostile_files import call_vpar
 from tests.support.videos import Person, write_boxes, write_video
-from vpar_cache.errors import DataError, UserError
+from vpar_cache.errors import DataError, Stopped, UserError
 from vpar_cache.prediction.config import PeopleConfig, PredictConfig
 from vpar_cache.prediction.predict import PredictResult, predict
 from vpar_cache.prediction.predictor import EncoderOptions, Predictor
@@ -128,6 +128,20 @@ def test_a_killed_call_goes_on_and_encodes_no_finished_track_again(
     predict(predictor, config, say=lambda line: None)
     assert (encoded, again) == ([1], [1])
     assert out.read_text("utf-8") == whole.read_text("utf-8")
+
+
+def test_a_call_that_was_stopped_in_the_annotated_video_can_be_given_again(
+    call: Call, tiny_run: Path, street: tuple[Path, Path], tmp_path: Path
+) -> None:
+    video, boxes = street
+    files = {"out": tmp_path / "p.csv", "annotate": tmp_path / "a.mp4", "html": tmp_path / "g.html"}
+    config = PredictConfig(inputs=(video,), boxes=(boxes,), device="cpu", **files)
+    predictor = Predictor(load_run(tiny_run), EncoderOptions("cpu"), lambda line: None)
+    with pytest.raises(Stopped):
+        predict(predictor, config, say=lambda line: None, stop=lambda: any(tmp_path.glob(".a.mp4.*.partial")))
+    assert [path.name for path in tmp_path.iterdir()] == [".p.csv.state"]
+    assert call(video, boxes=(boxes,), **files).count == 2
+    assert sorted(tmp_path.iterdir()) == sorted(files.values())
 
 
 def test_finished_people_of_other_settings_are_not_taken(

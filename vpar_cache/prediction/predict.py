@@ -103,11 +103,11 @@ def predict(predictor: Predictor, config: PredictConfig, *, say: Say = log, stop
         seconds = time.monotonic() - started
         if not len(rows) and failures:
             raise DataError(f"no input could be used; the first: {failures[0]}")
+        write_pictures(config, inputs, tracked, rows, answering, predictor.mark, say, stop)
         if config.out is not None and config.out != STDOUT:
             writer.write(rows, config.out)
         if keeper is not None:
             keeper.finish(predictor.schema)
-        write_pictures(config, inputs, tracked, rows, answering, predictor.mark, say)
         result = PredictResult(
             tuple(_shown(row, answering) for row in islice(rows, SHOWN)),
             len(rows),

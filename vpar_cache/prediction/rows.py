@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -48,3 +50,11 @@ class PersonRow:
     segments: tuple[Segment, ...] = ()
     thumbnails: tuple[bytes, ...] = ()
     """Some of the frames in time order, as small JPEG files; empty unless an output draws them."""
+
+
+class People(Protocol):
+    """Rows that are counted and read again and again: a list, or a file of them."""
+
+    def __iter__(self) -> Iterator[PersonRow]: ...
+
+    def __len__(self) -> int: ...

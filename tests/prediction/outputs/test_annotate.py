@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from PIL import Image, ImageFont
 
 from tests.prediction.outputs.test_gallery import ANSWERING, person
 from tests.support.videos import Person, picture, write_boxes, write_video
-from vpar_cache.prediction.outputs.annotate import Label, annotate, label_of
+from vpar_cache.errors import Stopped
+from vpar_cache.prediction.outputs.annotate import Label, annotate, draw_people, label_of
 from vpar_cache.prediction.rows import Segment
 from vpar_cache.prediction.video.boxes import read_boxes
-from vpar_cache.prediction.video.frames import open_frames
+from vpar_cache.prediction.video.frames import Frame, open_frames
 
 PEOPLE = [Person(1, 1, 12, 20, 60), Person(2, 1, 12, 200, 60)]
 
@@ -47,4 +50,55 @@ def test_a_label_is_short_and_tells_segments_at_their_time() -> None:
     long = Label(1, tuple(f"attribute number {n}" for n in range(30)), ())
     assert len(long.lines(0)) <= 4
     assert all(len(line) <= 45 for line in long.lines(0))
-    assert "more" in long.lines(0)[-1]
+    told, left_out = ", ".join(long.lines(0)[1:]).rsplit(", ", 1)
+    assert told.split(", ") == list(long.words[: len(told.split(", "))]), "no word is cut"
+    assert left_out == f"{30 - len(told.split(', '))} more"
+
+
+def test_a_label_stays_in_the_picture_and_moves_no_further_than_its_box() -> None:
+    label, font = Label(3, ("backpack", "top color red"), ()), ImageFont.load_default(size=12)
+    places = []
+    for step in range(-60, 240):
+        image = Image.new("RGB", (200, 180), (255, 255, 255))
+        draw_people(image, [(np.array([step, step, 20.0, 60.0]), label)], 0.0, font, "")
+        black = (np.asarray(image).max(axis=2) == 0).astype(
+            int
+        )  # (H, W) of the label's ground, and the box's frame
+        rows, columns = np.nonzero(black.sum(axis=1) > 40)[0], np.nonzero(black.sum(axis=0) > 12)[0]
+        assert len(rows) > 20, "the whole label is there"
+        assert rows.max() < 179
+        places.append((int(rows.min()), int(columns.min())))
+    assert np.abs(np.diff(places, axis=0)).max() <= 20
+
+
+def test_frames_of_one_time_are_all_kept(tmp_path: Path) -> None:
+    frames = [
+        Frame(n, second, picture(PEOPLE, n, (320, 180))) for n, second in enumerate([0.0, 0.1, 0.1, 0.05], 1)
+    ]
+    video = Frames(frames)
+    boxes = read_boxes(write_boxes(tmp_path / "b.txt", PEOPLE))
+    assert annotate(video, boxes, {}, "", tmp_path / "out.mp4") == 4
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        times = [float(frame.time or 0) for frame in container.decode(video=0)]
+    assert len(times) == 4
+    assert np.diff(times).min() > 0
+
+
+def test_stopping_leaves_no_file(tmp_path: Path) -> None:
+    video = Frames([Frame(n, n / 10, picture(PEOPLE, n, (320, 180))) for n in range(1, 9)])
+    boxes = read_boxes(write_boxes(tmp_path / "b.txt", PEOPLE))
+    asked = iter([False, False, True])
+    with pytest.raises(Stopped):
+        annotate(video, boxes, {}, "", tmp_path / "out.mp4", lambda: next(asked))
+    assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]
+
+
+class Frames:
+    """Frames in memory, as a source."""
+
+    def __init__(self, frames: list[Frame]) -> None:
+        self.path, self.length, self.rate, self.notes = Path("frames"), len(frames), 10.0, list[str]()
+        self._frames = frames
+
+    def frames(self) -> Iterator[Frame]:
+        return iter(self._frames)

@@ -22,6 +22,7 @@ from tests.support.browser import COLORS
 from tests.support.pages import HOSTILE
 from vpar_cache.attributes.built_in import load_schema
 from vpar_cache.prediction.answers import Answering
+from vpar_cache.prediction.outputs import gallery
 from vpar_cache.prediction.outputs.gallery import write_gallery
 from vpar_cache.prediction.rows import PersonRow, Segment
 
@@ -94,7 +95,9 @@ def shown(browser: Chrome) -> list[str]:
 def choose(browser: Chrome, group: str, value: str, key: str = "") -> None:
     (field,) = (f for f in browser.find_elements(By.TAG_NAME, "fieldset")
                 if f.find_element(By.TAG_NAME, "legend").text == group)  # fmt: skip
-    (label,) = (x for x in field.find_elements(By.TAG_NAME, "label") if x.text.rpartition(" ")[0] == value)
+    (label,) = (
+        x for x in field.find_elements(By.TAG_NAME, "label") if x.find_element(By.TAG_NAME, "span").text == value
+    )
     box = label.find_element(By.TAG_NAME, "input")
     box.send_keys(key) if key else box.click()
 
@@ -144,7 +147,7 @@ def test_nobody_is_said(show: Callable[..., Chrome]) -> None:
 
 def test_cards_say_what_values_mean_and_when(show: Callable[..., Chrome]) -> None:
     text = show(PEOPLE, mark="random weights: no meaning").find_element(By.TAG_NAME, "body").text
-    for words in ("gender: female 0.90", "gender: male 0.90", "backpack: yes 0.70", "1:39.0 - 1:41.0",
+    for words in ("gender: female 0.90", "gender: male 0.90", "backpack: yes 0.70", "1:39.0 - 1:41.0", "\na.mp4\n",
                   "random weights: no meaning", "Not for identifying or judging people"):  # fmt: skip
         assert words in text
 
@@ -176,11 +179,45 @@ def test_hostile_names_stay_text_and_nothing_is_loaded(browser: Chrome, show: Ca
     assert len(browser.find_elements(By.TAG_NAME, "article")) == len(HOSTILE)
 
 
-def test_a_thousand_people_answer_a_click_at_once(show: Callable[..., Chrome]) -> None:
+def test_a_thousand_people_are_filtered_and_sorted(show: Callable[..., Chrome]) -> None:
     rows = [person(n % 40, {"top color": n % 9}, tracklet_id=f"a.mp4/{n}") for n in range(1000)]
     browser = show(rows)
-    seconds = browser.execute_script(
-        "const t = performance.now(); document.querySelector('input[type=checkbox]').click();"
-        "document.body.offsetHeight; return (performance.now() - t) / 1000"
-    )
-    assert seconds < 1.0
+    choose(browser, "top color", "red")
+    visible = "return [...document.querySelectorAll('article:not([hidden]) h2')].map((e) => e.textContent)"
+    found = browser.execute_script(visible)
+    assert {int(name.partition("/")[2]) for name in found} == {n for n in range(1000) if n % 9 == RED}
+    times = [float(100 - int(name.partition("/")[2]) % 40) for name in found]
+    assert times == sorted(times)
+
+
+def test_without_scripts_everybody_is_there_and_nothing_pretends_to_filter(
+    browser: Chrome, show: Callable[..., Chrome]
+) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        show(PEOPLE)
+        assert len(shown(browser)) == 4
+        assert not browser.find_element(By.ID, "filters").is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_the_page_says_whom_it_leaves_out(monkeypatch: pytest.MonkeyPatch, show: Callable[..., Chrome]) -> None:
+    monkeypatch.setattr(gallery, "MOST_PEOPLE", 3)
+    browser = show(PEOPLE)
+    assert len(shown(browser)) == 3
+    assert "3 of 4 people" in browser.find_element(By.TAG_NAME, "header").text
+
+
+def test_a_card_is_reached_and_a_value_chosen_by_keyboard_alone(show: Callable[..., Chrome]) -> None:
+    browser = show(PEOPLE)
+    reached = []
+    for _ in range(60):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        element = browser.switch_to.active_element
+        if element.tag_name == "body":
+            break
+        assert element.value_of_css_property("outline-style") == "solid", element.tag_name
+        reached.append(element.get_attribute("type") or element.tag_name)
+    values = len(browser.find_elements(By.CSS_SELECTOR, "fieldset input"))
+    assert reached == ["search", "select-one", "reset", *["checkbox"] * values, "summary"]

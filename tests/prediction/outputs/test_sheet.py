@@ -8,6 +8,7 @@ from PIL import Image
 
 from tests.prediction.outputs.test_gallery import ANSWERING, PEOPLE, person
 from vpar_cache.prediction.outputs.sheet import MOST_PEOPLE, draw_sheet
+from vpar_cache.prediction.rows import Segment
 
 
 def test_it_grows_with_the_people_until_its_limit(tmp_path: Path) -> None:
@@ -20,3 +21,13 @@ def test_it_grows_with_the_people_until_its_limit(tmp_path: Path) -> None:
     few, many = sizes
     assert few[0] == many[0]
     assert few[1] < many[1]
+
+
+def test_a_track_of_many_segments_does_not_fill_the_sheet(tmp_path: Path) -> None:
+    heights = []
+    for number in (9, 300):
+        segments = tuple(Segment("motion", "running", 0.7, n, n, float(n), float(n)) for n in range(number))
+        draw_sheet([person(1, {}, segments=segments)], ANSWERING, "", tmp_path / "a.png")
+        with Image.open(tmp_path / "a.png") as image:
+            heights.append(image.height)
+    assert heights[0] == heights[1]

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from vpar_cache.base.callbacks import Stop, check_stop, never
 from vpar_cache.base.files import atomic_path
+from vpar_cache.base.progress import progress
 from vpar_cache.errors import printable
 from vpar_cache.prediction.answers import Answering
 from vpar_cache.prediction.rows import PersonRow, Segment
@@ -38,19 +40,26 @@ class Label:
     """What holds for a time."""
 
     def lines(self, second: float) -> list[str]:
-        """Return the lines at a time: the number, then as many words as fit."""
+        """Return the lines at a time: the number, then as many words as fit, and how many do not."""
         now = [f"{s.group} {s.value}" for s in self.segments if s.first_second <= second <= s.last_second]
-        words, lines = [*now, *self.words], [f"{self.number}"]
-        for place, word in enumerate(words):
-            joined = f"{lines[-1]}, {word}" if len(lines) > 1 else ""
-            if joined and len(joined) <= _CHARACTERS:
-                lines[-1] = joined
-            elif len(lines) < _LINES:
-                lines.append(word[:_CHARACTERS])
-            else:
-                lines[-1] = f"{lines[-1][: _CHARACTERS - 9]}, {len(words) - place} more"
-                break
-        return lines
+        words = [word[:_CHARACTERS] for word in (*now, *self.words)]
+        for kept in range(len(words), -1, -1):
+            left_out = [f"{len(words) - kept} more"] if kept < len(words) else []
+            lines = _joined([*words[:kept], *left_out])
+            if len(lines) < _LINES:
+                return [f"{self.number}", *lines]
+        return [f"{self.number}"]
+
+
+def _joined(words: list[str]) -> list[str]:
+    """Return lines of words, no word broken."""
+    lines: list[str] = []
+    for word in words:
+        if lines and len(lines[-1]) + 2 + len(word) <= _CHARACTERS:
+            lines[-1] += f", {word}"
+        else:
+            lines.append(word)
+    return lines
 
 
 def label_of(row: PersonRow, answering: Answering) -> Label:
@@ -64,19 +73,27 @@ def label_of(row: PersonRow, answering: Answering) -> Label:
     return Label(row.track_id or 0, words, row.segments)
 
 
-def annotate(video: FrameSource, boxes: Boxes, labels: Mapping[int, Label], mark: str, out: Path) -> int:
+def annotate(
+    video: FrameSource, boxes: Boxes, labels: Mapping[int, Label], mark: str, out: Path, stop: Stop = never
+) -> int:
     """Write an H.264 video with the frames and times of `video`; return the number of its frames.
 
     `labels`: by track; a track without one was dropped, and gets no box. `mark`: what stands in each picture.
+    Raises Stopped.
     """
     import av
 
     places = dict(boxes.by_frame())
-    count = 0
-    with atomic_path(out) as partial, av.open(str(partial), "w", format="mp4") as container:
+    count, last = 0, -1
+    with (
+        atomic_path(out) as partial,
+        av.open(str(partial), "w", format="mp4", options={"movflags": "faststart"}) as container,
+        progress(total=video.length, unit="frame", desc="annotate") as bar,
+    ):
         stream: Any = None
         font: Any = None
         for frame in video.frames():
+            check_stop(stop)
             height, width = (side // 2 * 2 for side in frame.picture.shape[:2])  # H.264 with halved colours
             if stream is None:
                 stream = container.add_stream("libx264", rate=Fraction(video.rate).limit_denominator(1001))
@@ -93,10 +110,12 @@ def annotate(video: FrameSource, boxes: Boxes, labels: Mapping[int, Label], mark
             ]
             draw_people(image, people, frame.second, font, mark)
             drawn = av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
-            drawn.pts, drawn.time_base = round(frame.second * _TICKS), Fraction(1, _TICKS)
+            last = max(last + 1, round(frame.second * _TICKS))  # two frames never have one time in an MP4
+            drawn.pts, drawn.time_base = last, Fraction(1, _TICKS)
             for packet in stream.encode(drawn):
                 container.mux(packet)
             count += 1
+            bar.update()
         for packet in stream.encode() if stream is not None else ():
             container.mux(packet)
     return count
@@ -105,7 +124,11 @@ def annotate(video: FrameSource, boxes: Boxes, labels: Mapping[int, Label], mark
 def draw_people(
     image: Image.Image, people: Iterable[tuple[NDArray[np.float64], Label]], second: float, font: Any, mark: str
 ) -> None:
-    """Draw boxes (4,) and labels into a picture; a label stays inside the picture."""
+    """Draw boxes (4,) and labels into a picture.
+
+    A label stands above its box; where there is no room, it covers the top of the box. It moves with the box and
+    never jumps.
+    """
     draw = ImageDraw.Draw(image)
     listed = list(people)
     for box, label in listed:
@@ -118,8 +141,8 @@ def draw_people(
         text = "\n".join(label.lines(second))
         left, top, right, bottom = draw.multiline_textbbox((0, 0), text, font=font, spacing=1)
         wide, high = right - left + 6, bottom - top + 6
-        x = min(max(0, box[0]), max(0, image.width - wide))
-        y = box[1] - high if box[1] >= high else min(box[1] + box[3], image.height - high)
+        x = max(0, min(box[0], image.width - wide - 1))
+        y = max(0, min(box[1] - high, image.height - high - 1))
         draw.rectangle([x, y, x + wide, y + high], fill=(0, 0, 0), outline=_color(label))
         draw.multiline_text((x + 3 - left, y + 3 - top), text, fill="white", font=font, spacing=1)
     if mark:

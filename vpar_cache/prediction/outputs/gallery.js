@@ -41,7 +41,9 @@
       frames: (a, b) => b.frames - a.frames,
     };
     const sorted = [...cards].sort((a, b) => orders[sort.value](a, b) || a.place - b.place);
-    people.append(...sorted.map((card) => card.element));
+    if (sorted.some((card, place) => card.element !== people.children[place])) {
+      people.append(...sorted.map((card) => card.element));
+    }
     document.getElementById("shown").textContent = `${count} of ${cards.length} people`;
     document.getElementById("none").hidden = count > 0;
     const state = new URLSearchParams();
@@ -66,5 +68,6 @@
   form.addEventListener("reset", () => setTimeout(update));
   form.addEventListener("submit", (event) => event.preventDefault());
   window.addEventListener("hashchange", restore);
+  form.hidden = false; // without this script the page has all people, and no filters
   restore();
 })();

@@ -14,7 +14,7 @@ from vpar_cache.base.files import atomic_path
 from vpar_cache.prediction.answers import NO, UNKNOWN, YES, Answering, meaning, share_of
 from vpar_cache.prediction.outputs.clock import time_span
 from vpar_cache.prediction.outputs.sheet import NOTE
-from vpar_cache.prediction.rows import PersonRow
+from vpar_cache.prediction.rows import People, PersonRow
 from vpar_cache.rendering.page_parts import content_policy, page_template, read_asset
 
 MOST_PEOPLE = 2_000
@@ -51,15 +51,14 @@ class _Card:
     pictures: list[str]
 
 
-def write_gallery(rows: Iterable[PersonRow], answering: Answering, title: str, mark: str, out: Path) -> int:
+def write_gallery(rows: People, answering: Answering, title: str, mark: str, out: Path) -> int:
     """Write the page; return how many people are on it, at most MOST_PEOPLE. `rows` are read twice."""
     values = [
         [*group.value_names(), UNKNOWN] if group.is_choice else [YES, NO] for group in answering.schema.groups
     ]
     counts: Counter[tuple[int, str]] = Counter()
-    number = 0
+    number = min(len(rows), MOST_PEOPLE)
     for row in islice(rows, MOST_PEOPLE):
-        number += 1
         counts.update((place, answer.value) for place, answer in enumerate(row.answers))
     filters = [
         (
@@ -84,6 +83,7 @@ def write_gallery(rows: Iterable[PersonRow], answering: Answering, title: str, m
         note=NOTE,
         mark=mark,
         number=number,
+        total=len(rows),
         filters=filters,
         cards=_cards(islice(rows, MOST_PEOPLE), answering, values),
     )

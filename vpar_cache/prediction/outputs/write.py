@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vpar_cache.base.callbacks import Say
+from vpar_cache.base.callbacks import Say, Stop
+from vpar_cache.errors import count_of
 from vpar_cache.prediction.answers import Answering
 from vpar_cache.prediction.config import PredictConfig
 from vpar_cache.prediction.inputs import Input, find_box_file
@@ -24,21 +25,26 @@ def write_pictures(
     answering: Answering,
     mark: str,
     say: Say,
+    stop: Stop,
 ) -> None:
-    """Write what the settings name. `tracked`: the boxes that a tracker followed in the annotated video."""
-    title = ", ".join(given.name for given in inputs[:3]) + (" and more" if len(inputs) > 3 else "")
-    if config.sheet is not None:
-        _say_left_out(config.sheet, len(rows) - draw_sheet(rows, answering, mark, config.sheet), say)
-    if config.html is not None:
-        _say_left_out(config.html, len(rows) - write_gallery(rows, answering, title, mark, config.html), say)
+    """Write what the settings name. `tracked`: the boxes that a tracker followed in the annotated video.
+
+    The video comes first: it takes long, and after an interruption no file may be in the way of the same command.
+    """
     if config.annotate is not None:
         (given,) = (one for one in inputs if one.is_video)
         boxes = read_boxes(tracked) if tracked is not None and tracked.is_file() else find_box_file(given)
         labels = {row.track_id: label_of(row, answering) for row in rows if row.track_id is not None}
         if boxes is not None:
-            annotate(open_frames(given.path), boxes, labels, mark, config.annotate)
+            annotate(open_frames(given.path), boxes, labels, mark, config.annotate, stop)
+    title = ", ".join(given.name for given in inputs[:3]) + (" and more" if len(inputs) > 3 else "")
+    if config.sheet is not None:
+        _say_left_out(config.sheet, len(rows) - draw_sheet(rows, answering, mark, config.sheet), say)
+    if config.html is not None:
+        _say_left_out(config.html, len(rows) - write_gallery(rows, answering, title, mark, config.html), say)
 
 
 def _say_left_out(out: Path, count: int, say: Say) -> None:
     if count:
-        say(f"{out}: {count} people are left out, since it would be too long; the table of --out has all")
+        people = count_of(count, "person").replace("persons", "people")
+        say(f"{out}: {people} left out, since it would be too long; the table of --out has all")
