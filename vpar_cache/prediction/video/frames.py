@@ -106,25 +106,30 @@ class Sequence:
     def __init__(self, path: Path) -> None:
         self.path, self.notes = path, list[str]()
         folder = path / "img1"
-        self._files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and f.stem.isdecimal())
+        named = [f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and f.stem.isdecimal()]
+        self._files = sorted(named, key=lambda file: int(file.stem))
         if not self._files:
             raise DataError(f"{folder}: no picture is in it; expected 000001.jpg and so on")
-        self.length: int | None = int(self._files[-1].stem)
+        self._from_0 = int(self._files[0].stem) == 0
+        self.length: int | None = self._number(self._files[-1])
         self.rate = _rate_of(path / "seqinfo.ini")
 
     def frames(self) -> Iterator[Frame]:
-        """Yield the pictures; a file's name is its frame number."""
-        self.notes = []
+        """Yield the pictures; a file's name is its frame number. Names from 0 are counted from 1."""
+        self.notes = ["its pictures are counted from 0; here they are counted from 1"] if self._from_0 else []
         if missing := (self.length or 0) - len(self._files):
             self.notes.append(f"{missing} of {self.length} frames are missing")
         for file in self._files:
-            number = int(file.stem)
+            number = self._number(file)
             try:
                 picture = np.asarray(decode_image(read_plain(file, MAX_FILE_BYTES)))  # (H, W, 3)
             except (DataError, OSError) as error:
                 self.notes.append(f"{file.name} is left out: {error}")
                 continue
             yield Frame(number, (number - 1) / self.rate, picture)
+
+    def _number(self, file: Path) -> int:
+        return int(file.stem) + self._from_0
 
 
 def _rate_of(path: Path) -> float:
