@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import av
@@ -86,6 +87,19 @@ def test_what_is_no_video_is_one_line(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.mp4") as error:
         list(open_frames(tmp_path / "a.mp4").frames())
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["mot.txt", "boxes.csv", "list.m3u8", "list.ffconcat"])
+def test_text_is_no_video_and_a_playlist_is_not_followed(name: str, tmp_path: Path) -> None:
+    """FFmpeg would draw the text, and read the files that a list names."""
+    secret = write_video(tmp_path / "other.mp4", WALKER, frames=3)
+    texts = {
+        "list.m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.3,\n{secret}\n#EXT-X-ENDLIST\n",
+        "list.ffconcat": f"ffconcat version 1.0\nfile {secret.name}\n",
+    }
+    (tmp_path / name).write_text(texts.get(name, "1,1,10,20,30,60,1,-1,-1,-1\n" * 100))
+    with pytest.raises(DataError, match=re.escape(name)):
+        list(open_frames(tmp_path / name).frames())
 
 
 def test_a_sequence_folder_takes_numbers_from_names_and_times_from_its_rate(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from vpar_cache.prediction.pictures import SUFFIXES
 
 _DEFAULT_RATE = 25.0
 """Frames per second of a sequence without seqinfo.ini."""
+_NO_VIDEOS = {"tty", "hls", "dash", "concat", "concatf", "sdp", "imf"}
+"""Formats of FFmpeg for plain text, which it would draw, and for lists of other files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +162,17 @@ def _opened(path: Path) -> Any:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        return av.open(str(path.absolute()), metadata_errors="replace")
+        # A playlist must not lead to the network.
+        container = av.open(
+            str(path.absolute()), metadata_errors="replace", options={"protocol_whitelist": "file"}
+        )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DataError(f"{path}: not a video that can be read ({_reason(error)})") from error
+    if container.format.name in _NO_VIDEOS:
+        name = container.format.name
+        container.close()
+        raise DataError(f"{path}: got a file of text ({name} to FFmpeg); expected a video")
+    return container
 
 
 def _picture_stream(container: Any, path: Path) -> Any:
