@@ -41,8 +41,9 @@ $(RUN)/uv:
 # One stamp a set of extras, so that `make demo` does not install the test tools.
 $(VENV)/.test: EXTRAS := [test]
 $(VENV)/.dev: EXTRAS := [dev]
-$(VENV)/.demo $(VENV)/.test $(VENV)/.dev: $(RUN)/uv pyproject.toml $(CONSTRAINTS)
-	$(RUN)/uv pip install --quiet --python $(RUN)/python -c $(CONSTRAINTS) -e '.$(EXTRAS)'
+$(VENV)/.demo $(VENV)/.test $(VENV)/.dev: $(RUN)/uv pyproject.toml $(CONSTRAINTS) overrides.txt
+	$(RUN)/uv pip install --quiet --python $(RUN)/python -c $(CONSTRAINTS) --override overrides.txt \
+		-e '.$(EXTRAS)' opencv-python-headless
 	@touch $@
 
 # Write the versions of this environment as the tested ones.

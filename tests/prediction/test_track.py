@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.support.hostile_files import call_vpar
-from tests.support.videos import Person, write_video
+from tests.support.videos import Person, picture, write_boxes, write_video
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.prediction.config import PeopleConfig
 from vpar_cache.prediction.track import track
@@ -38,3 +39,15 @@ def test_short_tracks_and_low_boxes_are_dropped(tmp_path: Path) -> None:
     many = PeopleConfig(detector="motion", min_frames=500)
     assert track(video, tmp_path / "a.txt", many, say=lambda line: None).tracks == 0
     assert (tmp_path / "a.txt").read_text() == ""
+
+
+def test_a_sequence_with_tracks_is_followed_anew_only_when_asked(tmp_path: Path) -> None:
+    (tmp_path / "img1").mkdir()
+    (tmp_path / "gt").mkdir()
+    people = [Person(1, 10, 60, 20)]
+    for number in range(1, 71):
+        Image.fromarray(picture(people, number)).save(tmp_path / "img1" / f"{number:06}.png")
+    write_boxes(tmp_path / "gt" / "gt.txt", people)
+    with pytest.raises(UserError, match=r"has tracks in gt/gt\.txt already; give --detector"):
+        track(tmp_path, tmp_path / "a.txt", PeopleConfig(), say=lambda line: None)
+    assert track(tmp_path, tmp_path / "a.txt", MOTION, say=lambda line: None).tracks == 1

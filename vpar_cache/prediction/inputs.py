@@ -77,9 +77,11 @@ class InputReader:
         leave_out: Callable[[str, str], None],
         say: Callable[[str], None],
         boxes_out: Path | None = None,
+        on_frame: Callable[[], None] = lambda: None,
     ) -> None:
         """`settings`: of the run's cache. `num_frames`: T. `leave_out`: called with a name and the reason.
         `boxes_out`: where the boxes of people that a tracker follows are written.
+        `on_frame`: called in each frame of a video; what it raises ends the reading.
         """
         self._config, self._settings, self._leave_out, self._say = config, settings, leave_out, say
         self._rules = TrackRules(
@@ -90,7 +92,7 @@ class InputReader:
         )
         self._detector: Detector | None = None
         self.counts = VideoCounts()
-        self._boxes_out = boxes_out
+        self._boxes_out, self._on_frame = boxes_out, on_frame
 
     def tracks(self, given: Input) -> Iterator[Track | Window]:
         """Yield the people of one input. Raises DataError or UserError for one that cannot be read."""
@@ -101,9 +103,9 @@ class InputReader:
                 yield from picture_tracks(given.path, self._settings, self._config.one_person, self._leave_out)
             return
         video = open_frames(given.path)
-        boxes = find_box_file(given)
+        boxes = find_box_file(given) if self._config.people.detector is None else None
         if boxes is not None and boxes.are_tracked:
-            yield from tracks_of_boxes(video, boxes, given.name, self._rules, self.counts)
+            yield from tracks_of_boxes(video, boxes, given.name, self._rules, self.counts, self._on_frame)
         else:
             yield from self._followed(given, video, boxes)
         for note in (*video.notes, *(boxes.notes if boxes is not None else ())):
@@ -116,6 +118,7 @@ class InputReader:
         places = {} if boxes is None else dict(boxes.by_frame())
 
         def find(frame: Frame) -> tuple[Found, list[int]]:
+            self._on_frame()
             if detector is not None:
                 ltwh, confidence = detector.find(frame)  # (n, 4), (n,)
             else:

@@ -87,7 +87,15 @@ def predict(predictor: Predictor, config: PredictConfig, *, say: Say = log, stop
         if rows.ids:
             say(f"{count_of(len(rows), 'person').replace('persons', 'people')} are finished already")
         tracked = stack.enter_context(_boxes_to_draw(config))
-        reader = InputReader(config, predictor.run.encoder, predictor.num_frames, leave_out, say, tracked)
+        reader = InputReader(
+            config,
+            predictor.run.encoder,
+            predictor.num_frames,
+            leave_out,
+            say,
+            tracked,
+            on_frame=lambda: check_stop(stop),
+        )
         describer = Describer(
             predictor.frames,
             predictor.probabilities,

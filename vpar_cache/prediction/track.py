@@ -11,10 +11,12 @@ import numpy as np
 from vpar_cache.base.callbacks import Say, Stop, check_stop, log, never
 from vpar_cache.base.checks import check_new_file
 from vpar_cache.base.files import atomic_path, partial_path
+from vpar_cache.base.progress import progress
 from vpar_cache.errors import DataError, UserError
 from vpar_cache.prediction.config import PeopleConfig, PredictConfig
-from vpar_cache.prediction.inputs import InputReader, list_inputs
+from vpar_cache.prediction.inputs import InputReader, find_box_file, list_inputs
 from vpar_cache.prediction.video.boxes import box_line, read_boxes
+from vpar_cache.prediction.video.frames import open_frames
 
 _SETTINGS = {"frames": 1, "sampling": "uniform", "seed": None}
 
@@ -50,12 +52,23 @@ def track(
     (given,) = list_inputs(config)
     if not given.is_video:
         raise UserError(f"{video}: got pictures; expected a video or a MOT sequence folder")
+    known = find_box_file(given) if people.detector is None else None
+    if known is not None and known.are_tracked:
+        raise UserError(f"{video}: has tracks in gt/gt.txt already; give --detector to find its people anew")
     followed = partial_path(out)
-    reader = InputReader(config, _SETTINGS, 1, lambda name, reason: say(f"{name}: {reason}"), say, followed)
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        for _ in reader.tracks(given):
-            check_stop(stop)
+        with progress(total=open_frames(video).length, unit="frame", desc="track") as bar:
+
+            def on_frame() -> None:
+                check_stop(stop)
+                bar.update()
+
+            reader = InputReader(
+                config, _SETTINGS, 1, lambda name, reason: say(f"{name}: {reason}"), say, followed, on_frame
+            )
+            for _ in reader.tracks(given):
+                pass
         if not followed.is_file() or not followed.stat().st_size:
             raise DataError(f"{video}: no person was found; lower --min-score, or use another --detector")
         boxes = read_boxes(followed)

@@ -79,6 +79,7 @@ def test_boxes_without_ids_are_detections(tmp_path: Path) -> None:
         ("1,1,1,1,5,5\n1,1,2,2,5,5\n", "track 1 has two boxes in frame 1"),
         ("1,1,nan,1,5,5\n", r"line 1: left is 'nan'"),
         ("-3,1,1,1,5,5\n", "got frame -3"),
+        ("1.5,1,1,1,5,5\n", "got frame 1.5"),
         ("1,1,1,1,0,5\n", "no box of a person"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import av
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.videos import HEIGHT, WIDTH, Person, picture, write_video
+from tests.support.videos import HEIGHT, WIDTH, Person, picture, set_rotation, write_lossless, write_video
 from vpar_cache.errors import DataError
 from vpar_cache.prediction.video.frames import Video, open_frames
 
@@ -34,10 +35,24 @@ def test_a_variable_rate_gives_the_true_times(tmp_path: Path) -> None:
     np.testing.assert_allclose([frame.second for frame in video.frames()], times, atol=2e-3)
 
 
-@pytest.mark.parametrize("size", [(318, 178), (322, 182)])
+@pytest.mark.parametrize("size", [(319, 179), (322, 181)])
 def test_odd_sizes_are_decoded(size: tuple[int, int], tmp_path: Path) -> None:
-    frame = next(open_frames(write_video(tmp_path / "a.mp4", WALKER, frames=3, size=size)).frames())
-    assert frame.picture.shape == (size[1], size[0], 3)
+    path = write_lossless(tmp_path / "a.mkv", [picture(WALKER, number, size) for number in range(1, 4)])
+    frames = list(open_frames(path).frames())
+    assert [frame.number for frame in frames] == [1, 2, 3]
+    np.testing.assert_array_equal(frames[0].picture, picture(WALKER, 1, size))
+
+
+@pytest.mark.parametrize("turned", [0, 90, 180, 270])
+def test_a_video_of_a_turned_telephone_is_upright(turned: int, tmp_path: Path) -> None:
+    """FFmpeg's own definition: the matrix turns by that many degrees counterclockwise for display."""
+    shown = picture(WALKER, 1)  # (H, W, 3)
+    stored = np.rot90(shown, -turned // 90)  # (H, W, 3) or (W, H, 3)
+    path = write_video(tmp_path / "a.mp4", [], frames=3, pictures=[np.ascontiguousarray(stored)] * 3)
+    set_rotation(path, turned)
+    frame = next(open_frames(path).frames())
+    assert frame.picture.shape == shown.shape
+    assert abs(frame.picture.astype(float) - shown).mean() < 8
 
 
 def test_a_file_that_was_cut_gives_the_frames_before_and_says_so(tmp_path: Path) -> None:
@@ -74,6 +89,19 @@ def test_what_is_no_video_is_one_line(data: bytes, tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["mot.txt", "boxes.csv", "list.m3u8", "list.ffconcat"])
+def test_text_is_no_video_and_a_playlist_is_not_followed(name: str, tmp_path: Path) -> None:
+    """FFmpeg would draw the text, and read the files that a list names."""
+    secret = write_video(tmp_path / "other.mp4", WALKER, frames=3)
+    texts = {
+        "list.m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.3,\n{secret}\n#EXT-X-ENDLIST\n",
+        "list.ffconcat": f"ffconcat version 1.0\nfile {secret.name}\n",
+    }
+    (tmp_path / name).write_text(texts.get(name, "1,1,10,20,30,60,1,-1,-1,-1\n" * 100))
+    with pytest.raises(DataError, match=re.escape(name)):
+        list(open_frames(tmp_path / name).frames())
+
+
 def test_a_sequence_folder_takes_numbers_from_names_and_times_from_its_rate(tmp_path: Path) -> None:
     (tmp_path / "img1").mkdir()
     for number in (1, 2, 4):
@@ -86,3 +114,13 @@ def test_a_sequence_folder_takes_numbers_from_names_and_times_from_its_rate(tmp_
     (tmp_path / "seqinfo.ini").write_text("[Sequence]\nframeRate=fast\n")
     with pytest.raises(DataError, match=r"seqinfo\.ini.*frameRate"):
         open_frames(tmp_path)
+
+
+def test_a_sequence_from_0_is_counted_from_1_and_said(tmp_path: Path) -> None:
+    (tmp_path / "img1").mkdir()
+    for number in (0, 1, 10, 9):
+        Image.fromarray(picture(WALKER, number + 1)).save(tmp_path / "img1" / f"{number}.png")
+    video = open_frames(tmp_path)
+    assert [frame.number for frame in video.frames()] == [1, 2, 10, 11]
+    assert video.length == 11
+    assert ["counted from 0" in note for note in video.notes] == [True, False]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.support.videos import Person, write_boxes, write_video
-from vpar_cache.errors import DataError, UserError
+from vpar_cache.errors import DataError, Stopped, UserError
 from vpar_cache.prediction.config import PeopleConfig, PredictConfig
 from vpar_cache.prediction.inputs import Input, InputReader, list_inputs
 from vpar_cache.prediction.tracks import Track, Window
@@ -49,6 +49,44 @@ def test_tracks_of_a_box_file_close_at_their_last_box(tmp_path: Path) -> None:
         assert (track.first_frame, track.last_frame) == (person.first, person.last)
         for crop in track.crops:
             assert crop.picture.shape == (90, 30, 3)
+
+
+def test_a_box_without_a_track_among_others_is_counted_and_no_person(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", PEOPLE[:1], frames=40)
+    boxes = write_boxes(tmp_path / "b.txt", PEOPLE[:1])
+    boxes.write_text(boxes.read_text() + "".join(f"{frame},-1,200,20,30,90,1\n" for frame in range(1, 11)))
+    tracks, made = read(PredictConfig(inputs=(video,), boxes=(boxes,)))
+    assert [track.tracklet_id for track in tracks] == ["a.mp4/1"]
+    assert made.counts.dropped == Counter({"box without a track among boxes with one": 10})
+
+
+def test_frames_that_the_box_file_lacks_leave_one_track(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", PEOPLE[:1], frames=40)
+    boxes = write_boxes(tmp_path / "b.txt", PEOPLE[:1])
+    lines = boxes.read_text().splitlines(keepends=True)
+    boxes.write_text("".join(lines[:10] + lines[25:]))
+    (track,), _ = read(PredictConfig(inputs=(video,), boxes=(boxes,)))
+    assert isinstance(track, Track)
+    assert (track.first_frame, track.last_frame) == (1, 40)
+    assert not {crop.frame for crop in track.crops} & set(range(11, 26))
+
+
+def test_reading_can_be_stopped_in_any_frame(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", PEOPLE[:1], frames=40)
+    numbers = iter(range(100))
+
+    def on_frame() -> None:
+        if next(numbers) == 7:
+            raise Stopped
+
+    for boxes in ((), (write_boxes(tmp_path / "b.txt", PEOPLE[:1]),)):
+        people = PeopleConfig(detector=None if boxes else "motion")
+        config = PredictConfig(inputs=(video,), boxes=boxes, people=people)
+        made = InputReader(config, SETTINGS, 4, lambda name, reason: None, lambda line: None, None, on_frame)
+        with pytest.raises(Stopped):
+            list(made.tracks(list_inputs(config)[0]))
+        assert made.counts.frames == 8
+        numbers = iter(range(100))
 
 
 def test_windows_come_before_their_track(tmp_path: Path) -> None:

@@ -85,6 +85,8 @@ def read_boxes(path: Path) -> Boxes:
         if not np.isfinite(rows[name]).all():
             row = int(np.flatnonzero(~np.isfinite(rows[name]))[0])
             raise DataError(f"{path}: box {row + 1} has no number for {name}")
+    if (uneven := rows["frame"] % 1 != 0).any():
+        raise DataError(f"{path}: got frame {rows['frame'][uneven][0]:g}; expected whole numbers, from 1")
     kept = (ltwh[:, 2] > 0) & (ltwh[:, 3] > 0)  # (n,)
     if dropped := int((~kept).sum()):
         notes.append(f"{count_of(dropped, 'box').replace('boxs', 'boxes')} without width or height")

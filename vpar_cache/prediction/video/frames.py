@@ -19,6 +19,8 @@ from vpar_cache.prediction.pictures import SUFFIXES
 
 _DEFAULT_RATE = 25.0
 """Frames per second of a sequence without seqinfo.ini."""
+_NO_VIDEOS = {"tty", "hls", "dash", "concat", "concatf", "sdp", "imf"}
+"""Formats of FFmpeg for plain text, which it would draw, and for lists of other files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,25 +108,30 @@ class Sequence:
     def __init__(self, path: Path) -> None:
         self.path, self.notes = path, list[str]()
         folder = path / "img1"
-        self._files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and f.stem.isdecimal())
+        named = [f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and f.stem.isdecimal()]
+        self._files = sorted(named, key=lambda file: int(file.stem))
         if not self._files:
             raise DataError(f"{folder}: no picture is in it; expected 000001.jpg and so on")
-        self.length: int | None = int(self._files[-1].stem)
+        self._from_0 = int(self._files[0].stem) == 0
+        self.length: int | None = self._number(self._files[-1])
         self.rate = _rate_of(path / "seqinfo.ini")
 
     def frames(self) -> Iterator[Frame]:
-        """Yield the pictures; a file's name is its frame number."""
-        self.notes = []
+        """Yield the pictures; a file's name is its frame number. Names from 0 are counted from 1."""
+        self.notes = ["its pictures are counted from 0; here they are counted from 1"] if self._from_0 else []
         if missing := (self.length or 0) - len(self._files):
             self.notes.append(f"{missing} of {self.length} frames are missing")
         for file in self._files:
-            number = int(file.stem)
+            number = self._number(file)
             try:
                 picture = np.asarray(decode_image(read_plain(file, MAX_FILE_BYTES)))  # (H, W, 3)
             except (DataError, OSError) as error:
                 self.notes.append(f"{file.name} is left out: {error}")
                 continue
             yield Frame(number, (number - 1) / self.rate, picture)
+
+    def _number(self, file: Path) -> int:
+        return int(file.stem) + self._from_0
 
 
 def _rate_of(path: Path) -> float:
@@ -155,9 +162,17 @@ def _opened(path: Path) -> Any:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        return av.open(str(path.absolute()), metadata_errors="replace")
+        # A playlist must not lead to the network.
+        container = av.open(
+            str(path.absolute()), metadata_errors="replace", options={"protocol_whitelist": "file"}
+        )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DataError(f"{path}: not a video that can be read ({_reason(error)})") from error
+    if container.format.name in _NO_VIDEOS:
+        name = container.format.name
+        container.close()
+        raise DataError(f"{path}: got a file of text ({name} to FFmpeg); expected a video")
+    return container
 
 
 def _picture_stream(container: Any, path: Path) -> Any:

@@ -58,6 +58,7 @@ def import_cv2() -> Any:
         import cv2
     except ImportError as error:
         raise UserError(
-            f"--detector motion needs OpenCV ({error}); install it with `pip install 'vpar-cache[video]'`"
+            f"--detector motion needs OpenCV ({error}); install it with `pip install 'vpar-cache[video]'`; "
+            "a machine without libGL needs opencv-python-headless in place of opencv-python"
         ) from error
     return cv2

@@ -54,17 +54,31 @@ class VideoCounts:
 
 
 def tracks_of_boxes(
-    video: FrameSource, boxes: Boxes, name: str, rules: TrackRules, counts: VideoCounts
+    video: FrameSource,
+    boxes: Boxes,
+    name: str,
+    rules: TrackRules,
+    counts: VideoCounts,
+    on_frame: Callable[[], None] = lambda: None,
 ) -> Iterator[Track | Window]:
-    """Yield the tracks of a box file, each as soon as its last frame was read."""
+    """Yield the tracks of a box file, each as soon as its last frame was read.
+
+    `on_frame`: called in each frame. Boxes without a track are counted and left out. Raises DataError where the
+    boxes are those of another video.
+    """
     check_fits(video, boxes)
     last = boxes.last_frames()
     places = dict(boxes.by_frame())
 
     def find(frame: Frame) -> tuple[Found, list[int]]:
+        on_frame()
         place = places.pop(frame.number, slice(0, 0))
-        ids = boxes.track_id[place]  # (n,)
-        return (ids, boxes.ltwh[place]), [track for track in ids.tolist() if last[track] <= frame.number]
+        ids, ltwh = boxes.track_id[place], boxes.ltwh[place]  # (n,), (n, 4)
+        tracked = ids >= 0  # (n,)
+        if loose := int((~tracked).sum()):
+            counts.dropped["box without a track among boxes with one"] += loose
+        ids = ids[tracked]  # (m,)
+        return (ids, ltwh[tracked]), [track for track in ids.tolist() if last[track] <= frame.number]
 
     yield from follow(video, find, name, rules, counts)
     if places:

@@ -27,7 +27,8 @@ class Tracker:
         except ImportError as error:
             raise UserError(
                 f"--tracker {name}: the package trackers cannot be imported ({error}); install it with "
-                "`pip install 'vpar-cache[video]'`, or give a box file with track numbers"
+                "`pip install 'vpar-cache[video]'` (without libGL: opencv-python-headless in place of "
+                "opencv-python), or give a box file with track numbers"
             ) from error
         self._detections = supervision.Detections
         kind = trackers.ByteTrackTracker if name == "bytetrack" else trackers.OCSORTTracker
