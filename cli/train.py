@@ -30,6 +30,21 @@ def train(
             help="Several caches: a person id names the same person in all. Default: they are different people.",
         ),
     ] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with labels and splits, by tracklet_id, for a cache of `vpar predict --keep-features`. No frame "
+            "is read."
+        ),
+    ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(help="--labels: mars, duke or a TOML file with your attributes. Default: that of the cache."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="--labels: file with the weights of the cache's encoder. Default: as the cache says."),
+    ] = None,
     from_run: Annotated[
         Path | None, typer.Option(help="Train this run again, and report whether the metrics are identical.")
     ] = None,
@@ -149,6 +164,7 @@ def train(
         device=device,
         offline=offline,
     )
+    _add_labels(config.caches, labels, schema, weights, offline)
     from vpar_cache.training.train import train as train_run  # after the settings are checked: it imports torch
 
     with stoppable() as stop:
@@ -157,6 +173,22 @@ def train(
         say(line)
     say(f"{result.model} in {result.seconds:.1f} s; tables: vpar report {result.folder}")
     print_text(f"{result.folder}\n")
+
+
+def _add_labels(
+    caches: tuple[Path, ...], labels: Path | None, schema: str | None, weights: str | None, offline: bool
+) -> None:
+    """Write the labels of --labels into the cache."""
+    if labels is None:
+        if schema is not None or weights is not None:
+            option = "--schema" if schema is not None else "--weights"
+            raise UserError(f"{option}: only --labels reads it; leave it out")
+        return
+    if len(caches) != 1:
+        raise UserError(f"--labels: got {len(caches)} caches in --features; expected one. Label them one by one")
+    from vpar_cache.workflows.label_cache import LabelConfig, label_cache
+
+    label_cache(caches[0], LabelConfig(labels, schema, weights, offline), say)
 
 
 def _refuse_settings(context: typer.Context) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vpar_cache.cache.format import SHARD_BYTES
 from vpar_cache.datasets.frame_choice import Source, digest_source
 from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.plan import (
-    SHARD_BYTES,
     ShardTask,
     estimate_bytes,
     file_signature,

@@ -32,6 +32,8 @@ AUGMENTED = "augmented"
 FRAME_TOKENS = "frame_tokens"
 BIG_ARRAYS = (VISUAL, FRAME_EMBEDDINGS, AUGMENTED, FRAME_TOKENS)
 """The float16 arrays that are stored in shards."""
+SHARD_BYTES = 52 << 20
+"""About the size of a shard: 256 tracklets of 197 x 512 float16 tokens."""
 MOST_VIRTUAL = 500
 """Shards of a cache whose index has virtual datasets. HDF5 keeps every source open that it has read, and where the
 system allows no more open files, the rows of the next source read as NaN without an error.

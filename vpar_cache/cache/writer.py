@@ -8,7 +8,7 @@ datasets without object times.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from vpar_cache.base.files import atomic_path
 from vpar_cache.base.hashing import canonical_json
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import ShardHeader, Skipped
-from vpar_cache.cache.seal import write_seal
+from vpar_cache.cache.seal import bears_seal, write_seal
 
 _FILE_SETTINGS = {
     "libver": "v110",
@@ -118,6 +118,14 @@ def write_index(path: Path, contents: IndexContents) -> None:
         # Not in the main thread, where Python raises an interrupt: inside a write of HDF5 it crashes the process.
         pool.submit(_write_index, partial, fmt.shard_folder(path).name, contents).result()
         write_seal(partial)
+
+
+def remove_unlisted(out: Path, listed: Iterable[str]) -> None:
+    """Remove the sealed shards that the published index does not list."""
+    wanted = set(listed)
+    for path in fmt.shard_folder(out).glob(fmt.SHARD_GLOB):
+        if fmt.SHARD_NAME.fullmatch(path.name) and path.name not in wanted and bears_seal(path):
+            path.unlink(missing_ok=True)
 
 
 def _write_index(path: Path, folder: str, contents: IndexContents) -> None:

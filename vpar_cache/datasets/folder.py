@@ -90,7 +90,7 @@ def read_folders(
     require(root, "folder", "give the folder that holds the tracklets as --root", UserError)
     require(labels, "file", "give the label file as --labels, or put it into the root as labels.csv", UserError)
     file = read_labels(labels, schema, _COLUMNS, report)
-    people, person_notes = person_ids(file.rows, report)
+    people, person_notes = number_people(file.rows, report)
     folders = _Folders(Path(os.path.realpath(root)), follow_links)
     lines: dict[Path, int] = {}
     line_of: dict[str, int] = {}
@@ -213,13 +213,14 @@ class _Folders:
 
 
 def split_of(row: LabelRow) -> Split:
+    """Return the split of a row. Raises DataError for a word that is none."""
     split = _SPLIT_NAMES.get(row.keys["split"].lower())
     if split is None:
         raise row.error("split", "is not a split; write train, validation or test")
     return split
 
 
-def person_ids(rows: Sequence[LabelRow], report: Report) -> tuple[list[int], list[str]]:
+def number_people(rows: Sequence[LabelRow], report: Report = refuse) -> tuple[list[int], list[str]]:
     """Return a number for each row's person, and notes where the numbers are not the file's own."""
     if not any("person_id" in row.keys for row in rows):
         return list(range(len(rows))), [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -176,11 +176,3 @@ def refuse_to_drop(held: HeldCache, kept: Collection[str], config: ExtractConfig
             f"--out: {config.out} holds {count_of(len(held.tracklet_ids), 'tracklet')}, and {len(dropped)} of "
             f"them {why} ({shown}). Choose another --out, or drop them with --overwrite"
         )
-
-
-def remove_unlisted(out: Path, listed: Iterable[str]) -> None:
-    """Remove the sealed shards that the published index does not list."""
-    wanted = set(listed)
-    for path in fmt.shard_folder(out).glob(fmt.SHARD_GLOB):
-        if fmt.SHARD_NAME.fullmatch(path.name) and path.name not in wanted and bears_seal(path):
-            path.unlink(missing_ok=True)

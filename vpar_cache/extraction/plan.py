@@ -21,9 +21,6 @@ from vpar_cache.datasets.tracklet import Tracklet
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_identity import EncoderIdentity
 
-SHARD_BYTES = 52 << 20
-"""About the size of a shard: 256 tracklets of 197 x 512 float16 tokens."""
-
 
 @dataclass(frozen=True)
 class StoredRow:
@@ -95,7 +92,7 @@ def plan_shards(
     tracklets: Sequence[Tracklet], config: ExtractConfig, row_bytes: int
 ) -> tuple[tuple[Source, ...], ...]:
     """Cut the tracklets into shards, in order. `row_bytes`: what one tracklet takes in a shard."""
-    size = config.shard_size or max(1, SHARD_BYTES // row_bytes)
+    size = config.shard_size or max(1, fmt.SHARD_BYTES // row_bytes)
     sources = [
         draw_source(tracklet, config.frames, config.sampling, config.views, config.seed) for tracklet in tracklets
     ]

@@ -9,9 +9,10 @@ from vpar_cache.base.callbacks import Say
 from vpar_cache.base.lock import Fellow, fellow_writer, find_writer
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.hints import Hints
+from vpar_cache.cache.writer import remove_unlisted
 from vpar_cache.errors import BeingWrittenError
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.held_cache import remove_leftovers_of_killed_runs, remove_unlisted
+from vpar_cache.extraction.held_cache import remove_leftovers_of_killed_runs
 
 
 class CacheWriter:

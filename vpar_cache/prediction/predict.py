@@ -105,7 +105,7 @@ def predict(predictor: Predictor, config: PredictConfig, *, say: Say = log, stop
         )
         keeper = _keeper(config, predictor, inputs)
         if keeper is not None:
-            describer.encoded = keeper.add
+            describer.encoded = stack.enter_context(keeper).add
         started = time.monotonic()
         _describe_all(inputs, reader, describer, rows, leave_out, stop)
         seconds = time.monotonic() - started
@@ -115,7 +115,7 @@ def predict(predictor: Predictor, config: PredictConfig, *, say: Say = log, stop
         if config.out is not None and config.out != STDOUT:
             writer.write(rows, config.out)
         if keeper is not None:
-            keeper.finish(predictor.schema)
+            keeper.finish(answering.schema)
         result = PredictResult(
             tuple(_shown(row, answering) for row in islice(rows, SHOWN)),
             len(rows),
@@ -192,6 +192,7 @@ def _identity_of_run(predictor: Predictor) -> str:
 
 
 def _keeper(config: PredictConfig, predictor: Predictor, inputs: list[Input]) -> FeatureKeeper | None:
+    """Return what keeps the features; None where they are not asked for."""
     if config.keep_features is None:
         return None
     of_video = any(given.is_video for given in inputs)

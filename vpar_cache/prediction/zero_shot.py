@@ -80,7 +80,11 @@ def zero_shot(
         "resize": "pad",
         "frames": DEFAULT_FRAMES,
         "sampling": "uniform",
+        "short_tracklet": "repeat",
         "seed": None,
+        "views": 0,
+        "keep_frames": False,
+        "stored_dtype": "float16",
     }
     run = LoadedRun(
         ZeroShot(inputs).eval(),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vpar_cache.base.callbacks import Say, log
 from vpar_cache.cache.features import Features
+from vpar_cache.cache.format import NO_SPLIT
 from vpar_cache.errors import DataError, UserError, count_of, counted
 from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.training.config import TrainConfig

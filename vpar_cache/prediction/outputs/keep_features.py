@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from blake3 import blake3
@@ -18,78 +17,69 @@ from vpar_cache.base.hashing import canonical_json, fingerprint
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.headers import ShardHeader, read_shard_header
 from vpar_cache.cache.index import read_index
-from vpar_cache.cache.writer import IndexContents, ShardContents, write_index, write_shard
+from vpar_cache.cache.writer import IndexContents, ShardContents, remove_unlisted, write_index, write_shard
 from vpar_cache.datasets.decoding import library_versions
-from vpar_cache.errors import DataError
+from vpar_cache.errors import UserError
 from vpar_cache.prediction.tracks import Track
 
 DATASET = "own"
 """The name of such a cache's dataset."""
 BEST = "best"
 """The `sampling` of tracks of a video: the best frames of each part."""
-_SHARD_ROWS = 256
 
 
 class FeatureKeeper:
-    """Writes shards as they fill, and the index at the end."""
+    """Writes shards as they fill, and the index at the end. A context manager: what fails leaves no shard."""
 
     def __init__(self, out: Path, encoder: Encoder, settings: dict[str, Any], of_video: bool) -> None:
-        """`settings`: of the run's cache. `of_video`: the frames were chosen as the best of a video."""
-        self._out, self._encoder = out, encoder
+        """`settings`: of the run's cache. `of_video`: the frames were chosen as the best of a video.
+
+        Raises UserError where `out` is a cache of another kind, CacheError where it is damaged.
+        """
+        self._out, self._encoder = fmt.follow_link(out), encoder
+        if out.exists() and (dataset := read_index(out).dataset) != DATASET:
+            raise UserError(
+                f"--keep-features: got {out}, which is an extracted cache of the dataset {dataset}; expected a "
+                "new file, or one that --keep-features wrote. Choose another name"
+            )
         chosen = {"sampling": BEST, "seed": None} if of_video else {}
         made = {name: value for name, value in settings.items() if name != "weights"}
         self._config = {**made, **chosen, "precision": encoder.precision, "views": 0}
-        self._fingerprint = fingerprint(self._config)
-        self._rows: list[tuple[Track, EncodedBatch]] = []
+        self._rows: list[EncodedBatch] = []
+        self._ids: list[str] = []
+        self._digests: list[str] = []
+        self._num_bytes = 0
         self._shards: list[ShardHeader] = []
+        self._new: list[Path] = []
+        """Shards that were not there before."""
         self._num_frames: list[int] = []
+        """Of all tracklets, those of published shards too."""
 
     def add(self, track: Track, features: EncodedBatch) -> None:
         """Take in one tracklet."""
-        self._rows.append((track, features))
-        if len(self._rows) == _SHARD_ROWS:
+        kept = 0 if features.frame_tokens is None else features.frame_tokens.nbytes
+        self._rows.append(features)
+        self._ids.append(track.tracklet_id)
+        self._digests.append(_digest(track))
+        self._num_frames.append(len(track.crops))
+        self._num_bytes += features.tokens.nbytes + features.frame_embeddings.nbytes + kept
+        if self._num_bytes >= fmt.SHARD_BYTES:
             self._write()
 
-    def _write(self) -> None:
-        """Publish a shard."""
-        arrays: dict[str, NDArray[np.float16]] = {
-            fmt.VISUAL: np.stack([row.tokens for _, row in self._rows])  # (n, N, D)
-        }
-        if self._config["frames"] != "all":
-            arrays[fmt.FRAME_EMBEDDINGS] = np.stack([row.frame_embeddings for _, row in self._rows])  # (n, T, D)
-        kept = [row.frame_tokens for _, row in self._rows if row.frame_tokens is not None]  # each (T, N, D)
-        if self._config["keep_frames"] and kept:
-            arrays[fmt.FRAME_TOKENS] = np.stack(kept)  # (n, T, N, D)
-        contents = ShardContents(
-            arrays=arrays,
-            tracklet_ids=[track.tracklet_id for track, _ in self._rows],
-            source_digests=[_digest(track) for track, _ in self._rows],
-            skipped=(),
-            visual_config=self._config,
-            visual_fingerprint=self._fingerprint,
-            weights=self._encoder.weights_name,
-            environments=[canonical_json({**self._encoder.environment(), **library_versions()})],
-        )
-        self._shards.append(read_shard_header(write_shard(fmt.shard_folder(self._out), contents)))
-        self._num_frames += [len(track.crops) for track, _ in self._rows]
-        self._rows = []
-
     def finish(self, schema: Schema) -> None:
-        """Publish the index; with it an older one goes, and the shards that it alone listed."""
+        """Publish the index; with it the shards of an older one go. Raises UserError where nobody was added."""
         if self._rows:
             self._write()
         if not self._shards:
-            raise DataError(f"--keep-features: {self._out} would be empty; give inputs with people")
-        before = [shard.path for shard in read_index(self._out).shards] if self._out.exists() else []
+            raise UserError(
+                f"--keep-features: got no people for {self._out}; expected one or more. Give other inputs"
+            )
         count, width = len(self._num_frames), schema.num_outputs
-        text = {
-            "encoder": NO_TEXT,
-            "prompts": list(build_prompts(schema, "paper")),
-            "negative_prompts": list(build_negative_prompts(schema, "paper")),
-        }
+        prompts, negatives = build_prompts(schema, "paper"), build_negative_prompts(schema, "paper")
+        text = {"encoder": NO_TEXT, "prompts": list(prompts), "negative_prompts": list(negatives)}
         contents = IndexContents(
             shards=self._shards,
-            tracklet_ids=[id for shard in self._shards for id in shard.tracklet_ids],
+            tracklet_ids=[name for shard in self._shards for name in shard.tracklet_ids],
             splits=[fmt.NO_SPLIT] * count,
             person_ids=np.arange(count, dtype=np.int32),  # (N,)
             camera_ids=[0] * count,
@@ -100,26 +90,52 @@ class FeatureKeeper:
             quality=np.zeros((count, len(schema.quality)), np.uint8),  # (N, Q)
             text_embeddings=np.zeros((width, 0), np.float32),  # (A, 0)
             negative_embeddings=np.zeros((width, 0), np.float32),  # (A, 0)
-            prompts=text["prompts"],
-            negative_prompts=text["negative_prompts"],
+            prompts=prompts,
+            negative_prompts=negatives,
             schema=schema,
             dataset=DATASET,
             visual_config=self._config,
-            visual_fingerprint=self._fingerprint,
+            visual_fingerprint=fingerprint(self._config),
             text_config=text,
             text_fingerprint=fingerprint(text),
             weights=self._encoder.weights_name,
         )
         write_index(self._out, contents)
-        remove_unlisted(before, self._shards)
+        self._new = []
+        remove_unlisted(self._out, [shard.file for shard in self._shards])
 
+    def __enter__(self) -> Self:
+        return self
 
-def remove_unlisted(before: Sequence[Path], shards: Sequence[ShardHeader]) -> None:
-    """Remove the shards of an older index that the new one does not list."""
-    listed = {shard.file for shard in shards}
-    for path in before:
-        if path.name not in listed:
+    def __exit__(self, *_: object) -> None:
+        """Remove the shards that no index lists, where `finish` was not reached."""
+        for path in self._new:
             path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        """Publish a shard."""
+        rows = self._rows
+        arrays: dict[str, NDArray[np.float16]] = {fmt.VISUAL: np.stack([row.tokens for row in rows])}  # (n, N, D)
+        if self._config["frames"] != "all":
+            arrays[fmt.FRAME_EMBEDDINGS] = np.stack([row.frame_embeddings for row in rows])  # (n, T, D)
+        kept = [row.frame_tokens for row in rows if row.frame_tokens is not None]  # each (T, N, D)
+        if kept:
+            arrays[fmt.FRAME_TOKENS] = np.stack(kept)  # (n, T, N, D)
+        self._config["keep_frames"] = bool(kept)
+        contents = ShardContents(
+            arrays=arrays,
+            tracklet_ids=self._ids,
+            source_digests=self._digests,
+            skipped=(),
+            visual_config=self._config,
+            visual_fingerprint=fingerprint(self._config),
+            weights=self._encoder.weights_name,
+            environments=[canonical_json({**self._encoder.environment(), **library_versions()})],
+        )
+        path = fmt.shard_folder(self._out) / contents.file_name
+        self._new += [] if path.exists() else [path]
+        self._shards.append(read_shard_header(write_shard(path.parent, contents)))
+        self._rows, self._ids, self._digests, self._num_bytes = [], [], [], 0
 
 
 def _digest(track: Track) -> str:
