@@ -33,8 +33,8 @@ def train(
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="CSV with labels and splits, by tracklet_id, for a cache of `vpar predict --keep-features`. No frame "
-            "is read."
+            help="CSV with labels and splits, by tracklet_id, for a cache of `vpar predict --keep-features`. "
+            "No frame is read."
         ),
     ] = None,
     schema: Annotated[

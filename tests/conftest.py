@@ -98,3 +98,27 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory, extract_config: Callabl
 def extracted(tiny_cache: Path, tmp_path: Path) -> Path:
     """A copy of the extracted cache, to change, with its hints."""
     return Path(shutil.copytree(tiny_cache.parent, tmp_path / "cache")) / tiny_cache.name
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the linear model on the small cache. Read only."""
+    runs = tmp_path_factory.mktemp("runs")
+    from vpar_cache.training.config import TrainConfig
+    from vpar_cache.training.train import train
+
+    return train(TrainConfig(features=tiny_cache, runs=runs, model="linear", epochs=2, device="cpu")).folder
+
+
+@pytest.fixture(scope="session")
+def people(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for each tracklet of the small dataset, with its frames. Read only."""
+    from vpar_cache.datasets.mars import load_mars
+
+    root = tmp_path_factory.mktemp("people")
+    for tracklet in load_mars(demo_root).tracklets:
+        folder = root / tracklet.tracklet_id
+        folder.mkdir()
+        for name in tracklet.frames:
+            shutil.copy(tracklet.folder / name, folder / name)
+    return root

@@ -46,6 +46,8 @@ SPLITS = ("train", "validation", "test")
 """In the order of the rows of an extracted cache."""
 NO_SPLIT = "none"
 """Of a row whose split is not known (yet): it neither trains nor tests."""
+KEPT_DATASET = "own"
+"""The dataset of a cache that `vpar predict --keep-features` wrote. Labels and splits come later, or never."""
 
 SHARD_ROW = np.dtype([("file", "S64"), ("rows", "<i8"), ("bytes", "<i8"), ("blake3", "S64")])
 """A row of the index's /shards."""

@@ -59,7 +59,7 @@ class Index:
     source_digests: Sequence[str]
     """(N,) of what each row was made: tracklet id, draws, chosen frames and their contents."""
     splits: NDArray[np.str_]
-    """(N,) train, validation or test"""
+    """(N,) train, validation, test or none"""
     person_ids: NDArray[np.int32]
     """(N,)"""
     people_known: bool

@@ -6,7 +6,7 @@ import os
 from pathlib import PurePath
 from typing import Any
 
-from vpar_cache.cache.format import count_distinct
+from vpar_cache.cache.format import NO_SPLIT, count_distinct
 from vpar_cache.cache.index import read_index
 
 
@@ -15,7 +15,9 @@ def describe_cache(path: str | os.PathLike[str]) -> dict[str, Any]:
     index = read_index(path)
     visual = index.visual_config
     tracklets = index.count_splits()
-    people = {split: count_distinct(index.person_ids[index.splits == split]) for split in tracklets}
+    people = {
+        split: count_distinct(index.person_ids[index.splits == split]) for split in tracklets if split != NO_SPLIT
+    }
     return {
         "dataset": index.dataset,
         "tracklets": tracklets,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vpar_cache.base.callbacks import Say, log
 from vpar_cache.cache.features import Features
-from vpar_cache.cache.format import NO_SPLIT
+from vpar_cache.cache.format import KEPT_DATASET
 from vpar_cache.errors import DataError, UserError, count_of, counted
 from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.training.config import TrainConfig
@@ -45,8 +45,8 @@ def choose_rows(features: Features, config: TrainConfig, say: Say = log) -> Rows
     for name, rows in (("train", train), ("test", test)):
         if not len(rows):
             fix = "Extract again from data with both splits"
-            if (features.splits == NO_SPLIT).any():
-                fix = "Give the label file with --labels"
+            if features.dataset == KEPT_DATASET:
+                fix = "Give a label file with both splits: --labels"
             raise DataError(f"{features.where}: got no {name} tracklet; expected one or more. {fix}")
     nobody = np.empty(0, dtype=np.int64)
     is_trained = config.model not in SYSTEMS or SYSTEMS[config.model].is_trained

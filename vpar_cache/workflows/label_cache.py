@@ -27,7 +27,6 @@ from vpar_cache.datasets.folder import number_people, split_of
 from vpar_cache.datasets.labels import KeyColumn, LabelRow, read_labels
 from vpar_cache.datasets.tracklet import first_few
 from vpar_cache.errors import DataError, UserError, counted
-from vpar_cache.prediction.outputs.keep_features import DATASET
 
 _COLUMNS = (
     KeyColumn("tracklet", ("tracklet_id",)),
@@ -58,7 +57,7 @@ def label_cache(path: Path, config: LabelConfig, say: Say = log) -> None:
     """
     with sole_writer(path, say):
         index = read_index(path)
-        if index.dataset != DATASET:
+        if index.dataset != fmt.KEPT_DATASET:
             raise UserError(
                 f"--labels: got {path}, which has labels of the dataset {index.dataset}; expected a cache of "
                 "`vpar predict --keep-features`. Leave --labels out"
@@ -122,7 +121,7 @@ def _match(index: Index, rows: Sequence[LabelRow], say: Say) -> list[LabelRow | 
 
 
 def _people(used: Sequence[LabelRow | None], numbers: Mapping[int, int]) -> list[int]:
-    """Return the person of each tracklet. `numbers`: by line of the file; without a row it is a person of its own."""
+    """Return the person of each tracklet: a new one without a row. `numbers`: by line of the label file."""
     unused = max(numbers.values()) + 1
     return [unused + place if row is None else numbers[row.line] for place, row in enumerate(used)]
 

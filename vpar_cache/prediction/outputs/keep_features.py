@@ -22,8 +22,6 @@ from vpar_cache.datasets.decoding import library_versions
 from vpar_cache.errors import UserError
 from vpar_cache.prediction.tracks import Track
 
-DATASET = "own"
-"""The name of such a cache's dataset."""
 BEST = "best"
 """The `sampling` of tracks of a video: the best frames of each part."""
 
@@ -37,7 +35,7 @@ class FeatureKeeper:
         Raises UserError where `out` is a cache of another kind, CacheError where it is damaged.
         """
         self._out, self._encoder = fmt.follow_link(out), encoder
-        if out.exists() and (dataset := read_index(out).dataset) != DATASET:
+        if out.exists() and (dataset := read_index(out).dataset) != fmt.KEPT_DATASET:
             raise UserError(
                 f"--keep-features: got {out}, which is an extracted cache of the dataset {dataset}; expected a "
                 "new file, or one that --keep-features wrote. Choose another name"
@@ -93,7 +91,7 @@ class FeatureKeeper:
             prompts=prompts,
             negative_prompts=negatives,
             schema=schema,
-            dataset=DATASET,
+            dataset=fmt.KEPT_DATASET,
             visual_config=self._config,
             visual_fingerprint=fingerprint(self._config),
             text_config=text,
