@@ -39,6 +39,7 @@ $(RUN)/uv:
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) uv
 
 # One stamp a set of extras, so that `make demo` does not install the test tools.
+$(VENV)/.demo: EXTRAS := [video]
 $(VENV)/.test: EXTRAS := [test]
 $(VENV)/.dev: EXTRAS := [dev]
 $(VENV)/.demo $(VENV)/.test $(VENV)/.dev: $(RUN)/uv pyproject.toml $(CONSTRAINTS) overrides.txt

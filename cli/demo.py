@@ -14,12 +14,10 @@ def demo(
     frames: Annotated[int, typer.Option(help="Frames per tracklet.")] = 1,
     epochs: Annotated[int, typer.Option(help="Passes over the train tracklets.")] = 30,
     seed: Annotated[int, typer.Option(help="Seed of drawings, weights and training.")] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the picture of an earlier demo.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files of an earlier demo.")] = False,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
 ) -> None:
-    """Draw a small dataset, extract, train, report, and draw a picture. Nothing is downloaded.
+    """Draw a small dataset, extract, train, report, and predict people of a drawn video. Nothing is downloaded.
 
     The encoder has random weights, so that the demo runs anywhere: it shows that everything works and that the
     fusion model learns, not how good CLIP's features are.
@@ -30,5 +28,10 @@ def demo(
     with stoppable() as stop:
         result = run_demo(config, say=say, stop=stop)
     print_document(result.report, "rich")
-    print_text(f"features: {result.index}\nrun:      {result.run.folder}\npicture:  {result.picture}\n\n")
-    print_text(f"{result.verdict}\n")
+    people = result.people
+    video = f"video:    {people.annotated}\n" if people.annotated.exists() else ""
+    print_text(
+        f"features: {result.index}\nrun:      {result.run.folder}\npicture:  {result.picture}\n"
+        f"people:   {people.table}\npage:     {people.page}\n{video}\n"
+    )
+    print_text(f"{result.verdict}\n{result.right}\n")

@@ -72,3 +72,4 @@ def test_the_demo_makes_tables_and_a_picture_and_its_model_learns_from_the_pictu
     assert all(metrics["shuffled"][protocol]["average"]["f1"]["p"] < 0.01 for protocol in PROTOCOLS)
     assert metrics["scores"]["vtf"]["average"]["mA"] >= 0.68
     assert "best constant" in result.verdict
+    assert result.right.right > result.right.constant + 0.05 * result.right.people * result.right.groups

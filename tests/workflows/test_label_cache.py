@@ -108,7 +108,7 @@ def test_a_run_on_kept_features_scores_as_one_on_an_extraction(
             "paper", features=cache, runs=tmp_path / "runs", model="zero-shot", name=cache.stem, device="cpu"
         )
         found.append(train(config, say=lambda line: None).metrics)
-    assert found[0]["vtf"]["average"] == pytest.approx(found[1]["vtf"]["average"], abs=1e-6)
+    assert found[0]["scores"]["vtf"]["average"] == pytest.approx(found[1]["scores"]["vtf"]["average"], abs=1e-6)
 
 
 def test_what_has_no_partner_is_counted_and_named(kept: Path, truth: Rows, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`vpar demo`: draw a small dataset, extract, train, report. Nothing is downloaded."""
+"""`vpar demo`: draw a small dataset, extract, train, report, predict a drawn video. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from vpar_cache.reporting.report import Report, report
 from vpar_cache.runs.finished import FinishedRun, read_run
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import TrainResult, train
+from vpar_cache.workflows.demo_video import DemoFiles, RightAnswers, predict_drawn_video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +32,22 @@ class DemoConfig:
     device: str = "auto"
     seed: int = 0
     overwrite: bool = False
-    """Replace the picture of an earlier demo."""
+    """Replace the picture, the table, the page and the video of an earlier demo."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "out", Path(self.out))
-        check_new_file("--out", self.picture, self.overwrite)
+        for path in (self.picture, *vars(self.people).values()):
+            check_new_file("--out", path, self.overwrite)
 
     @property
     def picture(self) -> Path:
         """The picture to draw."""
         return self.out / "predictions.png"
+
+    @property
+    def people(self) -> DemoFiles:
+        """The files about the people of the drawn video."""
+        return DemoFiles.below(self.out)
 
 
 @dataclass(frozen=True)
@@ -51,12 +58,18 @@ class DemoResult:
     run: TrainResult
     report: Report
     picture: Path
+    people: DemoFiles
+    right: RightAnswers
+    """About the people of the drawn video."""
     verdict: str
     """What the scores say, in words."""
 
 
 def run_demo(config: DemoConfig, *, say: Say = log, stop: Stop = never) -> DemoResult:
-    """Draw tracklets, extract, train, report, and draw a picture. Another call reuses finished features."""
+    """Draw tracklets, extract, train, report, draw a picture, and predict the people of a drawn video.
+
+    Another call reuses finished features.
+    """
     root, index, runs = config.out / "tracklets", config.out / "cache" / "demo.h5", config.out / "runs"
     training = TrainConfig(
         features=index,
@@ -67,7 +80,7 @@ def run_demo(config: DemoConfig, *, say: Say = log, stop: Stop = never) -> DemoR
         seed=config.seed,
         overwrite=True,  # the same settings on the same features give the same run
     )
-    say(f"1/4 tracklets: {root} (drawn by the program, no real people)")
+    say(f"1/5 tracklets: {root} (drawn by the program, no real people)")
     extraction = ExtractConfig(
         dataset="demo",
         root=root,
@@ -77,11 +90,11 @@ def run_demo(config: DemoConfig, *, say: Say = log, stop: Stop = never) -> DemoR
         devices=(config.device,),
         seed=config.seed,
     )
-    say(f"2/4 features: {index}")
+    say(f"2/5 features: {index}")
     extract(extraction, say=say, stop=stop)
-    say(f"3/4 fusion model: {runs}")
+    say(f"3/5 fusion model: {runs}")
     run = train(training, command="vpar demo", say=say, stop=stop)
-    say(f"4/4 picture: {config.picture}")
+    say(f"4/5 picture: {config.picture}")
     draw_figure(
         FigureConfig(
             run=run.folder,
@@ -93,7 +106,12 @@ def run_demo(config: DemoConfig, *, say: Say = log, stop: Stop = never) -> DemoR
             seed=config.seed,
         )
     )
-    return DemoResult(index, run, report([run.folder], runs), config.picture, _verdict(read_run(run.folder)))
+    say(f"5/5 people of a drawn video: {config.people.page}")
+    right = predict_drawn_video(
+        run.folder, index, config.out, device=config.device, seed=config.seed, say=say, stop=stop
+    )
+    found = report([run.folder], runs)
+    return DemoResult(index, run, found, config.picture, config.people, right, _verdict(read_run(run.folder)))
 
 
 def _verdict(run: FinishedRun) -> str:

@@ -9,14 +9,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from numpy.random import default_rng
 from PIL import Image, ImageDraw
 
+from vpar_cache.base.files import atomic_path
 from vpar_cache.datasets.demo.dataset import GROUND, TALL, write_labels
 from vpar_cache.datasets.demo.people import balanced, cast_people
 from vpar_cache.datasets.demo.person_drawing import draw_person
 
 _WIDTH, _HEIGHT, _HORIZON = 640, 360, 150
+_RATE = 10
+"""Frames a second."""
 _HEADINGS = ((0.0, 0.7), (0.8, 0.4), (1.0, 0.0), (0.8, -0.4), (0.0, -0.7))
 """Right and down, by pose: who shows the face comes nearer."""
 _SPEEDS = (5.0, 10.0, 8.0, 0.0)
@@ -60,7 +64,23 @@ def write_video(root: Path, people: int = 8, frames: int = 100, seed: int = 0) -
                 boxes.append(f"{frame + 1},{i + 1},{left:.1f},{top:.1f},{wide:.1f},{height:.1f},1,1,1\n")
         image.reduce(2).save(root / f"img1/{frame + 1:06d}.jpg", quality=92)
     (root / "gt/gt.txt").write_text("".join(boxes), "ascii", newline="\n")
-    info = f"frameRate=10\nseqLength={frames}\nimWidth={_WIDTH}\nimHeight={_HEIGHT}\nimExt=.jpg\n"
+    info = f"frameRate={_RATE}\nseqLength={frames}\nimWidth={_WIDTH}\nimHeight={_HEIGHT}\nimExt=.jpg\n"
     (root / "seqinfo.ini").write_text(f"[Sequence]\nname=demo\nimDir=img1\n{info}", "ascii", newline="\n")
     write_labels(root / "truth.csv", ["track_id"], [(walk[0], [i]) for i, walk in enumerate(walks, 1)])
     return root
+
+
+def encode_video(root: Path, out: Path) -> Path:
+    """Write the frames of `write_video` as an H.264 video and return it. Needs PyAV, of the extra `video`."""
+    import av
+
+    with atomic_path(out) as partial, av.open(str(partial), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=_RATE)
+        stream.width, stream.height, stream.pix_fmt = _WIDTH, _HEIGHT, "yuv420p"
+        stream.options = {"crf": "18", "preset": "veryfast"}
+        for path in sorted((root / "img1").iterdir()):
+            with Image.open(path) as image:
+                picture = np.asarray(image)  # (H, W, 3)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return out
