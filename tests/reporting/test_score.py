@@ -22,7 +22,7 @@ from vpar_cache.metrics.evaluation import baselines
 from vpar_cache.metrics.scoring import score_all
 from vpar_cache.rendering.formats import render
 from vpar_cache.rendering.tables import Notes, Table
-from vpar_cache.reporting.score import read_train_labels, score
+from vpar_cache.reporting.score import read_train_labels, schema_of, score
 
 N = 12
 IDS = [f"{i:04d}C1T0001" for i in range(N)]
@@ -392,7 +392,26 @@ def test_train_labels_come_from_a_dataset_s_folder_only_where_the_schema_is_its_
     (tmp_path / "own.toml").write_text('name = "own"\n[[group]]\nname = "hat"\n')
     done = call_vpar("score", str(path), "--schema", "own.toml", "--root", "folder", folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--root: got folder with --schema own.toml" in done.stderr
+    assert "--root: got folder with the schema own" in done.stderr
+
+
+def test_a_table_of_people_says_its_schema_and_its_mark(tmp_path):
+    """As `vpar predict` writes it, once labels are joined."""
+    table = pa.table(columns())
+    about = {"vpar.schema": json.dumps(SMALL.to_dict()), "vpar.note": "random weights"}
+    pq.write_table(table.replace_schema_metadata(about), tmp_path / "people.parquet")
+    done = call_vpar("score", "people.parquet", "--format", "json", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert {number["group"] for number in printed["numbers"]} >= {group.name for group in SMALL.groups}
+    assert "random weights" in printed["notes"]
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"name": "x", "groups": 3, "quality": []}'])
+def test_a_damaged_schema_of_a_table_is_named(tmp_path, text):
+    pq.write_table(pa.table(columns()).replace_schema_metadata({"vpar.schema": text}), tmp_path / "people.parquet")
+    with pytest.raises(DataError, match=r"people\.parquet: .*--schema"):
+        schema_of(tmp_path / "people.parquet")
 
 
 # --- the real MARS labels ---

@@ -7,6 +7,7 @@ null, NaN and -1 mean unknown), both lists in the schema's order; optionally `sp
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from vpar_cache.metrics.evaluation import Baselines, baselines, evaluate
 from vpar_cache.metrics.inputs import check_inputs
 from vpar_cache.reporting.csv_predictions import read_csv_columns
 from vpar_cache.reporting.evaluation_tables import EvaluationTables
-from vpar_cache.runs.parquet_columns import label_matrix, matrix, read_columns, texts, tracklet_ids
+from vpar_cache.runs.parquet_columns import label_matrix, matrix, read_columns, read_metadata, texts, tracklet_ids
 
 ROUNDING = 1e-6
 """Sums and softmaxes in float32 give probabilities up to so much outside 0 to 1."""
@@ -57,7 +58,20 @@ def score(path: str | os.PathLike[str], schema: Schema, train: Baselines | None 
     title = f"{path.name}: {count_of(found.num_tracklets, 'tracklet')}, schema {schema.name}"
     about = {"dataset": schema.name, "split": "", "system": path.name, "source": "predictions"}
     remarks = () if train is not None else (_NO_TRAIN_LABELS,)
+    if mark := read_metadata(path).get("vpar.note"):
+        remarks = (mark, *remarks)
     return EvaluationTables(title, about, found, remarks, tuple(notes))
+
+
+def schema_of(path: Path) -> Schema | None:
+    """Return the schema that a Parquet table of `vpar predict` holds; None for another file."""
+    text = read_metadata(path).get("vpar.schema")
+    if text is None:
+        return None
+    try:
+        return Schema.from_dict(json.loads(text))
+    except (ValueError, DataError) as error:
+        raise DataError(f"{path}: the schema in it is damaged ({error}); give it with --schema") from error
 
 
 def read_train_labels(path: str | os.PathLike[str], schema: Schema) -> Baselines:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,17 @@ def read_columns(source: Any, required: Sequence[str], optional: Sequence[str], 
     if table.num_rows == 0:
         raise DataError("0 rows, but scores need at least one tracklet; write the predictions again")
     return table
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return what a Parquet file says of itself, by name; nothing for any other file."""
+    if not path.is_file():
+        return {}
+    try:
+        found = pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError):
+        return {}
+    return {key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in found.items()}
 
 
 def _without_views(table: Any) -> Any:
