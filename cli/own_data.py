@@ -51,7 +51,7 @@ def init(
     if template.tracklets:
         print_text(f"{dir / 'label.html'}\n")
     else:
-        say("next: name your attributes in schema.toml, add pictures, and run `vpar init` again")
+        say(f"next: name your attributes in {dir / 'schema.toml'}, add pictures, and run `vpar init {dir}` again")
 
 
 def check(
