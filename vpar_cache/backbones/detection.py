@@ -12,7 +12,7 @@ from vpar_cache.backbones.weights import load_weights
 from vpar_cache.errors import UserError, nearest
 
 DEFAULT_DETECTOR = "torchvision:fasterrcnn_mobilenet_v3_large_fpn"
-_WAYS = "give a box file (--boxes), the weights (--detector-weights), or --detector motion for a fixed camera"
+_WAYS = "give the weights (--detector-weights), --detector motion for a fixed camera, or `vpar predict` a box file"
 
 
 def load_detector(name: str, weights: Path | None, offline: bool) -> Any:
