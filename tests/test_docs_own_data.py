@@ -88,9 +88,9 @@ def test_the_walk_from_a_video_to_predictions_on_another(tmp_path: Path) -> None
     for command in COMMANDS:
         if command not in done:
             call(*command)
-    with (tmp_path / "people.csv").open(newline="") as lines:
+    with (tmp_path / "other.csv").open(newline="") as lines:
         people = list(csv.DictReader(lines))
     assert len(people) > 10
     assert {person["hat"] for person in people} <= {"yes", "no"}
     assert {person["top_color"] for person in people} <= {"black", "white", "red", "blue", "other", "unknown"}
-    assert (tmp_path / "people.html").is_file()
+    assert (tmp_path / "other.html").is_file()
