@@ -169,7 +169,7 @@ def test_an_existing_file_is_replaced_only_on_request(call: Call, people: Path, 
     [
         ({"out": Path("p.xlsx")}, r"--out: got 'p\.xlsx'"),
         ({"sheet": Path("s.jpg")}, r"--sheet: got 's\.jpg'"),
-        ({"boxes": (Path("b.txt"),)}, "--boxes: got 1 files for 0 videos"),
+        ({"boxes": (Path("b.txt"),)}, "--boxes: got 1 file for 0 videos"),
         ({"annotate": Path("a.mp4")}, "--annotate: got 0 videos"),
         ({"windows": 0.0}, "--windows"),
     ],

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from vpar_cache.base.files import plain_failures
 from vpar_cache.prediction.rows import Answer, PersonRow, Segment
@@ -58,6 +58,14 @@ class FinishedRows:
             file.flush()
             os.fsync(file.fileno())
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the file where nobody is in it."""
+        if not self.ids:
+            self.remove()
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -70,6 +78,19 @@ class FinishedRows:
     def remove(self) -> None:
         """Remove the file: all is written elsewhere."""
         self._path.unlink(missing_ok=True)
+
+
+def stamp(path: Path) -> list[int]:
+    """Return what changes with a file, or with any file in a folder: sizes and times."""
+    found = path.stat()
+    if not path.is_dir():
+        return [found.st_size, found.st_mtime_ns]
+    total = [0, 0]
+    for at, _, names in os.walk(path):
+        for name in names:
+            entry = os.lstat(Path(at) / name)
+            total = [total[0] + entry.st_size, total[1] + entry.st_mtime_ns]
+    return total
 
 
 def _line(value: dict[str, Any]) -> bytes:
