@@ -130,7 +130,9 @@ def test_a_name_with_a_colon_is_a_file_and_no_protocol(
 def test_a_picture_of_another_format_is_no_video_without_people(kind: str, call: Call, tmp_path: Path) -> None:
     path = tmp_path / f"a.{kind}"
     Image.new("RGB", (40, 90)).save(path, {"tif": "TIFF", "jp2": "JPEG2000", "webm": "PNG"}[kind])
-    with pytest.raises(DataError, match=r"got a picture \((TIFF|J2K|JPEG2000|PNG)\)|not a video"):
+    with pytest.raises(
+        DataError, match=r"got a picture \((tiff|j2k|jpegxl|png|image2).*Convert or rename it|not a video"
+    ):
         call(path, people=PeopleConfig(detector="motion"))
 
 
@@ -155,6 +157,7 @@ def test_a_file_to_write_is_never_one_to_read(call: Call, crops: Path, tmp_path:
             {"people": PeopleConfig(detector="torchvision:x"), "one_person": True},
             "--one-person cannot be combined",
         ),
+        ({"windows": 1.0}, "--windows: got no video"),
         ({"changing": ("pose", "motoin")}, r"--changing: got 'motoin'.*did you mean 'motion'"),
     ],
 )

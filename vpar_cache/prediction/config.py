@@ -97,11 +97,12 @@ class PredictConfig:
 
     def _check_inputs_differ(self) -> None:
         """A video may come twice with two box files."""
-        seen = set()
-        for path in self.inputs if not self.boxes else ():
-            if path.resolve() in seen:
+        seen = set[Path]()
+        for path in () if self.boxes else self.inputs:
+            target = path.resolve()
+            if target in seen:
                 raise UserError(f"INPUT: got {path} twice; expected each input once. Leave one out")
-            seen.add(path.resolve())
+            seen.add(target)
 
     def _check_detector(self) -> None:
         people = self.people

@@ -49,6 +49,12 @@ def list_inputs(config: PredictConfig) -> list[Input]:
             "one for each, in their order"
         )
     pictures = [path for path in config.inputs if not _is_video(path)]
+    if config.windows is not None and not videos:
+        raise UserError(
+            "--windows: got no video among the inputs; only tracks of a video have parts. Leave it out"
+        )
+    if config.one_person and not any(path.is_dir() for path in pictures):
+        raise UserError("--one-person: got no folder of pictures among the inputs; expected one. Leave it out")
     if config.people.detector == MOTION and pictures:
         raise UserError(
             f"--detector motion needs a video, {pictures[0]} is pictures; predict pictures by themselves, or use "

@@ -205,10 +205,12 @@ def _keeper(config: PredictConfig, predictor: Predictor, inputs: list[Input]) ->
 def _finished_rows(config: PredictConfig, predictor: Predictor) -> Iterator[FinishedRows]:
     """Yield the file of finished people: beside --out, or without a file to write a temporary one."""
     files = list(config.files().values())
+    weights = config.people.detector_weights
+    files_read = (*config.inputs, *config.boxes, *([weights] if weights is not None else []))
     settings = {
         "run": _identity_of_run(predictor),
         "precision": predictor.frames.encoder.precision,
-        "inputs": [[str(path.absolute()), stamp(path)] for path in (*config.inputs, *config.boxes)],
+        "inputs": [[str(path.absolute()), stamp(path)] for path in files_read],
         "settings": {**asdict(config.people), "detector_weights": str(config.people.detector_weights)},
         "rules": [config.one_person, config.windows, config.changing, config.hide],
         "pictures": config.sheet is not None or config.html is not None,

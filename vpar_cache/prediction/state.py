@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
+from blake3 import blake3
+
 from vpar_cache.base.files import plain_failures
 from vpar_cache.prediction.rows import Answer, PersonRow, Segment
 
@@ -80,17 +82,16 @@ class FinishedRows:
         self._path.unlink(missing_ok=True)
 
 
-def stamp(path: Path) -> list[int]:
-    """Return what changes with a file, or with any file in a folder: sizes and times."""
-    found = path.stat()
-    if not path.is_dir():
-        return [found.st_size, found.st_mtime_ns]
-    total = [0, 0]
-    for at, _, names in os.walk(path):
-        for name in names:
-            entry = os.lstat(Path(at) / name)
-            total = [total[0] + entry.st_size, total[1] + entry.st_mtime_ns]
-    return total
+def stamp(path: Path) -> str:
+    """Return a digest that changes with a file, or with any file in a folder: of names, sizes and times."""
+    hasher = blake3()
+    files = (
+        [path] if path.is_file() else sorted(Path(at) / name for at, _, names in os.walk(path) for name in names)
+    )
+    for file in files:
+        found = file.lstat() if file != path else file.stat()
+        hasher.update(os.fsencode(file) + f" {found.st_size} {found.st_mtime_ns}\n".encode())
+    return hasher.hexdigest()
 
 
 def _line(value: dict[str, Any]) -> bytes:

@@ -170,6 +170,12 @@ def test_nobody_is_said(show: Callable[..., Chrome]) -> None:
     assert browser.find_element(By.ID, "none").is_displayed()
 
 
+def test_a_page_of_nobody_says_so_and_asks_for_nothing(show: Callable[..., Chrome]) -> None:
+    browser = show([])
+    assert browser.find_element(By.ID, "none").text == "Nobody was found."
+    assert browser.find_elements(By.TAG_NAME, "fieldset") == []
+
+
 def test_cards_say_what_values_mean_and_when(show: Callable[..., Chrome]) -> None:
     text = show(PEOPLE, mark="random weights: no meaning").find_element(By.TAG_NAME, "body").text
     for words in ("gender: female 0.90", "gender: male 0.90", "backpack: yes 0.70", "1:39.0 - 1:41.0", "\na.mp4\n",

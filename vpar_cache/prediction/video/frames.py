@@ -22,8 +22,8 @@ _DEFAULT_RATE = 25.0
 _NO_VIDEOS = {"tty", "hls", "dash", "concat", "concatf", "sdp", "imf"}
 """Formats of FFmpeg for plain text, which it would draw, and for lists of other files."""
 
-_PICTURE = "_pipe"
-"""Ends the names of FFmpeg's formats for single pictures."""
+_PICTURES = ("_pipe", "image2")
+"""End the names of FFmpeg's formats for single pictures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,11 +171,14 @@ def _opened(path: Path) -> Any:
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DataError(f"{path}: not a video that can be read ({_reason(error)})") from error
-    if (name := container.format.name) in _NO_VIDEOS or name.endswith(_PICTURE):
+    name = container.format.name
+    if name in _NO_VIDEOS or name.endswith(_PICTURES):
         container.close()
-        if name.endswith(_PICTURE):
-            kind = name.removesuffix(_PICTURE).upper()
-            raise DataError(f"{path}: got a picture ({kind}); expected a video, or JPEG or PNG. Convert it")
+        if name.endswith(_PICTURES):
+            raise DataError(
+                f"{path}: got a picture ({name} to FFmpeg); expected a video, or a picture whose name ends in "
+                f"{', '.join(SUFFIXES)}. Convert or rename it"
+            )
         raise DataError(f"{path}: got a file of text ({name} to FFmpeg); expected a video")
     return container
 
