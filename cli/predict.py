@@ -7,7 +7,7 @@ import typer
 
 from vpar_cache.errors import UserError
 
-from .console import print_document, say
+from .console import print_document, say, stdout_width
 from .interrupts import stoppable
 
 
@@ -131,7 +131,7 @@ def predict(
     with stoppable(keeps=bool(config.files()) and keep_features is None) as stop:
         result = run_predict(predictor, config, say=say, stop=stop)
     if out != STDOUT:
-        print_document(result, format)
+        print_document(result.fitted(stdout_width()) if format == "rich" else result, format)
     else:
         for reason, count in sorted(result.dropped.items()):
             say(f"dropped: {count} x {reason}")

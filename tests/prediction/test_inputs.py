@@ -92,7 +92,7 @@ def test_other_files_and_links_of_a_folder_are_named(call: Call, crops: Path, tm
     assert result.count == 2
     assert result.dropped == {"file that is no picture (.mp4)": 1, "file that is no picture (no ending)": 1}
     assert len(result.failures) == 2
-    for name, failure in zip(("link: ", "link.jpg: "), sorted(result.failures), strict=True):
+    for name, failure in zip(("link.jpg: ", "link: "), sorted(result.failures), strict=True):
         assert failure.startswith(f"{crops / name}a link, which is not followed")
 
 
@@ -143,6 +143,8 @@ def test_a_file_to_write_is_never_one_to_read(call: Call, crops: Path, tmp_path:
     for settings in ({"annotate": video}, {"annotate": tmp_path / "b.mp4"}, {"out": boxes}):
         with pytest.raises(UserError, match=r"--(annotate|out): got .*, which is an input"):
             call(video, boxes=(boxes,), overwrite=True, **settings)
+    with pytest.raises(UserError, match="--boxes: got 1 file for 0 videos"):
+        call(crops, boxes=(boxes,))
     with pytest.raises(UserError, match=r"--sheet: got .*s\.png' in the input"):
         call(crops, sheet=crops / "s.png")
     assert video.read_bytes() == before

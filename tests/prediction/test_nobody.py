@@ -125,3 +125,18 @@ def test_failed_outputs_take_the_finished_ones_with_them_so_that_the_command_can
     assert said[0] == "1 person is finished already"
     assert set(result.files.values()) == set(files.values())
     assert result.count == 1
+
+
+def test_attributes_are_all_shown_beside_the_person_in_a_narrow_terminal(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "a.mp4", PEOPLE, frames=20)
+    write_boxes(tmp_path / "a.txt", PEOPLE)
+    words = []
+    for columns in ("400", "120", "80"):
+        monkeypatch.setenv("COLUMNS", columns)
+        done = call_vpar("predict", f"--run={tiny_run}", "--device=cpu", "a.mp4", "--boxes=a.txt", folder=tmp_path)
+        assert max(map(len, done.stdout.splitlines())) <= int(columns)
+        assert done.stdout.count("Person") == 1, "one table"
+        words.append(sorted(done.stdout.split("\n", 3)[3].replace(",", " ").split()))
+    assert words[0] == words[1] == words[2]

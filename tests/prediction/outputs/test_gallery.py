@@ -121,8 +121,8 @@ def counts(browser: Chrome, group: str) -> dict[str, int]:
     """What stands beside the values of a group."""
     (field,) = (f for f in browser.find_elements(By.TAG_NAME, "fieldset")
                 if f.find_element(By.TAG_NAME, "legend").text == group)  # fmt: skip
-    labels = [label.text.rsplit(" ", 1) for label in field.find_elements(By.TAG_NAME, "label")]
-    return {value: int(count) for value, count in labels}
+    labels = [label.find_elements(By.TAG_NAME, "span") for label in field.find_elements(By.TAG_NAME, "label")]
+    return {value.text: int(count.text) for value, count in labels}
 
 
 def test_the_number_beside_a_value_is_what_a_click_on_it_brings(show: Callable[..., Chrome]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import textwrap
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from rich.cells import cell_len
 
 from vpar_cache.errors import counted, printable
 from vpar_cache.prediction.answers import Answering
@@ -14,7 +17,9 @@ from vpar_cache.prediction.rows import PersonRow
 from vpar_cache.rendering.tables import Notes, Part, Table
 
 SHOWN = 50
-"""Rows in the terminal."""
+"""People in the terminal."""
+_NARROWEST, _GAP = 24, 2
+"""Columns that attributes get at least, and between two columns of the table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +27,7 @@ class PredictResult:
     """What was predicted, as far as a terminal shows it."""
 
     rows: tuple[tuple[str, ...], ...]
-    """Person, time, frames and attributes of the first SHOWN."""
+    """Person, time, attributes and frames of the first SHOWN."""
     count: int
     failures: tuple[str, ...]
     """Inputs and files that could not be used, with the reason."""
@@ -38,16 +43,29 @@ class PredictResult:
         """The table for the terminal, and notes."""
         title = counted(self.count, "person", "people") + (f" ({self.mark})" if self.mark else "")
         notes = [f"dropped: {count} x {reason}" for reason, count in sorted(self.dropped.items())]
-        if self.count > len(self.rows):
-            notes.insert(0, f"{self.count - len(self.rows)} more are in the file of --out, if you give one.")
-        table = Table(title, ("Person", "Time", "Frames", "Attributes"), self.rows)
+        if self.count > SHOWN:
+            notes.insert(0, f"{self.count - SHOWN} more are in the file of --out, if you give one.")
+        table = Table(title, ("Person", "Time", "Attributes", "Frames"), self.rows, num_labels=3)
         return (Part("prediction", (), (table, Notes(tuple(notes)))),)
+
+    def fitted(self, width: int | None) -> PredictResult:
+        """Return it with attributes on as many lines as a terminal of this width needs; None: on one."""
+        if width is None:
+            return self
+        others = [cell_len(row[0]) + cell_len(row[1]) for row in self.rows]
+        room = max(_NARROWEST, width - max(others, default=0) - len("Frames") - 3 * _GAP)
+        lines: list[tuple[str, ...]] = []
+        for person, time, attributes, frames in self.rows:
+            first, *more = textwrap.wrap(attributes, room, break_on_hyphens=False) or [""]
+            lines.append((person, time, first, frames))
+            lines += [("", "", line, "") for line in more]
+        return replace(self, rows=tuple(lines))
 
 
 def shown(row: PersonRow, answering: Answering) -> tuple[str, ...]:
     """Return the cells of the terminal's table."""
     time = time_span(row.first_second, row.last_second)
-    return printable(row.tracklet_id), time, str(row.frames_used), ", ".join(answering.describe(row.answers))
+    return printable(row.tracklet_id), time, ", ".join(answering.describe(row.answers)), str(row.frames_used)
 
 
 def nobody(reader: InputReader) -> str:
