@@ -193,9 +193,12 @@ def test_a_detector_searches_each_picture_of_a_folder(call: Call, tmp_path: Path
     )
     call(scenes, people=detector, out=tmp_path / "p.parquet")
     rows = pq.read_table(tmp_path / "p.parquet").to_pylist()
-    assert {row["tracklet_id"].rpartition("/")[0] for row in rows} == {"scenes/1.png", "scenes/in/2.png"}
+    names = {str(scenes / "1.png"), str(scenes / "in" / "2.png")}
+    assert {row["tracklet_id"].rpartition("/")[0] for row in rows} == names
     assert {row["source"] for row in rows} == {str(scenes)}
     nobody = PeopleConfig(
         detector=f"torchvision:{NAME}", detector_weights=tmp_path / "w.safetensors", min_score=1.0
     )
+    again = call(scenes, scenes / "1.png", people=detector)
+    assert again.dropped["picture that was given twice"] == len(rows) // 2
     assert call(scenes, people=nobody).dropped == {"picture in which nobody was found": 2}

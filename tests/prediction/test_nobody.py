@@ -45,7 +45,7 @@ def test_a_video_of_nobody_gives_every_file_without_people(call: Call, empty: Pa
     result, said = call(empty, people=MOTION, **files)
     assert (result.count, result.failures) == (0, ())
     assert set(result.files.values()) == set(files.values())
-    assert [line for line in said if "nobody was found; lower --min-score" in line] == said[-1:]
+    assert [line for line in said if "no person was found; lower --min-score" in line] == said[-1:]
     table = pq.read_table(files["out"])
     assert table.num_rows == 0
     assert "gender" in table.column_names
@@ -57,7 +57,7 @@ def test_a_video_of_nobody_gives_every_file_without_people(call: Call, empty: Pa
 def test_who_is_dropped_by_a_limit_is_said_with_the_option(call: Call, tmp_path: Path) -> None:
     video, boxes = write_video(tmp_path / "a.mp4", PEOPLE, frames=20), write_boxes(tmp_path / "a.txt", PEOPLE)
     _, said = call(video, boxes=(boxes,), people=PeopleConfig(min_frames=100))
-    assert said[-1].startswith("nobody is left (1 x track of fewer than 100 boxes); lower --min-frames")
+    assert said[-1].startswith("nobody to predict: 1 x track of fewer than 100 boxes; lower --min-frames")
 
 
 def test_there_are_no_features_of_nobody(call: Call, empty: Path, tmp_path: Path) -> None:

@@ -158,17 +158,12 @@ class InputReader:
         """Yield the people that a detector finds in pictures of scenes."""
         for _, files in list_pictures(given.path, self._leave_out, self._on_other):
             for file in files:
-                name = given.name
-                if file == given.path:
-                    file = follow_link(file)
-                else:
-                    name = f"{name}/{text_of(file.relative_to(given.path))}"
                 try:
-                    picture = read_picture(file)  # (H, W, 3)
+                    picture = read_picture(follow_link(file) if file == given.path else file)  # (H, W, 3)
                 except DataError as error:
                     self._leave_out(str(file), str(error))
                     continue
-                yield from self._people_of_picture(picture, name, given)
+                yield from self._people_of_picture(picture, text_of(file), given)
 
     def _people_of_picture(self, picture: NDArray[np.uint8], name: str, given: Input) -> Iterator[Track]:
         """Yield the people of one scene (H, W, 3)."""

@@ -72,8 +72,8 @@ def nobody(reader: InputReader) -> str:
     """Return why the table is empty, and what to change."""
     dropped = "; ".join(f"{count} x {reason}" for reason, count in sorted(reader.counts.dropped.items()))
     if dropped:
-        return f"nobody is left ({dropped}); lower --min-frames, --min-height or --min-score"
-    return "nobody was found; lower --min-score, use another --detector, or give a box file (--boxes)"
+        return f"nobody to predict: {dropped}; lower --min-frames, --min-height or --min-score"
+    return "nobody to predict: no person was found; lower --min-score, or use another --detector or --boxes"
 
 
 def summary(describer: Describer, reader: InputReader, seconds: float) -> str:

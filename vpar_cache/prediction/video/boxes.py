@@ -60,6 +60,8 @@ class Boxes:
 
     def by_frame(self) -> Iterator[tuple[int, slice]]:
         """Yield each frame that has boxes with their places."""
+        if not len(self):
+            return
         frames, starts = np.unique(self.frame, return_index=True)  # (f,), (f,)
         stops = [*starts[1:].tolist(), len(self)]
         for frame, start, stop in zip(frames.tolist(), starts.tolist(), stops, strict=True):
