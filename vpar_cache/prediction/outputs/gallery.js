@@ -75,6 +75,6 @@
   form.addEventListener("reset", () => setTimeout(update));
   form.addEventListener("submit", (event) => event.preventDefault());
   window.addEventListener("hashchange", restore);
-  form.hidden = false; // without this script the page has all people, and no filters
+  form.hidden = cards.length === 0; // without this script the page has all people, and no filters
   restore();
 })();
