@@ -10,9 +10,11 @@ import av
 import pyarrow.parquet as pq
 import pytest
 
+from tests.prediction.outputs.test_gallery import ANSWERING, person
 from tests.support.hostile_files import call_vpar
 from tests.support.videos import Person, write_boxes, write_video
 from vpar_cache.prediction.config import PeopleConfig, PredictConfig
+from vpar_cache.prediction.inputs import list_inputs
 from vpar_cache.prediction.predict import PredictResult, predict
 from vpar_cache.prediction.predictor import EncoderOptions, Predictor
 from vpar_cache.runs.load import load_run
@@ -91,17 +93,21 @@ def test_the_video_that_was_left_out_is_not_annotated_and_the_rest_is_kept(
     assert [failure.count("bad.mp4") for failure in result.failures] == [1], "its name once"
 
 
-def test_boxes_of_people_in_pictures_do_not_label_the_people_of_the_video(
-    call: Call, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_people_of_pictures_do_not_label_those_of_the_video_with_their_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both have a number 1."""
     from vpar_cache.prediction.outputs import write
 
     labels: list[Any] = []
     monkeypatch.setattr(write, "annotate", lambda video, boxes, given, *rest: labels.append(given))
     video, boxes = write_video(tmp_path / "a.mp4", PEOPLE, frames=20), write_boxes(tmp_path / "a.txt", PEOPLE)
-    call(video, sorted(people.rglob("*.jpg"))[0], boxes=(boxes,), annotate=tmp_path / "o.mp4")
-    assert [list(given) for given in labels] == [[1]]
+    config = PredictConfig(inputs=(video,), boxes=(boxes,), annotate=tmp_path / "o.mp4")
+    rows = [person(1, {"gender": 0}), person(1, {"gender": 0}, tracklet_id="scene.png/1")]
+    rows += [person(2, {}, tracklet_id="scene.png/2")]
+    nothing: Any = lambda *_: None  # noqa: E731
+    write.write_pictures(config, list_inputs(config), None, rows[1:], ANSWERING, "", nothing, nothing, nothing)
+    write.write_pictures(config, list_inputs(config), None, rows, ANSWERING, "", nothing, nothing, nothing)
+    assert [list(given) for given in labels] == [[], [1]]
 
 
 def test_failed_outputs_take_the_finished_ones_with_them_so_that_the_command_can_be_given_again(

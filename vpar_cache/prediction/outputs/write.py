@@ -13,7 +13,7 @@ from vpar_cache.prediction.inputs import Input, find_box_file
 from vpar_cache.prediction.outputs.annotate import annotate, label_of
 from vpar_cache.prediction.outputs.gallery import write_gallery
 from vpar_cache.prediction.outputs.sheet import draw_sheet
-from vpar_cache.prediction.state import FinishedRows
+from vpar_cache.prediction.rows import People
 from vpar_cache.prediction.video.boxes import read_followed
 from vpar_cache.prediction.video.frames import open_frames
 
@@ -22,7 +22,7 @@ def write_pictures(
     config: PredictConfig,
     inputs: list[Input],
     tracked: Path | None,
-    rows: FinishedRows,
+    rows: People,
     answering: Answering,
     mark: str,
     say: Say,
