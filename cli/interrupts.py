@@ -14,11 +14,14 @@ from vpar_cache.base.callbacks import Stop
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 _received: list[int] = []
 _asking = False
+_keeps = True
 
 
 def install() -> None:
     """Handle both signals from here on."""
+    global _keeps
     _received.clear()
+    _keeps = True
     for number in STATUS:
         signal.signal(number, _handle)
 
@@ -28,11 +31,21 @@ def exit_status() -> int | None:
     return STATUS[signal.Signals(_received[0])] if _received else None
 
 
+def last_words() -> str:
+    """Return the line for a user who has interrupted the program."""
+    if _keeps:
+        return "interrupted: finished work is kept; run the same command again to continue\n"
+    return "interrupted: nothing was written; the same command starts over\n"
+
+
 @contextmanager
-def stoppable() -> Iterator[Stop]:
-    """Yield a `stop` for work that asks it. In the block the first signal only makes it return True."""
-    global _asking
-    _asking = True
+def stoppable(keeps: bool = True) -> Iterator[Stop]:
+    """Yield a `stop` for work that asks it. In the block the first signal only makes it return True.
+
+    `keeps`: the same command goes on from what is finished.
+    """
+    global _asking, _keeps
+    _asking, _keeps = True, keeps
     try:
         yield lambda: bool(_received)
     finally:

@@ -129,7 +129,7 @@ def run() -> None:
     except (Stopped, KeyboardInterrupt, typer.Abort):
         status = interrupts.exit_status() or INTERRUPTED
     if status in interrupts.STATUS.values():
-        streams.write_stderr("interrupted: finished work is kept; run the same command again to continue\n")
+        streams.write_stderr(interrupts.last_words())
     sys.exit(status)
 
 

@@ -7,7 +7,7 @@ import typer
 
 from vpar_cache.errors import UserError
 
-from .console import print_document, say
+from .console import print_document, say, stdout_width
 from .interrupts import stoppable
 
 
@@ -71,16 +71,16 @@ def predict(
         int | None, typer.Option(help="Frames per forward pass. Default: 8 on a CPU, 512 on a GPU.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
-    format: Annotated[str, typer.Option(help="Of the terminal: rich, markdown, csv or json.")] = "rich",
+    format: Annotated[str, typer.Option(help="Of the table in the terminal: rich or markdown.")] = "rich",
 ) -> None:
     """Predict the attributes of people in your own pictures and videos with a trained run.
 
     For example: vpar predict --run vtf street.mp4 --boxes street.txt --out people.parquet --html people.html
     """
+    from vpar_cache.base.checks import check_choice
     from vpar_cache.prediction.config import STDOUT, PeopleConfig, PredictConfig
-    from vpar_cache.rendering.formats import check_format
 
-    check_format(format)
+    check_choice("--format", format, ("rich", "markdown"))
     if (run is None) == (not zero_shot):
         raise UserError("--run: give a trained run, or --zero-shot with --schema; not both and not neither")
     if not zero_shot and (schema is not None or backbone is not None):
@@ -128,15 +128,18 @@ def predict(
     else:
         (folder,) = find_runs([run], runs)
         predictor = Predictor(load_run(folder), options, say)
-    with stoppable() as stop:
+    with stoppable(keeps=bool(config.files()) and keep_features is None) as stop:
         result = run_predict(predictor, config, say=say, stop=stop)
     if out != STDOUT:
-        print_document(result, format)
+        print_document(result.fitted(stdout_width()) if format == "rich" else result, format)
+    else:
+        for reason, count in sorted(result.dropped.items()):
+            say(f"dropped: {count} x {reason}")
     say(result.summary)
-    for option, path in config.files().items():
+    for option, path in result.files.items():
         say(f"{option.removeprefix('--')}: {path}")
     if result.failures:
-        say(f"{len(result.failures)} left out: " + "; ".join(result.failures[:10]))
+        say(f"left out: {len(result.failures)}, named above")
         raise typer.Exit(1)
 
 

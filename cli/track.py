@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vpar_cache.errors import count_of
+from vpar_cache.errors import count_of, counted
 
 from .console import print_text, say
 from .interrupts import stoppable
@@ -47,11 +47,13 @@ def track(
         min_frames=min_frames,
         min_height=min_height,
     )
-    with stoppable() as stop:
+    with stoppable(keeps=False) as stop:
         found = run_track(
             video, out, people, device=device, offline=offline, overwrite=overwrite, say=say, stop=stop
         )
-    say(f"{count_of(found.tracks, 'track')}, {found.boxes} boxes")
+    say(f"{count_of(found.tracks, 'track')}, {counted(found.boxes, 'box', 'boxes')}")
     for reason, count in sorted(found.dropped.items()):
         say(f"dropped: {count} x {reason}")
+    if not found.tracks:
+        say(f"{out} is empty: no track is left; lower --min-frames or --min-height")
     print_text(f"{out}\n")

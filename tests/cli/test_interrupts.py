@@ -42,3 +42,11 @@ def test_other_work_ends_at_once(number: signal.Signals, status: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         send(number)
     assert interrupts.exit_status() == status
+
+
+def test_the_last_line_says_whether_anything_is_kept() -> None:
+    with interrupts.stoppable(keeps=False):
+        pass
+    assert "nothing was written" in interrupts.last_words()
+    interrupts.install()
+    assert "finished work is kept" in interrupts.last_words()

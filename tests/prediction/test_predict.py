@@ -85,8 +85,8 @@ def test_windows_tell_the_changing_groups_alone(call: Call, street: tuple[Path, 
             assert parts[-1]["last_frame"] == row["last_frame"]
             assert all(a["value"] != b["value"] for a, b in pairwise(parts))
         assert {part["group"] for part in row["segments"]} == {"pose", "motion"}
-    with pytest.raises(UserError, match="--windows: none of the groups colour"):
-        call(video, boxes=(boxes,), windows=1.0, changing=("colour",))
+    with pytest.raises(UserError, match="--windows: none of the groups pose"):
+        call(video, boxes=(boxes,), windows=1.0, changing=("pose",), hide=("pose",))
 
 
 def test_one_bad_input_does_not_end_the_rest(call: Call, people: Path, tmp_path: Path) -> None:
@@ -169,7 +169,6 @@ def test_an_existing_file_is_replaced_only_on_request(call: Call, people: Path, 
     [
         ({"out": Path("p.xlsx")}, r"--out: got 'p\.xlsx'"),
         ({"sheet": Path("s.jpg")}, r"--sheet: got 's\.jpg'"),
-        ({"boxes": (Path("b.txt"),)}, "--boxes: got 1 files for 0 videos"),
         ({"annotate": Path("a.mp4")}, "--annotate: got 0 videos"),
         ({"windows": 0.0}, "--windows"),
     ],

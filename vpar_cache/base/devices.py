@@ -12,6 +12,7 @@ from vpar_cache.errors import UserError, count_of
 if TYPE_CHECKING:
     import torch
 
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _GPU = re.compile(r"cuda(?::(\d{1,3}))?")
 _NAMES = "expected auto, cpu, cuda, cuda:N or mps"
 _HIDING = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")

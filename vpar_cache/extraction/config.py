@@ -9,13 +9,13 @@ from typing import Any
 
 from vpar_cache.backbones.names import NORMALIZATIONS, TEXTS, resolve_text, split_backbone
 from vpar_cache.base.checks import check_between, check_choice
+from vpar_cache.base.devices import PRECISIONS
 from vpar_cache.errors import UserError
 
 DATASETS = ("mars", "duke", "folder", "demo")
 SAMPLINGS = ("uniform", "random")
 RESIZES = ("pad", "stretch")
 EXECUTORS = ("local", "ray")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 MOST_FRAMES, MOST_VIEWS, MOST_DRAWN = 1_000, 100, 10_000
 """Limits of --frames, of --views, and of the frames that all draws of a tracklet take together."""
 MOST = 2**63 - 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vpar_cache.backbones.detection import DEFAULT_DETECTOR
 from vpar_cache.base.checks import check_between, check_choice, check_new_file
 from vpar_cache.errors import UserError
+from vpar_cache.prediction.pictures import is_picture
 from vpar_cache.prediction.table import SUFFIXES
+from vpar_cache.prediction.video.source import TrackLimits
 from vpar_cache.prediction.video.tracking import TRACKERS
 
 CHANGING = ("pose", "motion")
@@ -17,7 +20,7 @@ STDOUT = Path("-")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeopleConfig:
+class PeopleConfig(TrackLimits):
     """How people of a video are found and followed."""
 
     detector: str | None = None
@@ -26,16 +29,11 @@ class PeopleConfig:
     tracker: str = "bytetrack"
     min_score: float = 0.5
     """Boxes of a detection model with a lower score are no people."""
-    min_frames: int = 5
-    """A track with fewer boxes is dropped."""
-    min_height: float = 32
-    """Boxes that are lower, in pixels, are dropped."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_choice("--tracker", self.tracker, TRACKERS)
         check_between("--min-score", self.min_score, 0, 1)
-        check_between("--min-frames", self.min_frames, 1, 1_000_000)
-        check_between("--min-height", self.min_height, 1, 100_000)
 
     @property
     def detector_name(self) -> str:
@@ -76,6 +74,11 @@ class PredictConfig:
         for path in self.inputs:
             if not path.exists():
                 raise UserError(f"{path}: no such file or folder; give a picture, a folder or a video")
+        for path in self.boxes:
+            if not path.is_file():
+                raise UserError(f"--boxes: got {str(path)!r}, which is no file; give the box file of a video")
+        self._check_inputs_differ()
+        self._check_detector()
         if self.out is not None and self.out != STDOUT and self.out.suffix not in SUFFIXES:
             raise UserError(f"--out: got {str(self.out)!r}; expected a name ending in {', '.join(SUFFIXES)}, or -")
         for option, out, suffix in (
@@ -88,8 +91,28 @@ class PredictConfig:
                 raise UserError(f"{option}: got {str(out)!r}; expected a name that ends in {suffix}")
         for option, out in self.files().items():
             check_new_file(option, out, self.overwrite)
+            check_no_input(option, out, (*self.inputs, *self.boxes))
         if self.windows is not None:
             check_between("--windows", self.windows, 0.1, 1e6)
+
+    def _check_inputs_differ(self) -> None:
+        """A video may come twice with two box files."""
+        seen = set[Path]()
+        for path in () if self.boxes else self.inputs:
+            target = path.resolve()
+            if target in seen:
+                raise UserError(f"INPUT: got {path} twice; expected each input once. Leave one out")
+            seen.add(target)
+
+    def _check_detector(self) -> None:
+        people = self.people
+        if self.boxes and (people.detector or people.detector_weights):
+            option = "--detector" if people.detector else "--detector-weights"
+            raise UserError(
+                f"{option} cannot be combined with --boxes, which says where people are; leave one out"
+            )
+        if self.one_person and people.detector is not None:
+            raise UserError("--one-person cannot be combined with --detector, which finds people; leave one out")
 
     def files(self) -> dict[str, Path]:
         """Return the files that are written, by option."""
@@ -98,3 +121,15 @@ class PredictConfig:
             "--keep-features": self.keep_features,
         }  # fmt: skip
         return {option: path for option, path in named.items() if path is not None and path != STDOUT}
+
+
+def check_no_input(option: str, out: Path, inputs: Sequence[Path]) -> None:
+    """Raise UserError where a file to write is one to read, or would be read as a picture the next time."""
+    for path in inputs:
+        if out.exists() and out.samefile(path):
+            raise UserError(f"{option}: got {str(out)!r}, which is an input; choose another name")
+        if is_picture(out) and path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+            raise UserError(
+                f"{option}: got {str(out)!r} in the input {path}, where it is taken for a picture of a person the "
+                "next time; choose another folder"
+            )

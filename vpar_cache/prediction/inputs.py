@@ -6,19 +6,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vpar_cache.base.devices import resolve_device
-from vpar_cache.base.files import read_plain
-from vpar_cache.datasets.decoding import decode_image
-from vpar_cache.datasets.loading import MAX_FILE_BYTES
-from vpar_cache.errors import UserError
+from vpar_cache.base.files import plain_failures
+from vpar_cache.cache.format import follow_link
+from vpar_cache.errors import DataError, UserError, count_of
 from vpar_cache.prediction.config import PredictConfig
-from vpar_cache.prediction.pictures import is_picture, picture_tracks
-from vpar_cache.prediction.tracks import Crop, Track, Window
+from vpar_cache.prediction.pictures import is_picture, list_pictures, picture_tracks, read_picture
+from vpar_cache.prediction.tracks import Crop, Track, Window, text_of
 from vpar_cache.prediction.video.best_frames import cut_out
 from vpar_cache.prediction.video.boxes import Boxes, box_line, read_boxes
 from vpar_cache.prediction.video.detectors import MOTION, Detector, make_detector
@@ -43,22 +45,33 @@ def list_inputs(config: PredictConfig) -> list[Input]:
     videos = [path for path in config.inputs if _is_video(path)]
     if config.boxes and len(config.boxes) != len(videos):
         raise UserError(
-            f"--boxes: got {len(config.boxes)} files for {len(videos)} videos; expected one for each, in order"
+            f"--boxes: got {count_of(len(config.boxes), 'file')} for {count_of(len(videos), 'video')}; expected "
+            "one for each, in their order"
         )
-    if config.boxes and config.people.detector is not None:
-        raise UserError("--detector cannot be combined with --boxes, which says where people are; leave one out")
+    pictures = [path for path in config.inputs if not _is_video(path)]
+    if config.windows is not None and not videos:
+        raise UserError(
+            "--windows: got no video among the inputs; only tracks of a video have parts. Leave it out"
+        )
+    if config.one_person and not any(path.is_dir() for path in pictures):
+        raise UserError("--one-person: got no folder of pictures among the inputs; expected one. Leave it out")
+    if config.people.detector == MOTION and pictures:
+        raise UserError(
+            f"--detector motion needs a video, {pictures[0]} is pictures; predict pictures by themselves, or use "
+            "torchvision:NAME"
+        )
     if config.annotate is not None and len(videos) != 1:
         raise UserError(f"--annotate: got {len(videos)} videos among the inputs; expected one. Name one alone")
-    boxes = dict(zip(range(len(videos)), config.boxes, strict=False))
-    names: dict[str, int] = {}
+    boxes = iter(config.boxes)
+    taken: set[str] = set()
     found: list[Input] = []
     for path in config.inputs:
-        name = path.name or str(path)
-        names[name] = names.get(name, 0) + 1
-        unique = name if names[name] == 1 else f"{name}-{names[name]}"
+        name = text_of(Path(path.name or path))
+        spare = (name if number == 1 else f"{name}-{number}" for number in count(1))
+        unique = next(other for other in spare if other not in taken)
+        taken.add(unique)
         is_video = _is_video(path)
-        number = sum(other.is_video for other in found)
-        found.append(Input(path, unique, is_video, boxes.get(number) if is_video else None))
+        found.append(Input(path, unique, is_video, next(boxes, None) if is_video else None))
     return found
 
 
@@ -77,11 +90,11 @@ class InputReader:
         leave_out: Callable[[str, str], None],
         say: Callable[[str], None],
         boxes_out: Path | None = None,
-        on_frame: Callable[[], None] = lambda: None,
+        on_frame: Callable[[FrameSource], None] = lambda video: None,
     ) -> None:
         """`settings`: of the run's cache. `num_frames`: T. `leave_out`: called with a name and the reason.
         `boxes_out`: where the boxes of people that a tracker follows are written.
-        `on_frame`: called in each frame of a video; what it raises ends the reading.
+        `on_frame`: called with the video in each of its frames; what it raises ends the reading.
         """
         self._config, self._settings, self._leave_out, self._say = config, settings, leave_out, say
         self._rules = TrackRules(
@@ -97,15 +110,17 @@ class InputReader:
     def tracks(self, given: Input) -> Iterator[Track | Window]:
         """Yield the people of one input. Raises DataError or UserError for one that cannot be read."""
         if not given.is_video:
-            if given.path.is_file() and self._config.people.detector is not None:
-                yield from self._people_of_picture(given)
+            if self._config.people.detector is not None:
+                yield from self._people_of_pictures(given)
             else:
-                yield from picture_tracks(given.path, self._settings, self._config.one_person, self._leave_out)
+                one_person = self._config.one_person
+                yield from picture_tracks(given.path, self._settings, one_person, self._leave_out, self._on_other)
             return
         video = open_frames(given.path)
         boxes = find_box_file(given) if self._config.people.detector is None else None
         if boxes is not None and boxes.are_tracked:
-            yield from tracks_of_boxes(video, boxes, given.name, self._rules, self.counts, self._on_frame)
+            on_frame = partial(self._on_frame, video)
+            yield from tracks_of_boxes(video, boxes, given.name, self._rules, self.counts, on_frame)
         else:
             yield from self._followed(given, video, boxes)
         for note in (*video.notes, *(boxes.notes if boxes is not None else ())):
@@ -118,7 +133,7 @@ class InputReader:
         places = {} if boxes is None else dict(boxes.by_frame())
 
         def find(frame: Frame) -> tuple[Found, list[int]]:
-            self._on_frame()
+            self._on_frame(video)
             if detector is not None:
                 ltwh, confidence = detector.find(frame)  # (n, 4), (n,)
             else:
@@ -127,29 +142,43 @@ class InputReader:
                 ltwh, confidence = boxes.ltwh[place], boxes.confidence[place]  # (n, 4), (n,)
             ids, followed, ended = tracker.update(frame.number, ltwh, confidence)
             if file is not None:
-                file.write("".join(box_line(frame.number, *row) for row in zip(ids, followed, strict=True)))
+                with plain_failures(Path(file.name)):
+                    file.write("".join(box_line(frame.number, *row) for row in zip(ids, followed, strict=True)))
+                    file.flush()
             return (ids, followed), ended
 
         with ExitStack() as stack:
             file = None if self._boxes_out is None else stack.enter_context(self._boxes_out.open("w"))
             yield from follow(video, find, given.name, self._rules, self.counts)
 
-    def _people_of_picture(self, given: Input) -> Iterator[Track | Window]:
-        """Yield the people that a detector finds in one picture of a scene."""
-        if self._config.people.detector == MOTION:
-            raise UserError(f"--detector motion needs a video; {given.path} is a picture. Use torchvision:NAME")
-        data = read_plain(given.path, MAX_FILE_BYTES)
-        picture = np.asarray(decode_image(data))  # (H, W, 3)
+    def _on_other(self, file: Path) -> None:
+        self.counts.dropped[f"file that is no picture ({file.suffix or 'no ending'})"] += 1
+
+    def _people_of_pictures(self, given: Input) -> Iterator[Track | Window]:
+        """Yield the people that a detector finds in pictures of scenes."""
+        for _, files in list_pictures(given.path, self._leave_out, self._on_other):
+            for file in files:
+                try:
+                    picture = read_picture(follow_link(file) if file == given.path else file)  # (H, W, 3)
+                except DataError as error:
+                    self._leave_out(str(file), str(error))
+                    continue
+                yield from self._people_of_picture(picture, text_of(file), given)
+
+    def _people_of_picture(self, picture: NDArray[np.uint8], name: str, given: Input) -> Iterator[Track]:
+        """Yield the people of one scene (H, W, 3)."""
         boxes, _ = self._get_detector().find(Frame(1, 0.0, picture))  # (n, 4)
+        if not len(boxes):
+            self.counts.dropped["picture in which nobody was found"] += 1
         for number, box in enumerate(boxes, 1):
             crop = cut_out(picture, box)  # (h, w, 3)
             if crop is None or box[3] < self._rules.min_height:
                 self.counts.dropped[f"box lower than {self._rules.min_height:g} pixels"] += 1
                 continue
-            yield Track(f"{given.name}/{number}", str(given.path), (Crop(crop),), track_id=number)
+            yield Track(f"{name}/{number}", text_of(given.path), (Crop(crop),), track_id=number)
 
     def _get_detector(self) -> Detector:
-        if self._detector is None:
+        if self._detector is None or self._config.people.detector == MOTION:  # which knows one background
             people = self._config.people
             started = time.monotonic()
             self._detector = make_detector(
@@ -167,7 +196,7 @@ class InputReader:
 def find_box_file(given: Input) -> Boxes | None:
     """Return the boxes of a video: those that were given, or of a sequence gt/gt.txt or det/det.txt."""
     if given.boxes is not None:
-        return read_boxes(given.boxes)
+        return read_boxes(follow_link(given.boxes))
     if given.path.is_dir():
         for name in ("gt/gt.txt", "det/det.txt"):
             if (given.path / name).is_file():

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from errno import ELOOP
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vpar_cache.base.files import read_plain
+from vpar_cache.cache.format import follow_link
 from vpar_cache.datasets.decoding import decode_image
 from vpar_cache.datasets.frame_choice import choose_frames
 from vpar_cache.datasets.loading import MAX_FILE_BYTES
 from vpar_cache.errors import DataError
-from vpar_cache.prediction.tracks import Crop, Track
+from vpar_cache.prediction.tracks import Crop, Track, text_of
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 LeaveOut = Callable[[str, str], None]
@@ -26,32 +30,71 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def picture_tracks(path: Path, settings: dict[str, Any], one_person: bool, leave_out: LeaveOut) -> Iterator[Track]:
+def picture_tracks(
+    path: Path,
+    settings: dict[str, Any],
+    one_person: bool,
+    leave_out: LeaveOut,
+    on_other: Callable[[Path], None] = lambda file: None,
+) -> Iterator[Track]:
     """Yield each picture at or below `path`; with `one_person` each folder that holds pictures, as one person.
 
     `settings`: of the run's cache, whose frame rule chooses among the pictures of a person, which are in the order
-    of their names. A person with a picture that cannot be read is left out.
+    of their names. A person with a picture that cannot be read is left out. `on_other`: called with each file that
+    is no picture.
     """
-    if path.is_file():
-        yield from _read(str(path), [path], path, (), leave_out)
-        return
-    num_found = 0
-    for folder in [path, *sorted(entry for entry in path.rglob("*") if entry.is_dir())]:
-        pictures = sorted(entry for entry in folder.iterdir() if is_picture(entry) and entry.is_file())
-        num_found += len(pictures)
-        if not pictures:
-            continue
-        if not one_person:
+    for folder, pictures in list_pictures(path, leave_out, on_other):
+        if not one_person or path.is_file():
             for picture in pictures:
-                yield from _read(str(picture), [picture], path, (), leave_out)
+                yield from _read(picture, [picture], path, (), leave_out)
             continue
         name = folder.name if folder != path else path.absolute().name
         chosen = Counter(_choose(len(pictures), settings, name))
         files = [pictures[number] for number in sorted(chosen)]
         counts = tuple(chosen[number] for number in sorted(chosen))
-        yield from _read(str(folder), files, path, counts, leave_out)
+        yield from _read(folder, files, path, counts, leave_out)
+
+
+def list_pictures(
+    path: Path, leave_out: LeaveOut, on_other: Callable[[Path], None] = lambda file: None
+) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield each folder at or below `path` that holds pictures, with these, in the order of their names.
+
+    A picture that is `path` itself may be a link. Links within a folder may lead anywhere: they are left out.
+    """
+    if path.is_file():
+        yield path.parent, [path]
+        return
+    num_found = 0
+    for at, folders, names in os.walk(path, onerror=lambda error: leave_out(error.filename, error.strerror or "")):
+        folders.sort()
+        for name in folders:
+            if (Path(at) / name).is_symlink():
+                leave_out(str(Path(at) / name), "a link, which is not followed; give the folder itself")
+        files = [Path(at) / name for name in sorted(names) if not name.startswith(".")]
+        for file in files:
+            if not is_picture(file):
+                on_other(file)
+        if pictures := [file for file in files if is_picture(file)]:
+            num_found += len(pictures)
+            yield Path(at), pictures
     if not num_found:
-        leave_out(str(path), f"no picture is in it; expected files that end in {', '.join(SUFFIXES)}")
+        leave_out(
+            str(path),
+            f"no picture is in it; expected files that end in {', '.join(SUFFIXES)}. Name videos one by one",
+        )
+
+
+def read_picture(file: Path) -> NDArray[np.uint8]:
+    """Return a picture (H, W, 3). Raises DataError with the reason alone."""
+    try:
+        data = read_plain(file, MAX_FILE_BYTES)
+    except OSError as error:
+        linked = "a link, which is not followed; copy the file"
+        raise DataError(linked if error.errno == ELOOP else error.strerror or str(error)) from error
+    if len(data) > MAX_FILE_BYTES:
+        raise DataError(f"the file is larger than {MAX_FILE_BYTES} bytes")
+    return np.asarray(decode_image(data))  # (H, W, 3)
 
 
 def _choose(num_frames: int, settings: dict[str, Any], name: str) -> tuple[int, ...]:
@@ -64,19 +107,13 @@ def _choose(num_frames: int, settings: dict[str, Any], name: str) -> tuple[int, 
 
 
 def _read(
-    name: str, files: list[Path], source: Path, counts: tuple[int, ...], leave_out: LeaveOut
+    path: Path, files: list[Path], source: Path, counts: tuple[int, ...], leave_out: LeaveOut
 ) -> Iterator[Track]:
     crops = []
     for file in files:
         try:
-            data = read_plain(file, MAX_FILE_BYTES)
-            if len(data) > MAX_FILE_BYTES:
-                raise DataError(f"the file is larger than {MAX_FILE_BYTES} bytes")
-            crops.append(Crop(np.asarray(decode_image(data))))  # (H, W, 3)
+            crops.append(Crop(read_picture(follow_link(file) if file == source else file)))  # (H, W, 3)
         except DataError as error:
             leave_out(str(file), str(error))
             return
-        except OSError as error:
-            leave_out(str(file), error.strerror or str(error))
-            return
-    yield Track(name, str(source), tuple(crops), counts)
+    yield Track(text_of(path), text_of(source), tuple(crops), counts)

@@ -8,60 +8,31 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
 from blake3 import blake3
 
 from vpar_cache.base.callbacks import Say, Stop, check_stop, log, never
+from vpar_cache.base.files import plain_failures, remove_leftovers
 from vpar_cache.base.hashing import canonical_json, fingerprint
 from vpar_cache.base.lock import sole_writer
-from vpar_cache.base.progress import progress
-from vpar_cache.errors import DataError, UserError, count_of, nearest, printable
+from vpar_cache.errors import DataError, UserError, counted, nearest
 from vpar_cache.prediction.answers import Answering
-from vpar_cache.prediction.config import STDOUT, PredictConfig
+from vpar_cache.prediction.config import CHANGING, STDOUT, PredictConfig
 from vpar_cache.prediction.describing import Describer
 from vpar_cache.prediction.inputs import Input, InputReader, list_inputs
-from vpar_cache.prediction.outputs.clock import time_span
 from vpar_cache.prediction.outputs.keep_features import FeatureKeeper
+from vpar_cache.prediction.outputs.terminal import SHOWN, PredictResult, nobody, shown, summary
 from vpar_cache.prediction.outputs.write import write_pictures
 from vpar_cache.prediction.pictures import LeaveOut
 from vpar_cache.prediction.predictor import Predictor
 from vpar_cache.prediction.rows import PersonRow
-from vpar_cache.prediction.state import FinishedRows
+from vpar_cache.prediction.state import FinishedRows, stamp
 from vpar_cache.prediction.table import TableWriter
-from vpar_cache.rendering.tables import Notes, Part, Table
-
-SHOWN = 50
-"""Rows in the terminal."""
-
-
-@dataclass(frozen=True, eq=False)
-class PredictResult:
-    """What was predicted, as far as a terminal shows it."""
-
-    rows: tuple[tuple[str, ...], ...]
-    """Person, time, frames and attributes of the first SHOWN."""
-    count: int
-    failures: tuple[str, ...]
-    """Inputs and files that could not be used, with the reason."""
-    dropped: dict[str, int]
-    """Boxes and tracks that were left out, by reason."""
-    summary: str
-    mark: str
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """The table for the terminal, and notes."""
-        title = count_of(self.count, "person").replace("persons", "people") + (
-            f" ({self.mark})" if self.mark else ""
-        )
-        notes = [f"dropped: {count} x {reason}" for reason, count in sorted(self.dropped.items())]
-        if self.count > len(self.rows):
-            notes.insert(0, f"{self.count - len(self.rows)} more are in the file of --out, if you give one.")
-        table = Table(title, ("Person", "Time", "Frames", "Attributes"), self.rows)
-        return (Part("prediction", (), (table, Notes(tuple(notes)))),)
+from vpar_cache.prediction.tracks import Track
+from vpar_cache.prediction.video.watch import Watch
 
 
 def predict(predictor: Predictor, config: PredictConfig, *, say: Say = log, stop: Stop = never) -> PredictResult:
@@ -72,7 +43,7 @@ def predict(predictor: Predictor, config: PredictConfig, *, say: Say = log, stop
     """
     inputs = list_inputs(config)
     answering = Answering(predictor.schema, predictor.threshold, config.hide)
-    changing = _changing(config, answering)
+    changing = _changing(config, answering, [group.name for group in predictor.schema.groups])
     failures: list[str] = []
 
     def leave_out(name: str, reason: str) -> None:
@@ -83,10 +54,13 @@ def predict(predictor: Predictor, config: PredictConfig, *, say: Say = log, stop
     with ExitStack() as stack:
         for path in config.files().values():
             stack.enter_context(sole_writer(path, say))
+            with plain_failures(path):
+                remove_leftovers(path)
         rows = stack.enter_context(_finished_rows(config, predictor))
         if rows.ids:
-            say(f"{count_of(len(rows), 'person').replace('persons', 'people')} are finished already")
+            say(f"{counted(len(rows), 'person is', 'people are')} finished already")
         tracked = stack.enter_context(_boxes_to_draw(config))
+        watch = stack.enter_context(Watch("predict", stop))
         reader = InputReader(
             config,
             predictor.run.encoder,
@@ -94,7 +68,7 @@ def predict(predictor: Predictor, config: PredictConfig, *, say: Say = log, stop
             leave_out,
             say,
             tracked,
-            on_frame=lambda: check_stop(stop),
+            watch.on_frame,
         )
         describer = Describer(
             predictor.frames,
@@ -107,26 +81,39 @@ def predict(predictor: Predictor, config: PredictConfig, *, say: Say = log, stop
         if keeper is not None:
             describer.encoded = stack.enter_context(keeper).add
         started = time.monotonic()
-        _describe_all(inputs, reader, describer, rows, leave_out, stop)
+        usable = _describe_all(inputs, reader, describer, rows, leave_out, stop, watch)
         seconds = time.monotonic() - started
+        watch.close()
         if not len(rows) and failures:
             raise DataError(f"no input could be used; the first: {failures[0]}")
-        write_pictures(config, inputs, tracked, rows, answering, predictor.mark, say, stop)
-        if config.out is not None and config.out != STDOUT:
-            writer.write(rows, config.out)
-        if keeper is not None:
-            keeper.finish(answering.schema)
+        if not len(rows):
+            say(nobody(reader))
+        written: list[Path] = []
+        with _published(config, written):
+            write_pictures(config, usable, tracked, rows, answering, predictor.mark, say, stop, written.append)
+            if config.out is not None and config.out != STDOUT:
+                writer.write(rows, config.out)
+                written.append(config.out)
+            if keeper is not None and config.keep_features is not None and keeper.finish(answering.schema):
+                written.append(config.keep_features)
+        files = {option: path for option, path in config.files().items() if path in written}
+        for option in config.files().keys() - files.keys():
+            why = "its video was left out" if option == "--annotate" else "there is nobody to keep"
+            say(f"{option.removeprefix('--')}: not written, since {why}")
         result = PredictResult(
-            tuple(_shown(row, answering) for row in islice(rows, SHOWN)),
+            tuple(shown(row, answering) for row in islice(rows, SHOWN)),
             len(rows),
             tuple(failures),
             dict(reader.counts.dropped),
-            _summary(describer, reader, seconds),
+            files,
+            summary(describer, reader, seconds),
             predictor.mark,
         )
-        if config.out == STDOUT:
-            writer.write_text(rows, sys.stdout, "csv")
-        rows.remove()
+        try:
+            if config.out == STDOUT:
+                writer.write_text(rows, sys.stdout, "csv")
+        finally:  # whoever reads stdout may have ended
+            rows.remove()
     return result
 
 
@@ -137,28 +124,43 @@ def _describe_all(
     rows: FinishedRows,
     leave_out: LeaveOut,
     stop: Stop,
-) -> None:
-    """Add the rows of all people that are not there yet."""
-    with progress(unit="person", desc="predict") as bar:
+    watch: Watch,
+) -> list[Input]:
+    """Add the rows of all people that are not there yet; return the inputs that could be read."""
 
-        def keep(finished: list[PersonRow]) -> None:
-            if finished:
-                rows.add(finished)
-                bar.update(len(finished))
+    def keep(finished: list[PersonRow]) -> None:
+        if finished:
+            rows.add(finished)
+            watch.on_people(len(finished))
 
-        for given in inputs:
-            try:
-                for item in reader.tracks(given):
-                    check_stop(stop)
-                    if item.tracklet_id not in rows.ids:
-                        keep(describer.add(item))
-            except (DataError, OSError) as error:
-                leave_out(str(given.path), str(error))
-        keep(describer.flush())
+    usable, seen = [], set[str]()
+    for given in inputs:
+        try:
+            for item in reader.tracks(given):
+                check_stop(stop)
+                if isinstance(item, Track):
+                    if item.tracklet_id in seen:
+                        reader.counts.dropped["picture that was given twice"] += 1
+                        continue
+                    seen.add(item.tracklet_id)
+                if item.tracklet_id not in rows.ids:
+                    keep(describer.add(item))
+            usable.append(given)
+        except DataError as error:
+            leave_out(str(given.path), str(error).removeprefix(f"{given.path}: "))
+        except OSError as error:
+            leave_out(str(given.path), error.strerror or str(error))
+        watch.end_video()
+    keep(describer.flush())
+    return usable
 
 
-def _changing(config: PredictConfig, answering: Answering) -> tuple[str, ...]:
+def _changing(config: PredictConfig, answering: Answering, known: list[str]) -> tuple[str, ...]:
     """Return the groups that get segments. Raises UserError where windows are asked for and no group changes."""
+    if unknown := [name for name in config.changing if name not in (*known, *CHANGING)]:
+        raise UserError(
+            f"--changing: got {unknown[0]!r}, which is no group of the run; {nearest(unknown[0], known)}"
+        )
     if config.windows is None:
         return ()
     names = [group.name for group in answering.schema.groups]
@@ -203,10 +205,12 @@ def _keeper(config: PredictConfig, predictor: Predictor, inputs: list[Input]) ->
 def _finished_rows(config: PredictConfig, predictor: Predictor) -> Iterator[FinishedRows]:
     """Yield the file of finished people: beside --out, or without a file to write a temporary one."""
     files = list(config.files().values())
+    weights = config.people.detector_weights
+    files_read = (*config.inputs, *config.boxes, *([weights] if weights is not None else []))
     settings = {
         "run": _identity_of_run(predictor),
         "precision": predictor.frames.encoder.precision,
-        "inputs": [[str(path.absolute()), _stamp(path)] for path in (*config.inputs, *config.boxes)],
+        "inputs": [[str(path.absolute()), stamp(path)] for path in files_read],
         "settings": {**asdict(config.people), "detector_weights": str(config.people.detector_weights)},
         "rules": [config.one_person, config.windows, config.changing, config.hide],
         "pictures": config.sheet is not None or config.html is not None,
@@ -215,7 +219,20 @@ def _finished_rows(config: PredictConfig, predictor: Predictor) -> Iterator[Fini
     }
     with tempfile.TemporaryDirectory(prefix="vpar-predict-") as scratch:
         path = files[0].with_name(f".{files[0].name}.state") if files else Path(scratch) / "state"
-        yield FinishedRows(path, fingerprint(settings))
+        with FinishedRows(path, fingerprint(settings)) as rows:
+            yield rows
+
+
+@contextmanager
+def _published(config: PredictConfig, written: list[Path]) -> Iterator[None]:
+    """Remove what was written when the rest fails: the same command must not find it in its way."""
+    try:
+        yield
+    except BaseException:
+        if not config.overwrite:  # so nothing was there before
+            for path in written:
+                path.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -229,26 +246,3 @@ def _boxes_to_draw(config: PredictConfig) -> Iterator[Path | None]:
         yield path
     finally:
         path.unlink(missing_ok=True)
-
-
-def _stamp(path: Path) -> list[int]:
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns]
-
-
-def _shown(row: PersonRow, answering: Answering) -> tuple[str, ...]:
-    """Return the cells of the terminal's table."""
-    time = time_span(row.first_second, row.last_second)
-    return printable(row.tracklet_id), time, str(row.frames_used), ", ".join(answering.describe(row.answers))
-
-
-def _summary(describer: Describer, reader: InputReader, seconds: float) -> str:
-    """Return how long what took."""
-    parts = [f"{describer.num_frames} frames encoded in {describer.seconds:.1f} s"]
-    if describer.seconds > 0:
-        parts[0] += f" ({describer.num_frames / describer.seconds:.1f} a second)"
-    counts = reader.counts
-    if counts.frames:
-        parts.append(f"{counts.frames} decoded in {counts.decode_seconds:.1f} s")
-        parts.append(f"people found in {counts.track_seconds:.1f} s")
-    return f"{'; '.join(parts)}; {seconds:.1f} s in all"

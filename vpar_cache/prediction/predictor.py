@@ -16,7 +16,8 @@ from vpar_cache.attributes.schema import Schema
 from vpar_cache.backbones.encoder import EncodedBatch, Encoder
 from vpar_cache.backbones.weights import is_weights_file
 from vpar_cache.base.callbacks import Say, log
-from vpar_cache.base.devices import resolve_device
+from vpar_cache.base.checks import check_choice, check_whole
+from vpar_cache.base.devices import PRECISIONS, resolve_device
 from vpar_cache.cache.features import Features
 from vpar_cache.datasets.decoding import preprocessing_identity
 from vpar_cache.errors import DataError, UserError
@@ -43,6 +44,12 @@ class EncoderOptions:
     batch_size: int | None = None
     """Frames per forward pass; None: what suits the device."""
     offline: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision is not None:
+            check_choice("--precision", self.precision, PRECISIONS)
+        if self.batch_size is not None:
+            check_whole("--batch-size", self.batch_size, 1, 1_000_000)
 
 
 class Predictor:

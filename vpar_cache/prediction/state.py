@@ -8,7 +8,9 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from blake3 import blake3
 
 from vpar_cache.base.files import plain_failures
 from vpar_cache.prediction.rows import Answer, PersonRow, Segment
@@ -58,6 +60,14 @@ class FinishedRows:
             file.flush()
             os.fsync(file.fileno())
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the file where nobody is in it."""
+        if not self.ids:
+            self.remove()
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -70,6 +80,18 @@ class FinishedRows:
     def remove(self) -> None:
         """Remove the file: all is written elsewhere."""
         self._path.unlink(missing_ok=True)
+
+
+def stamp(path: Path) -> str:
+    """Return a digest that changes with a file, or with any file in a folder: of names, sizes and times."""
+    hasher = blake3()
+    files = (
+        [path] if path.is_file() else sorted(Path(at) / name for at, _, names in os.walk(path) for name in names)
+    )
+    for file in files:
+        found = file.lstat() if file != path else file.stat()
+        hasher.update(os.fsencode(file) + f" {found.st_size} {found.st_mtime_ns}\n".encode())
+    return hasher.hexdigest()
 
 
 def _line(value: dict[str, Any]) -> bytes:

@@ -117,6 +117,31 @@ def test_values_of_several_groups_are_all_wanted_and_of_one_group_any(show: Call
     assert len(shown(browser)) == 4
 
 
+def counts(browser: Chrome, group: str) -> dict[str, int]:
+    """What stands beside the values of a group."""
+    (field,) = (f for f in browser.find_elements(By.TAG_NAME, "fieldset")
+                if f.find_element(By.TAG_NAME, "legend").text == group)  # fmt: skip
+    labels = [label.find_elements(By.TAG_NAME, "span") for label in field.find_elements(By.TAG_NAME, "label")]
+    return {value.text: int(count.text) for value, count in labels}
+
+
+def test_the_number_beside_a_value_is_what_a_click_on_it_brings(show: Callable[..., Chrome]) -> None:
+    browser = show(PEOPLE)
+    assert counts(browser, "top color") == {"black": 2, "red": 2}
+    choose(browser, "top color", "red")
+    assert counts(browser, "top color") == {"black": 2, "red": 2}, "its own group does not narrow it"
+    assert counts(browser, "backpack") == {"yes": 1, "no": 1}
+    choose(browser, "backpack", "yes")
+    assert counts(browser, "top color") == {"black": 1, "red": 1}
+    assert counts(browser, "backpack") == {"yes": 1, "no": 1}
+    assert counts(browser, "gender") == {"female": 0, "male": 1}
+    browser.find_element(By.ID, "search").send_keys("nobody")
+    assert counts(browser, "top color") == {"black": 0, "red": 0}
+    browser.find_element(By.CSS_SELECTOR, "button[type=reset]").click()
+    browser.implicitly_wait(1)
+    assert counts(browser, "backpack") == {"yes": 2, "no": 2}
+
+
 def test_the_order_follows_the_probability_of_what_is_chosen(show: Callable[..., Chrome]) -> None:
     browser = show(PEOPLE)
     choose(browser, "top color", "red")
@@ -143,6 +168,12 @@ def test_nobody_is_said(show: Callable[..., Chrome]) -> None:
     browser.find_element(By.ID, "search").send_keys("nobody")
     assert shown(browser) == []
     assert browser.find_element(By.ID, "none").is_displayed()
+
+
+def test_a_page_of_nobody_says_so_and_asks_for_nothing(show: Callable[..., Chrome]) -> None:
+    browser = show([])
+    assert browser.find_element(By.ID, "none").text == "Nobody was found."
+    assert not browser.find_element(By.ID, "filters").is_displayed()
 
 
 def test_cards_say_what_values_mean_and_when(show: Callable[..., Chrome]) -> None:

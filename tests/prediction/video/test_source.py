@@ -18,7 +18,7 @@ from vpar_cache.prediction.config import PeopleConfig, PredictConfig
 from vpar_cache.prediction.inputs import Input, InputReader, list_inputs
 from vpar_cache.prediction.tracks import Track, Window
 from vpar_cache.prediction.video.boxes import overlaps, read_boxes
-from vpar_cache.prediction.video.frames import open_frames
+from vpar_cache.prediction.video.frames import FrameSource, open_frames
 
 PEOPLE = [Person(1, 1, 40, 20), Person(2, 5, 30, 150), Person(3, 12, 14, 220), Person(4, 1, 40, 200, 20, (10, 20))]
 SETTINGS = {"frames": 6, "sampling": "uniform", "seed": None}
@@ -75,7 +75,7 @@ def test_reading_can_be_stopped_in_any_frame(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", PEOPLE[:1], frames=40)
     numbers = iter(range(100))
 
-    def on_frame() -> None:
+    def on_frame(video: FrameSource) -> None:
         if next(numbers) == 7:
             raise Stopped
 
@@ -103,10 +103,10 @@ def test_windows_come_before_their_track(tmp_path: Path) -> None:
 def test_boxes_of_another_video_are_refused(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", PEOPLE[:1], frames=20)
     far = [Person(1, 1, 20, 2000)]
-    with pytest.raises(DataError, match=r"--boxes: 100% of the boxes lie outside the 320 x 180 pictures"):
+    with pytest.raises(DataError, match=r"far\.txt: 100% of its boxes lie outside the 320 x 180 pictures"):
         read(PredictConfig(inputs=(video,), boxes=(write_boxes(tmp_path / "far.txt", far),)))
     long = [Person(1, 1, 90, 20)]
-    with pytest.raises(DataError, match=r"the last box is in frame 90, but .* has 20 frames"):
+    with pytest.raises(DataError, match=r"long\.txt: its last box is in frame 90, but .* has 20 frames"):
         read(PredictConfig(inputs=(video,), boxes=(write_boxes(tmp_path / "long.txt", long),)))
 
 

@@ -87,7 +87,7 @@ def annotate(
     count, last = 0, -1
     with (
         atomic_path(out) as partial,
-        av.open(str(partial), "w", format="mp4", options={"movflags": "faststart"}) as container,
+        av.open(str(partial.absolute()), "w", format="mp4", options={"movflags": "faststart"}) as container,
         progress(total=video.length, unit="frame", desc="annotate") as bar,
     ):
         stream: Any = None

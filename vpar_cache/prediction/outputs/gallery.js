@@ -28,11 +28,17 @@
   const update = () => {
     const groups = chosen();
     const words = search.value.trim().toLowerCase();
+    const counts = new Map(boxes.map((box) => [box.value, 0]));
     let count = 0;
     for (const card of cards) {
-      const fits = [...groups].every(([group, keys]) => keys.includes(card.keys[group]));
-      card.element.hidden = !(fits && card.text.includes(words));
+      const misses = [...groups].filter(([group, keys]) => !keys.includes(card.keys[group])).map(([group]) => group);
+      const found = card.text.includes(words);
+      card.element.hidden = !found || misses.length > 0;
       count += card.element.hidden ? 0 : 1;
+      // Beside a value stands how many a click on it brings: its own group does not narrow it.
+      card.keys.forEach((key, group) => {
+        if (found && misses.every((missed) => missed === String(group))) counts.set(key, counts.get(key) + 1);
+      });
       card.sure = [...groups.keys()].reduce((product, group) => product * card.shares[group], 1);
     }
     const orders = {
@@ -44,6 +50,7 @@
     if (sorted.some((card, place) => card.element !== people.children[place])) {
       people.append(...sorted.map((card) => card.element));
     }
+    for (const box of boxes) box.parentElement.querySelector(".count").textContent = counts.get(box.value);
     document.getElementById("shown").textContent = `${count} of ${cards.length} people`;
     document.getElementById("none").hidden = count > 0;
     const state = new URLSearchParams();
@@ -68,6 +75,6 @@
   form.addEventListener("reset", () => setTimeout(update));
   form.addEventListener("submit", (event) => event.preventDefault());
   window.addEventListener("hashchange", restore);
-  form.hidden = false; // without this script the page has all people, and no filters
+  form.hidden = cards.length === 0; // without this script the page has all people, and no filters
   restore();
 })();

@@ -70,6 +70,7 @@ def write_gallery(rows: People, answering: Answering, title: str, mark: str, out
             ],
         )
         for place, group in enumerate(answering.schema.groups)
+        if number
     ]
     style, script = read_asset(_PACKAGE, "gallery.css"), read_asset(_PACKAGE, "gallery.js")
     from markupsafe import Markup

@@ -64,14 +64,12 @@ class FeatureKeeper:
         if self._num_bytes >= fmt.SHARD_BYTES:
             self._write()
 
-    def finish(self, schema: Schema) -> None:
-        """Publish the index; with it the shards of an older one go. Raises UserError where nobody was added."""
+    def finish(self, schema: Schema) -> bool:
+        """Publish the index; with it the shards of an older one go. False: nobody was added."""
         if self._rows:
             self._write()
         if not self._shards:
-            raise UserError(
-                f"--keep-features: got no people for {self._out}; expected one or more. Give other inputs"
-            )
+            return False
         count, width = len(self._num_frames), schema.num_outputs
         prompts, negatives = build_prompts(schema, "paper"), build_negative_prompts(schema, "paper")
         text = {"encoder": NO_TEXT, "prompts": list(prompts), "negative_prompts": list(negatives)}
@@ -101,6 +99,7 @@ class FeatureKeeper:
         write_index(self._out, contents)
         self._new = []
         remove_unlisted(self._out, [shard.file for shard in self._shards])
+        return True
 
     def __enter__(self) -> Self:
         return self

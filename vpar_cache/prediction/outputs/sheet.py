@@ -34,8 +34,11 @@ def draw_sheet(rows: People, answering: Answering, mark: str, out: Path) -> int:
     """Write the PNG; return how many people are on it, at most MOST_PEOPLE."""
     people = list(islice(rows, MOST_PEOPLE))
     width = 2 * MARGIN + _FRAMES * _PICTURE + 0.15 + _COLUMNS * _TEXT
-    left_out = f"The first {len(people)} of {len(rows)} people." if len(rows) > len(people) else ""
-    heads = [line for text in (NOTE, mark, left_out) if text for line in wrap(text, width - 2 * MARGIN, _SIZE)]
+    shown = f"The first {len(people)} of {len(rows)} people." if len(rows) > len(people) else ""
+    nobody = "" if len(rows) else "Nobody was found."
+    heads = [
+        line for text in (NOTE, mark, shown, nobody) if text for line in wrap(text, width - 2 * MARGIN, _SIZE)
+    ]
     names = [wrap(_name(row), width - 2 * MARGIN, _SIZE) for row in people]
     texts = [_columns(row, answering) for row in people]
     highs = [

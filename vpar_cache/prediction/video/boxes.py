@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vpar_cache.base.files import read_plain
-from vpar_cache.errors import DataError, count_of
+from vpar_cache.errors import DataError, counted
 
 _MAX_BYTES = 1 << 30
 _NAMES: dict[str, tuple[str, ...]] = {
@@ -38,6 +38,8 @@ _MOT = ("frame", "track_id", "left", "top", "width", "height", "confidence", "cl
 class Boxes:
     """n boxes in the order of their frames."""
 
+    path: Path
+    """The file that holds them."""
     frame: NDArray[np.int64]
     """(n,) from 1"""
     track_id: NDArray[np.int64]
@@ -58,6 +60,8 @@ class Boxes:
 
     def by_frame(self) -> Iterator[tuple[int, slice]]:
         """Yield each frame that has boxes with their places."""
+        if not len(self):
+            return
         frames, starts = np.unique(self.frame, return_index=True)  # (f,), (f,)
         stops = [*starts[1:].tolist(), len(self)]
         for frame, start, stop in zip(frames.tolist(), starts.tolist(), stops, strict=True):
@@ -89,7 +93,7 @@ def read_boxes(path: Path) -> Boxes:
         raise DataError(f"{path}: got frame {rows['frame'][uneven][0]:g}; expected whole numbers, from 1")
     kept = (ltwh[:, 2] > 0) & (ltwh[:, 3] > 0)  # (n,)
     if dropped := int((~kept).sum()):
-        notes.append(f"{count_of(dropped, 'box').replace('boxs', 'boxes')} without width or height")
+        notes.append(f"{counted(dropped, 'box', 'boxes')} without width or height")
     if (
         "class" in rows
         and (other := (rows["class"] > 1) | ((rows["class"] == 1) & (rows["confidence"] == 0))).any()
@@ -106,7 +110,7 @@ def read_boxes(path: Path) -> Boxes:
     ids = np.where(np.isfinite(ids), ids, -1).astype(np.int64)  # (n,)
     confidence = rows.get("confidence", np.ones(count))  # (n,)
     order = np.flatnonzero(kept)[np.argsort(frame[kept], kind="stable")]  # (n kept,)
-    found = Boxes(frame[order], ids[order], ltwh[order], np.nan_to_num(confidence[order], nan=1.0), notes)
+    found = Boxes(path, frame[order], ids[order], ltwh[order], np.nan_to_num(confidence[order], nan=1.0), notes)
     if not len(found):
         raise DataError(f"{path}: has no box of a person ({'; '.join(notes)})")
     twice = np.stack([found.frame, found.track_id], axis=1)[found.track_id >= 0]  # (n tracked, 2)
@@ -115,6 +119,14 @@ def read_boxes(path: Path) -> Boxes:
         bad = unique[times > 1][0]
         raise DataError(f"{path}: track {bad[1]} has two boxes in frame {bad[0]}; expected one")
     return found
+
+
+def read_followed(path: Path) -> Boxes:
+    """Read the boxes that a tracker wrote: none where it found nobody."""
+    if path.stat().st_size:
+        return read_boxes(path)
+    nobody = np.empty(0, np.int64)  # (0,)
+    return Boxes(path, nobody, nobody, np.empty((0, 4)), np.empty(0))
 
 
 def box_line(frame: int, track_id: int, ltwh: NDArray[np.float64]) -> str:

@@ -46,7 +46,7 @@ class TorchvisionDetector:
     @torch.inference_mode()
     def find(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """See Detector."""
-        pixels = torch.from_numpy(frame.picture).to(self._device)  # (H, W, 3)
+        pixels = torch.tensor(frame.picture).to(self._device)  # (H, W, 3), a copy: a picture may be read-only
         (found,) = self._model([pixels.permute(2, 0, 1).float() / 255])  # of (3, H, W)
         kept = (found["labels"] == _PERSON) & (found["scores"] >= self._min_score)  # (n,)
         corners = found["boxes"][kept].cpu().numpy().astype(np.float64)  # (m, 4)

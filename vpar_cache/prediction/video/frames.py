@@ -22,6 +22,9 @@ _DEFAULT_RATE = 25.0
 _NO_VIDEOS = {"tty", "hls", "dash", "concat", "concatf", "sdp", "imf"}
 """Formats of FFmpeg for plain text, which it would draw, and for lists of other files."""
 
+_PICTURES = ("_pipe", "image2")
+"""End the names of FFmpeg's formats for single pictures."""
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -160,7 +163,7 @@ def _opened(path: Path) -> Any:
             "'vpar-cache[video]'`"
         ) from error
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: not a regular file; copy it to a file on disk")
     try:
         # A playlist must not lead to the network.
         container = av.open(
@@ -168,9 +171,14 @@ def _opened(path: Path) -> Any:
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DataError(f"{path}: not a video that can be read ({_reason(error)})") from error
-    if container.format.name in _NO_VIDEOS:
-        name = container.format.name
+    name = container.format.name
+    if name in _NO_VIDEOS or name.endswith(_PICTURES):
         container.close()
+        if name.endswith(_PICTURES):
+            raise DataError(
+                f"{path}: got a picture ({name} to FFmpeg); expected a video, or a picture whose name ends in "
+                f"{', '.join(SUFFIXES)}. Convert or rename it"
+            )
         raise DataError(f"{path}: got a file of text ({name} to FFmpeg); expected a video")
     return container
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vpar_cache.base.checks import check_between
 from vpar_cache.errors import DataError
-from vpar_cache.prediction.tracks import Crop, Track, Window
+from vpar_cache.prediction.tracks import Crop, Track, Window, text_of
 from vpar_cache.prediction.video.best_frames import BestFrames, cut_out, quality
 from vpar_cache.prediction.video.boxes import Boxes
 from vpar_cache.prediction.video.frames import Frame, FrameSource
@@ -22,23 +22,27 @@ Found = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrackRules:
-    """Which tracks are used, and how much of them."""
+class TrackLimits:
+    """Which boxes and tracks are used."""
 
-    num_frames: int
-    """T: the frames that are kept of a track."""
     min_frames: int = 5
     """A track with fewer boxes is dropped."""
     min_height: float = 32
     """Boxes that are lower, in pixels, are dropped."""
-    window_seconds: float | None = None
-    """Also keep T frames of each part of a track that is so long."""
 
     def __post_init__(self) -> None:
         check_between("--min-frames", self.min_frames, 1, 1_000_000)
         check_between("--min-height", self.min_height, 1, 100_000)
-        if self.window_seconds is not None:
-            check_between("--windows", self.window_seconds, 0.1, 1e6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackRules(TrackLimits):
+    """Which tracks are used, and how much of them."""
+
+    num_frames: int
+    """T: the frames that are kept of a track."""
+    window_seconds: float | None = None
+    """Also keep T frames of each part of a track that is so long."""
 
 
 @dataclass
@@ -94,13 +98,13 @@ def check_fits(video: FrameSource, boxes: Boxes) -> None:
     outside = ((middle < 0) | (middle > (width, height))).any(axis=1).mean()
     if outside > 0.1:
         raise DataError(
-            f"--boxes: {outside:.0%} of the boxes lie outside the {width} x {height} pictures of {video.path}; "
-            "expected the boxes of this video"
+            f"{boxes.path}: {outside:.0%} of its boxes lie outside the {width} x {height} pictures of "
+            f"{video.path}; expected the boxes of this video"
         )
     if video.length and int(boxes.frame.max()) > 1.01 * video.length + 1:
         raise DataError(
-            f"--boxes: the last box is in frame {boxes.frame.max()}, but {video.path} has {video.length} frames; "
-            "expected the boxes of this video"
+            f"{boxes.path}: its last box is in frame {boxes.frame.max()}, but {video.path} has {video.length} "
+            "frames; expected the boxes of this video"
         )
 
 
@@ -123,7 +127,7 @@ def follow(
         counts.boxes += len(ids)
         for place, track_id in enumerate(ids.tolist()):
             if track_id not in people:
-                people[track_id] = _OpenTrack(track_id, f"{name}/{track_id}", str(video.path), rules)
+                people[track_id] = _OpenTrack(track_id, f"{name}/{track_id}", text_of(video.path), rules)
             others = np.delete(ltwh, place, axis=0)  # (n - 1, 4)
             if reason := people[track_id].add(frame, ltwh[place], others):
                 counts.dropped[reason] += 1
