@@ -55,5 +55,10 @@ def track(
     for reason, count in sorted(found.dropped.items()):
         say(f"dropped: {count} x {reason}")
     if not found.tracks:
-        say(f"{out} is empty: no track is left; lower --min-frames or --min-height")
+        fix = (
+            "lower --min-frames or --min-height"
+            if found.dropped
+            else "lower --min-score, or use another --detector"
+        )
+        say(f"{out} is empty: nobody was found that is within the limits; lower {limits}")
     print_text(f"{out}\n")

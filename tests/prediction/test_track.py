@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 from tests.support.hostile_files import call_vpar
 from tests.support.videos import Person, picture, write_boxes, write_video
 from vpar_cache.base.lock import sole_writer
-from vpar_cache.errors import CacheError, DataError, Stopped, UserError
+from vpar_cache.errors import CacheError, Stopped, UserError
 from vpar_cache.prediction.config import PeopleConfig
 from vpar_cache.prediction.track import track
 from vpar_cache.prediction.video.boxes import read_boxes
@@ -29,11 +30,12 @@ def test_the_people_who_walk_are_in_the_file(tmp_path: Path) -> None:
         track(video, tmp_path / "a.txt", MOTION)
 
 
-def test_nobody_is_one_line_and_no_file(tmp_path: Path) -> None:
-    video = write_video(tmp_path / "a.mp4", [], frames=20)
-    with pytest.raises(DataError, match=r"a\.mp4: nobody was found"):
-        track(video, tmp_path / "a.txt", MOTION, say=lambda line: None)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+def test_a_video_of_nobody_gives_an_empty_file_and_a_line(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", [], frames=20)
+    done = call_vpar("track", "a.mp4", "--detector=motion", "--out=a.txt", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "a.txt\n")
+    assert re.search(r"a\.txt is empty: .*--min-score", done.stderr)
+    assert (tmp_path / "a.txt").read_text() == ""
 
 
 def test_short_tracks_and_low_boxes_are_dropped(tmp_path: Path) -> None:
@@ -43,7 +45,10 @@ def test_short_tracks_and_low_boxes_are_dropped(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text() == ""
     done = call_vpar("track", "a.mp4", "--detector=motion", "--min-frames=500", "--out=b.txt", folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, "b.txt\n")
-    assert "b.txt is empty: no track is left; lower --min-frames or --min-height" in done.stderr
+    assert (
+        "b.txt is empty: nobody was found that is within the limits; lower --min-frames or --min-height"
+        in done.stderr
+    )
 
 
 def test_the_video_is_never_replaced_by_its_boxes(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from vpar_cache.base.callbacks import Say, Stop, log, never
 from vpar_cache.base.checks import check_new_file
 from vpar_cache.base.files import atomic_path, partial_path, plain_failures, remove_leftovers
 from vpar_cache.base.lock import sole_writer
-from vpar_cache.errors import DataError, UserError
+from vpar_cache.errors import UserError
 from vpar_cache.prediction.config import PeopleConfig, PredictConfig, check_no_input
 from vpar_cache.prediction.inputs import InputReader, find_box_file, list_inputs
 from vpar_cache.prediction.video.boxes import Boxes, box_line, read_followed
@@ -48,7 +48,8 @@ def track(
     """Find and follow the people of a video, and write their boxes as MOTChallenge text.
 
     frame,id,left,top,width,height,1,-1,-1,-1 with frames and ids from 1. Tracks of fewer than `people.min_frames`
-    boxes, and boxes lower than `people.min_height`, are dropped. Raises DataError for a video without people.
+    boxes, and boxes lower than `people.min_height`, are dropped. The file is empty where
+    nobody is left.
     """
     if out.suffix.lower() not in _SUFFIXES:
         raise UserError(f"--out: got {str(out)!r}; expected a name that ends in {' or '.join(_SUFFIXES)}")
@@ -74,8 +75,6 @@ def track(
         for _ in reader.tracks(given):
             pass
         boxes = read_followed(followed)
-        if not len(boxes):
-            raise DataError(f"{video}: nobody was found; lower --min-score, or use another --detector")
         kept = _kept(boxes, people)  # (k,)
         with atomic_path(out) as partial, partial.open("w", encoding="utf-8") as file:
             for row in kept.tolist():
@@ -89,5 +88,5 @@ def _kept(boxes: Boxes, people: PeopleConfig) -> NDArray[np.intp]:
     """Return the places (k,) of the boxes that are within the limits."""
     high = boxes.ltwh[:, 3] >= people.min_height  # (n,)
     counts = Counter(boxes.track_id[high].tolist())
-    long = np.array([counts[number] >= people.min_frames for number in boxes.track_id.tolist()])  # (n,)
+    long = np.array([counts[number] >= people.min_frames for number in boxes.track_id.tolist()], bool)  # (n,)
     return np.flatnonzero(high & long)  # (k,)
