@@ -10,8 +10,6 @@ is counted on neither side. Without --video a drawn one is used. Status 1 above 
 
 from __future__ import annotations
 
-import json
-import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,14 +19,14 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 from support.program import predict_video, small_predictor
-from support.timing import alternate, median_seconds, option_parser, scratch_folder, verdict
+from support.timing import compare_rates, option_parser, scratch_folder, timed, verdict
 
 from vpar_cache.backbones.encoder import EncodedBatch
 from vpar_cache.datasets.demo.video import encode_video, write_video
 from vpar_cache.prediction.encoding import FrameEncoder, Prepared
 from vpar_cache.prediction.predictor import Predictor
 
-PEOPLE, DRAWN_FRAMES, REPEATS = 24, 100, 5
+PEOPLE, DRAWN_FRAMES, REPEATS = 12, 100, 5
 MOST_WITH_BOXES, MOST_WITH_MOTION = 1.15, 1.5
 
 
@@ -46,17 +44,21 @@ def main() -> None:
         if video is None:
             drawn = write_video(folder / "video", PEOPLE, DRAWN_FRAMES)
             video, boxes = encode_video(drawn, folder / "drawn.mp4"), drawn / "gt/gt.txt"
-        with_boxes = compare(predictor, video, boxes, folder / "people.parquet")
-        with_motion = compare(predictor, video, None, folder / "people.parquet", detector="motion")
-    verdict("predicting a video with a box file, times the bare forward", with_boxes, MOST_WITH_BOXES, at_most=True)
-    verdict("with motion and bytetrack, times the bare forward", with_motion, MOST_WITH_MOTION, at_most=True)
+        out = folder / "people.parquet"
+        with_boxes = times_bare_forward(predictor, video, boxes, out, options.repeats)
+        with_motion = times_bare_forward(predictor, video, None, out, options.repeats, detector="motion")
+    verdict("predicting a video with a box file, in bare forwards", with_boxes, MOST_WITH_BOXES, at_most=True)
+    verdict("the same with motion and bytetrack", with_motion, MOST_WITH_MOTION, at_most=True)
     sys.exit(with_boxes > MOST_WITH_BOXES or with_motion > MOST_WITH_MOTION)
 
 
-def compare(predictor: Predictor, video: Path, boxes: Path | None, out: Path, **people: Any) -> float:
-    """Return the median over pairs of the time of a prediction, in bare forward passes of its frames."""
+def times_bare_forward(
+    predictor: Predictor, video: Path, boxes: Path | None, out: Path, repeats: int, **people: Any
+) -> float:
+    """Return the time of a prediction in bare forward passes of its frames: the median over pairs."""
     frames = encoded_frames(predictor, video, boxes, out, **people)
     encoder, batch = predictor.frames.encoder, predictor.frames.limit
+    print(f"{video.name}: {len(frames)} frames are encoded in {encoder.precision}, {batch} at once", flush=True)
 
     def bare_forward() -> None:
         for start in range(0, len(frames), batch):
@@ -65,18 +67,17 @@ def compare(predictor: Predictor, video: Path, boxes: Path | None, out: Path, **
     def ours() -> None:
         print(predict_video(predictor, video, out, boxes, **people).summary, flush=True)
 
-    pairs = alternate(ours, bare_forward, repeats=REPEATS)
-    seconds, bare = median_seconds(pairs)
-    ratios = [ours / theirs for ours, theirs in pairs]
-    print(
-        f"{video.name}, {'motion' if boxes is None else 'boxes'}: {len(frames)} frames, {encoder.precision}, batches "
-        f"of {batch}: {seconds:.2f} s, bare forward {bare:.2f} s; ratios {json.dumps([round(r, 3) for r in ratios])}",
-        flush=True,
+    return 1 / compare_rates(
+        lambda: timed(ours) / len(frames),
+        lambda: timed(bare_forward) / len(frames),
+        repeats=repeats,
+        unit="frames",
     )
-    return statistics.median(ratios)
 
 
-def encoded_frames(predictor: Predictor, *of_video: Any, **people: Any) -> NDArray[np.uint8]:
+def encoded_frames(
+    predictor: Predictor, video: Path, boxes: Path | None, out: Path, **people: Any
+) -> NDArray[np.uint8]:
     """Return the prepared frames (F, S, S, 3) that a prediction encodes."""
     seen: list[NDArray[np.uint8]] = []
     encode = FrameEncoder.encode
@@ -85,7 +86,6 @@ def encoded_frames(predictor: Predictor, *of_video: Any, **people: Any) -> NDArr
         seen.extend(person.frames for person in given)
         return encode(self, given)
 
-    video, boxes, out = of_video
     with patch.object(FrameEncoder, "encode", noting):
         predict_video(predictor, video, out, boxes, **people)
     return np.concatenate(seen)  # (F, S, S, 3)

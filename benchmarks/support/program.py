@@ -117,7 +117,9 @@ def small_predictor(folder: Path, frames: int = FRAMES) -> Predictor:
     return Predictor(load_run(run), EncoderOptions("cpu"))
 
 
-def predict_video(predictor: Predictor, video: Path, out: Path, boxes: Path | None, **people: Any) -> PredictResult:
+def predict_video(
+    predictor: Predictor, video: Path, out: Path, boxes: Path | None, **people: Any
+) -> PredictResult:
     """Predict the people of a video into the table `out`. `people`: settings of how they are found."""
     config = PredictConfig(
         inputs=(video,),
