@@ -21,6 +21,11 @@ from vpar_cache.extraction import extract as stage_1
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.models.build import build_model
 from vpar_cache.models.objective import Objective
+from vpar_cache.prediction.config import PeopleConfig, PredictConfig
+from vpar_cache.prediction.predict import PredictResult
+from vpar_cache.prediction.predict import predict as predict_people
+from vpar_cache.prediction.predictor import EncoderOptions, Predictor
+from vpar_cache.runs.load import load_run
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.features_for_model import model_inputs
 from vpar_cache.training.train import train as train_run
@@ -102,6 +107,29 @@ def training_step(
         optimizer.step()
 
     return step
+
+
+def small_predictor(folder: Path, frames: int = FRAMES) -> Predictor:
+    """Return a run of one epoch on a few drawn tracklets, with its encoder built, on the CPU."""
+    index = folder / "demo.h5"
+    extract(dataset="demo", root=folder / "demo", out=index, frames=frames, limit=8)
+    run = train(index, folder / "runs", epochs=1, name="benchmark")
+    return Predictor(load_run(run), EncoderOptions("cpu"))
+
+
+def predict_video(
+    predictor: Predictor, video: Path, out: Path, boxes: Path | None, **people: Any
+) -> PredictResult:
+    """Predict the people of a video into the table `out`. `people`: settings of how they are found."""
+    config = PredictConfig(
+        inputs=(video,),
+        boxes=() if boxes is None else (boxes,),
+        people=PeopleConfig(**people),
+        out=out,
+        overwrite=True,
+        device="cpu",
+    )
+    return predict_people(predictor, config)
 
 
 def is_bf16(device: torch.device) -> bool:

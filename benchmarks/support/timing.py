@@ -1,4 +1,4 @@
-"""Two sides in turn, the median of their ratios, and the verdict as a last line of JSON."""
+"""Two sides in turn, the median of their ratios, and the verdict of each figure as a line of JSON at the end."""
 
 from __future__ import annotations
 
@@ -93,6 +93,6 @@ def median_seconds(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def verdict(figure: str, ratio: float, target: float, *, at_most: bool = False) -> None:
-    """Print the last line of a benchmark."""
+    """Print the last line of a benchmark, or of several figures one of the last."""
     met = ratio <= target if at_most else ratio >= target
     print(json.dumps({"figure": figure, "ratio": round(ratio, 4), "target": target, "met": met}), flush=True)
