@@ -12,7 +12,10 @@ from vpar_cache.backbones.weights import load_weights
 from vpar_cache.errors import UserError, nearest
 
 DEFAULT_DETECTOR = "torchvision:fasterrcnn_mobilenet_v3_large_fpn"
-_WAYS = "give the weights (--detector-weights), --detector motion for a fixed camera, or `vpar predict` a box file"
+_WAYS = (
+    "give a box file (`vpar predict --boxes`), the weights (--detector-weights), "
+    "or --detector motion for a fixed camera"
+)
 
 
 def load_detector(name: str, weights: Path | None, offline: bool) -> Any:
