@@ -82,7 +82,7 @@ def predict(
 
     check_choice("--format", format, ("rich", "markdown"))
     if (run is None) == (not zero_shot):
-        raise UserError("--run: give a trained run, or --zero-shot with --schema; not both and not neither")
+        raise UserError("--run: give either a trained run, or --zero-shot with --schema")
     if not zero_shot and (schema is not None or backbone is not None):
         option = "--schema" if schema is not None else "--backbone"
         raise UserError(f"{option}: only --zero-shot reads it, a run has its own; leave it out")
@@ -110,23 +110,24 @@ def predict(
         device=device,
         offline=offline,
     )
+    from vpar_cache.runs.finished import find_runs
+
+    (folder,) = find_runs([run], runs) if run is not None else (None,)
     from vpar_cache.base.devices import explain_device
     from vpar_cache.prediction.predict import predict as run_predict
     from vpar_cache.prediction.predictor import EncoderOptions, Predictor
     from vpar_cache.prediction.zero_shot import DEFAULT_BACKBONE
     from vpar_cache.prediction.zero_shot import zero_shot as make_zero_shot
-    from vpar_cache.runs.finished import find_runs
     from vpar_cache.runs.load import load_run
 
     say(explain_device(device))
     options = EncoderOptions(device, weights, precision, batch_size, offline)
-    if run is None:
+    if folder is None:
         from vpar_cache.attributes.built_in import load_schema
 
         backbone = backbone or DEFAULT_BACKBONE
         predictor = make_zero_shot(load_schema(schema or "mars"), options, backbone=backbone, say=say)
     else:
-        (folder,) = find_runs([run], runs)
         predictor = Predictor(load_run(folder), options, say)
     with stoppable(keeps=bool(config.files()) and keep_features is None) as stop:
         result = run_predict(predictor, config, say=say, stop=stop)

@@ -55,10 +55,6 @@ def track(
     for reason, count in sorted(found.dropped.items()):
         say(f"dropped: {count} x {reason}")
     if not found.tracks:
-        fix = (
-            "lower --min-frames or --min-height"
-            if found.dropped
-            else "lower --min-score, or use another --detector"
-        )
+        limits = "--min-frames or --min-height" if found.dropped else "--min-score, or use another --detector"
         say(f"{out} is empty: nobody was found that is within the limits; lower {limits}")
     print_text(f"{out}\n")

@@ -92,10 +92,11 @@ class Predictor:
         return self._built
 
     def _build(self) -> FrameEncoder:
-        settings, options = self.run.encoder, self._options
+        settings, options, weights = self.run.encoder, self._options, self._weights()
+        self._say(f"building the encoder {settings['backbone']}, weights {weights}")
         encoder = Encoder(
             str(settings["backbone"]),
-            self._weights(),
+            weights,
             device=resolve_device(options.device),
             precision=options.precision or str(settings["precision"]),
             normalize=str(settings["normalize"]),

@@ -55,6 +55,19 @@ def test_a_label_is_short_and_tells_segments_at_their_time() -> None:
     assert left_out == f"{30 - len(told.split(', '))} more"
 
 
+def test_what_a_person_carries_stands_before_choices_and_one_of_two() -> None:
+    row = person(1, {group.name: 0 for group in ANSWERING.schema.groups})
+    words = label_of(row, ANSWERING).words
+    of_two = {"short sleeves", "short bottoms above the knee", "long hair", "female", "trousers or shorts"}
+    places = [
+        2 if word in of_two else 0 if word in ("backpack", "hat", "hand bag", "shoulder bag") else 1
+        for word in words
+    ]
+    assert places == sorted(places)
+    assert len(words) == len(places) == 14
+    assert set(places) == {0, 1, 2}
+
+
 def test_a_label_stays_in_the_picture_and_moves_no_further_than_its_box() -> None:
     label, font = Label(3, ("backpack", "top color red"), ()), ImageFont.load_default(size=12)
     places = []

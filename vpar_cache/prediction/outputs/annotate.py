@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from vpar_cache.attributes.schema import Group
 from vpar_cache.base.callbacks import Stop, check_stop, never
 from vpar_cache.base.files import atomic_path
 from vpar_cache.base.progress import progress
 from vpar_cache.errors import printable
-from vpar_cache.prediction.answers import Answering
+from vpar_cache.prediction.answers import NO, Answering, meaning
 from vpar_cache.prediction.rows import PersonRow, Segment
 from vpar_cache.prediction.video.boxes import Boxes
 from vpar_cache.prediction.video.frames import FrameSource
@@ -65,12 +66,17 @@ def _joined(words: list[str]) -> list[str]:
 def label_of(row: PersonRow, answering: Answering) -> Label:
     """Return the label of a row; groups with segments are told by these."""
     changing = {segment.group for segment in row.segments}
-    kept = [
-        answer.group not in changing for answer in row.answers
-    ]  # those without segments, in the order of the schema
-    described = answering.describe_each(row.answers)
-    words = tuple(printable(word) for word, keep in zip(described, kept, strict=True) if keep and word)
+    described = zip(answering.schema.groups, answering.describe_each(row.answers), strict=True)
+    told = [(_rank(group), word) for group, word in described if word and group.name not in changing]
+    words = tuple(printable(word) for _, word in sorted(told, key=lambda item: item[0]))
     return Label(row.track_id or 0, words, row.segments)
+
+
+def _rank(group: Group) -> int:
+    """Return the place of a group in a label: what a person carries or wears, then choices, then one of two."""
+    if group.is_choice:
+        return 1
+    return 0 if meaning(group, NO) == NO else 2
 
 
 def annotate(

@@ -17,7 +17,7 @@ from vpar_cache.prediction.rows import People, PersonRow
 MOST_PEOPLE = 40
 """On a sheet: more cannot be read."""
 NOTE = (
-    "What a model predicts of pictures: impressions as annotators had them, not facts about a person. Not for "
+    "What a model predicts from pictures: impressions as annotators had them, not facts about a person. Not for "
     "identifying or judging people."
 )
 _PICTURE, _FRAMES = 0.62, 6

@@ -44,7 +44,9 @@ class PredictResult:
         title = counted(self.count, "person", "people") + (f" ({self.mark})" if self.mark else "")
         notes = [f"dropped: {count} x {reason}" for reason, count in sorted(self.dropped.items())]
         if self.count > SHOWN:
-            notes.insert(0, f"{self.count - SHOWN} more are in the file of --out, if you give one.")
+            out = self.files.get("--out")
+            where = "the file of --out, if you give one" if out is None else printable(str(out))
+            notes.insert(0, f"{self.count - SHOWN} more are in {where}.")
         table = Table(title, ("Person", "Time", "Attributes", "Frames"), self.rows, num_labels=3)
         return (Part("prediction", (), (table, Notes(tuple(notes)))),)
 
@@ -65,7 +67,8 @@ class PredictResult:
 def shown(row: PersonRow, answering: Answering) -> tuple[str, ...]:
     """Return the cells of the terminal's table."""
     time = time_span(row.first_second, row.last_second)
-    return printable(row.tracklet_id), time, ", ".join(answering.describe(row.answers)), str(row.frames_used)
+    attributes = ", ".join(answering.describe(row.answers)) or "none"
+    return printable(row.tracklet_id), time, attributes, str(row.frames_used)
 
 
 def nobody(reader: InputReader) -> str:
