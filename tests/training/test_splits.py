@@ -23,6 +23,7 @@ def features(people: list[int], num_test: int = 3, num_validation: int = 0, peop
     validation = [800 + i // 2 for i in range(num_validation)]
     return SimpleNamespace(
         path=Path("x.h5"),
+        dataset="mars",
         where="x.h5",
         tracklet_ids=tuple(f"t{i}" for i in range(len(splits))),
         person_ids=np.array(people + validation + [900 + i for i in range(num_test)]),
