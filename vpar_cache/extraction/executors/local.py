@@ -15,6 +15,7 @@ from vpar_cache.base.devices import explain_device, resolve_device
 from vpar_cache.errors import CacheError, Stopped, VparError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_identity import EncoderIdentity, build_encoder, identity_of
+from vpar_cache.extraction.executors.decoding import decoding_processes
 from vpar_cache.extraction.executors.interface import Done, Received
 from vpar_cache.extraction.executors.shared_tasks import SharedTasks
 from vpar_cache.extraction.executors.writing import write_shards
@@ -85,10 +86,20 @@ class LocalExecutor:
     def _write_on(self, device: str, encoder: Encoder, work: _Work) -> None:
         """Run one writer. An unexpected error becomes one line that says how to go on."""
         share_threads(self._config.devices.count("cpu"))
+        config = self._config
+        processes = decoding_processes(config, encoder.device.type)
         try:
             while work.todo.wait_for_others():
                 write_shards(
-                    work.todo, encoder, self._config, work.plan, self._pool, work.received, work.done, self._ends
+                    work.todo,
+                    encoder,
+                    config,
+                    work.plan,
+                    self._pool,
+                    work.received,
+                    work.done,
+                    self._ends,
+                    processes,
                 )
         except (VparError, OSError, Stopped):
             raise

@@ -11,26 +11,17 @@ from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from vpar_cache.base.callbacks import Stop, check_stop
-from vpar_cache.base.cores import usable_cores
 from vpar_cache.cache.format import shard_folder
 from vpar_cache.datasets.frame_choice import Source
 from vpar_cache.datasets.loading import PIECE_FRAMES, LoadedPiece, cut, load_piece, map_ahead
 from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.executors.decoding import load_in_processes
 from vpar_cache.extraction.executors.interface import Done, Received
 from vpar_cache.extraction.plan import Plan, ShardReceipt, ShardTask, file_signature
 from vpar_cache.extraction.shard import compute_shard, publish_shard
 
 if TYPE_CHECKING:
     from vpar_cache.backbones.encoder import Encoder
-
-
-MOST_THREADS = 5
-"""That decode, by default: beyond these, Python's lock makes more threads slower (benchmarks/RESULTS.md)."""
-
-
-def decoding_threads(config: ExtractConfig, processes: int = 1) -> int:
-    """Return how many threads decode images where so many processes share this machine."""
-    return config.workers or max(1, min(usable_cores() // processes, MOST_THREADS))
 
 
 class Tasks(Protocol):
@@ -49,8 +40,12 @@ def write_shards(
     received: Received,
     done: Done,
     stop: Stop,
+    processes: int = 0,
 ) -> None:
-    """Take the tasks that are free: read and decode ahead on the pool, encode here, publish."""
+    """Take the tasks that are free: read and decode ahead, encode here, publish.
+
+    Frames are decoded on the pool or, where `processes` is not 0, in so many processes.
+    """
     taken: deque[tuple[ShardTask, ExitStack, dict[str, str]]] = deque()
 
     def sources() -> Iterator[Source]:
@@ -68,7 +63,12 @@ def write_shards(
     load = partial(load_piece, size=encoder.image_size, resize=config.resize)
     ahead = 2 * batch // usual + 2  # pieces of about two batches
     try:
-        with closing(map_ahead(pool, load, pieces, ahead)) as results:  # closed: nothing more is decoded
+        results = (
+            load_in_processes(pieces, load, encoder.image_size, processes)
+            if processes
+            else map_ahead(pool, load, pieces, ahead)
+        )
+        with closing(results):  # closed: nothing more is decoded
             loaded = _until_stopped(results, stop)
             for first in loaded:
                 task, lock, signatures = taken[0]
