@@ -112,7 +112,7 @@ def extract(
     }
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if frames is not None:
-        chosen["frames"] = _frames(frames)
+        chosen["frames"] = number_of_frames(frames)
     config = ExtractConfig(
         dataset=dataset,
         root=root,
@@ -120,7 +120,7 @@ def extract(
         labels=labels,
         follow_links=follow_links,
         schema=schema,
-        devices=_devices(gpu, device),
+        devices=devices_of(gpu, device),
         seed=seed,
         views=views,
         keep_frames=keep_frames,
@@ -160,7 +160,7 @@ def extract(
     print_text(f"{result.index}\n")
 
 
-def _frames(frames: str) -> int | None:
+def number_of_frames(frames: str) -> int | None:
     """Return the number; None for all."""
     if frames == "all":
         return None
@@ -179,7 +179,7 @@ def _task(task: str | None) -> tuple[int, int] | None:
     return int(number), int(count)
 
 
-def _devices(gpu: str | None, device: str) -> tuple[str, ...]:
+def devices_of(gpu: str | None, device: str) -> tuple[str, ...]:
     """Return the devices: cuda:0 and cuda:1 for --gpu 0,1."""
     if gpu is None:
         return (device,)

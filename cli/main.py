@@ -15,6 +15,7 @@ from vpar_cache.errors import Stopped, VparError, printable
 from . import interrupts, streams
 from .benchmark import benchmark
 from .demo import demo
+from .doctor import doctor
 from .evaluate import evaluate
 from .extract import extract
 from .figure import figure
@@ -80,6 +81,7 @@ for command in (
     benchmark,
     tune,
     demo,
+    doctor,
 ):
     app.command(cls=Command)(command)
 

@@ -15,6 +15,7 @@ from vpar_cache.models.systems import system_title
 from vpar_cache.runs.name import natural_order
 from vpar_cache.runs.record import MetricsRecord, RunRecord, check_fit, read_record
 
+PAPER_TRAIN_TRACKLETS = {"mars": 8298, "duke": 2196}
 PAPER_TEST_TRACKLETS = {"mars": 8062, "duke": 2636}
 
 Outputs = tuple[tuple[str, str], ...]
