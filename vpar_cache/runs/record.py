@@ -68,6 +68,11 @@ class RunRecord:
     num_train: Count | None = None
     epoch_seconds_per_tracklet: Seconds | None = None
     encode_seconds_per_tracklet: Seconds | None = None
+    seconds: Seconds | None = None
+    """Of the whole training."""
+    device: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+    """Of Python and of the libraries, when it was trained."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
