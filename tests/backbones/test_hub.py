@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -214,3 +216,18 @@ def test_a_hub_that_is_silent_is_not_waited_for() -> None:
     assert time.monotonic() - started < 3
     assert hub_problem("http://127.0.0.1:9", 0.3)
     assert hub_problem("no address", 0.3)
+
+
+def test_a_name_server_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+
+    def wait(*_: object, **__: object) -> None:
+        asked.set()
+        time.sleep(3)
+        raise OSError("no name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait)
+    started = time.monotonic()
+    assert hub_problem("http://hub.invalid", 0.2)
+    assert asked.is_set()
+    assert time.monotonic() - started < 2

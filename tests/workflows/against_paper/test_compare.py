@@ -91,7 +91,7 @@ def test_a_run_as_the_paper_s_is_a_reproduction(seeds: list[FinishedRun]) -> Non
         ({"backbone": "open_clip:ViT-B-32"}, "ViT-B-32"),
         ({"settings": {**AS_THE_PAPER["settings"], "epochs": 2}}, "epochs 2, not 20"),
         ({"settings": {**AS_THE_PAPER["settings"], "lr": 0.1}}, "lr 0.1"),
-        ({"extraction": {"frames": 2}}, "2 frames"),
+        ({"extraction": {"frames": 2}}, "frames 2, not 6"),
     ],
 )
 def test_anything_else_is_none_and_the_reason_is_said(

@@ -116,7 +116,7 @@ def test_a_part_that_fails_is_said_the_others_are_kept_and_the_next_call_makes_i
     assert any(line.startswith("failed: features mars-reference: ") for line in said)
     assert result.file is not None
     assert json.loads(result.file.read_text())["failed"] == list(result.failed)
-    assert "CLIP-VTF (recipe paper" in render(result, "rich")
+    assert "CLIP-VTF, recipe paper" in render(result, "rich")
     before = stamps(tmp_path / "benchmark-mars")
     extract(replace(other, overwrite=True))
     resumed = reproduce(settings)

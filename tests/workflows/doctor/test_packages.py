@@ -102,6 +102,13 @@ def test_a_torchvision_of_another_torch_fails(monkeypatch: pytest.MonkeyPatch) -
     assert check_torch().state == "fails"
 
 
+def test_a_wrong_result_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torchvision.ops, "nms", lambda boxes, scores, most: scores.argsort())
+    check = check_torch()
+    assert check.state == "fails"
+    assert "wrong result" in check.text
+
+
 def test_builds_for_different_devices_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 

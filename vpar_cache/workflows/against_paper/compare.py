@@ -147,8 +147,8 @@ def _why_not(dataset: str, run: FinishedRun) -> Iterator[str]:
     for name, value in PAPER_TRAINING.items():
         if run.settings.get(name) != value:
             yield f"another setting than the paper's: {name} {run.settings.get(name)}, not {value}"
-    if run.extraction.get("frames") != PAPER_FRAMES:
-        yield f"another setting: {run.extraction.get('frames')} frames a tracklet, not {PAPER_FRAMES}"
+    if (frames := run.extraction.get("frames")) != PAPER_FRAMES:
+        yield f"another setting than the authors': frames {frames}, not {PAPER_FRAMES}"
 
 
 def _cautions(runs: Sequence[FinishedRun]) -> Iterator[str]:
@@ -169,34 +169,32 @@ def comparison_part(found: Comparison) -> Part:
         blocks.append(Notes(("THIS IS NO REPRODUCTION OF THE PAPER", *found.why_not)))
     if found.cautions:
         blocks.append(Notes(found.cautions))
-    mark = ", random weights" if found.random_weights else ""
+    mark = " (random weights)" if found.random_weights else ""
     place = found.dataset.upper()
+    averages = [row for row in found.rows if row.group == "average"]
+    header = ("Metric", "Ours", "Paper", "Difference", "Best constant")
     blocks.append(
         Table(
-            f"{place}: averages beside the paper's, in percent",
-            ("System", "Metric", "Ours", "Paper", "Difference", "Best constant"),
-            tuple(
-                (
-                    f"{row.system} (recipe {row.recipe}{mark})",
-                    f"{row.protocol} {_HEADINGS[row.metric]}",
-                    *_cells(row),
-                )
-                for row in found.rows
-                if row.group == "average"
-            ),
+            f"{place}: averages beside the paper's, in percent{mark}",
+            ("System", *header),
+            tuple((_name(row), f"{row.protocol} {_HEADINGS[row.metric]}", *_cells(row)) for row in averages),
             num_labels=2,
+            systems_in="rows",
         )
     )
-    by_system: dict[tuple[str, str, str], list[Row]] = {}
+    by_system: dict[tuple[str, str], list[Row]] = {}
     for row in found.rows:
         if row.group != "average":
-            by_system.setdefault((row.system, row.recipe, row.protocol), []).append(row)
-    for (system, recipe, protocol), rows in by_system.items():
-        title = f"{place}: F1 of each group under {protocol}, {system} (recipe {recipe}{mark}), in percent"
-        header = ("Group", "Ours", "Paper", "Difference", "Best constant")
-        blocks.append(Table(title, header, tuple((row.group, *_cells(row)) for row in rows)))
+            by_system.setdefault((_name(row), row.protocol), []).append(row)
+    for (name, protocol), rows in by_system.items():
+        title = f"{place}: F1 of each group under {protocol}, {name}, in percent{mark}"
+        blocks.append(Table(title, ("Group", *header[1:]), tuple((row.group, *_cells(row)) for row in rows)))
     blocks.append(Notes((*_NOTES, *PROTOCOL_NOTES[:2], BASELINE_NOTES[0])))
     return Part(place, tuple(_numbers(found)), tuple(blocks))
+
+
+def _name(row: Row) -> str:
+    return f"{row.system}, recipe {row.recipe}"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
