@@ -112,7 +112,7 @@ def _grouped(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
 
 
 _shared: tuple[NDArray[np.uint8], Load]
-"""In a decoding process: the memory for frames, (readers, places, ITEM_FRAMES, S, S, 3), and what loads a piece."""
+"""In a decoding process: memory for frames, (readers, places, ITEM_FRAMES, S, S, 3), and what loads a piece."""
 
 
 def _prepare(memory: NDArray[np.uint8], load: Load) -> None:
