@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import vpar_cache
 from tests.support.layers import PROJECT
@@ -32,6 +33,8 @@ def test_every_block_runs_after_those_before_it(
     assert "RANDOM WEIGHTS" in printed
     assert "stopped\n" in printed
     assert "missing.h5" in printed
+    board = EventAccumulator("tensorboard").Reload()
+    assert [event.step for event in board.Scalars("loss")] == [1, 2]
 
 
 def test_the_page_shows_every_public_name() -> None:
