@@ -33,8 +33,9 @@ OTHERS_OPTIONS = {
     ),  # Slurm
     *("--exclude", "--recursive"),  # aws
     *("--head", "--num-cpus"),  # ray
+    "--logdir",  # tensorboard
 }
-"""Options of other programs, which docs/cluster.md calls."""
+"""Options of other programs, which the pages call."""
 
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 _PATH = re.compile(r"`((?:vpar_cache|cli|tests|benchmarks|docs|cache)/[\w./-]*)`")
