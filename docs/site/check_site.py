@@ -50,6 +50,7 @@ class _Page(HTMLParser):
 def problems(site: Path) -> list[str]:
     """Return a line for each thing that is wrong with the site in a folder."""
     found = []
+    site = site.resolve()
     pages = {path: _Page(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
     if site / "index.html" not in pages:
         found.append("index.html: is missing")
@@ -93,6 +94,6 @@ def _leads_to(path: Path, target: str) -> Path:
 
 def _of_missing(site: Path, path: Path, target: str) -> list[str]:
     file = _leads_to(path, target)
-    if target.startswith("/") or not file.is_relative_to(site.resolve()) or not file.is_file():
+    if target.startswith("/") or not file.is_relative_to(site) or not file.is_file():
         return [f"{path.relative_to(site)}: {target} leads to no file of the site"]
     return []

@@ -13,6 +13,7 @@ release = version = vpar_cache.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 default_role = "code"  # in docstrings, `word` is code, as it is in Markdown
 highlight_language = "text"
+smartquotes = False  # the -- of an option stays two characters
 myst_heading_anchors = 3  # links such as datasets.md#your-own-data, as on code hosts
 
 html_theme = "furo"
@@ -26,7 +27,7 @@ pygments_dark_style = "github-dark"
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "inherited-members": True}
+autodoc_preserve_defaults = True
 maximum_signature_line_length = 80
 
 

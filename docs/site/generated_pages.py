@@ -78,15 +78,16 @@ def api_page() -> str:
         for name, found in vars(vpar_cache.errors).items()
         if isinstance(found, type) and issubclass(found, Exception)
     ]
+    members = (":members:", ":inherited-members:")
     parts = [
         "# Python API",
         "All that `vpar_cache` and `vpar_cache.errors` export. [From Python](docs/python.md) shows it at work.",
         "## Functions",
         *(_directive("autofunction", f"vpar_cache.{name}") for name in functions),
         "## Classes",
-        *(_directive("autoclass", f"vpar_cache.{name}") for name in classes),
+        *(_directive("autoclass", f"vpar_cache.{name}", *members) for name in classes),
         "## Errors",
-        *(_directive("autoexception", f"vpar_cache.errors.{name}", ":no-members:") for name in errors),
+        *(_directive("autoexception", f"vpar_cache.errors.{name}") for name in errors),
     ]
     return "\n\n".join(parts) + "\n"
 
