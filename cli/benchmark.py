@@ -50,12 +50,18 @@ def benchmark(
     ] = False,
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
 ) -> None:
-    """Extract, train every system with several seeds, print means and deviations. Run it again to continue.
+    """Extract and train every system with several seeds.
 
-    With --against-paper: check first, train by the recipes of the paper and of its authors' code, compare with the
-    paper, and write a small file that can be sent (docs/reproduce.md).
+    It prints means and deviations. Run it again to continue.
 
-    For example: vpar benchmark --dataset mars --root MARS --against-paper --device cuda:0
+    With --against-paper it checks first, trains by the recipes of the paper and of its authors' code, compares
+    with the paper, and writes a small file that can be sent (docs/reproduce.md).
+
+    Examples:
+
+        vpar benchmark --dataset mars --root MARS
+        vpar benchmark --dataset mars --root MARS --models vtf,linear --seeds 5
+        vpar benchmark --dataset mars --root MARS --against-paper
     """
     if against_paper and recipe is not None:
         raise UserError(f"--recipe: got {recipe}; --against-paper trains by paper and by reference. Leave it out")

@@ -22,7 +22,7 @@ _LABELS = "{:<8} {:<11}  "
 
 def doctor(
     dataset: Annotated[
-        str | None, typer.Option(help="Also check this dataset: mars, duke, folder or demo.")
+        str | None, typer.Option(help="Also check this dataset; its layout, as for vpar extract.")
     ] = None,
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
     out: Annotated[
@@ -50,11 +50,16 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check what an extraction needs: packages, GPU, weights, data, disk. The options are those of `vpar extract`.
+    """Check what an extraction needs, and say what to do.
 
-    Nothing is downloaded. Exit status 0: it will run, perhaps with warnings; 1: something would fail.
+    Packages, GPU, weights, data, disk; the options are those of `vpar extract`. Nothing is downloaded. Exit status
+    0: it will run, perhaps with warnings; 1: something would fail.
 
-    For example: vpar doctor --dataset mars --root MARS --gpu 0
+    Examples:
+
+        vpar doctor
+        vpar doctor --dataset mars --root MARS
+        vpar doctor --dataset folder --root shop --schema shop/schema.toml --json
     """
     from vpar_cache.extraction.config import ExtractConfig
     from vpar_cache.workflows.doctor.examine import examine, worst

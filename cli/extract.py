@@ -62,7 +62,10 @@ def extract(
         int | None, typer.Option(help="Frames per forward pass. Default: 8 on a CPU, 512 on a GPU.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Threads that decode. Default: one per core, at most 5.")
+        int | None,
+        typer.Option(
+            help="Threads that decode; on a GPU more than 5 are processes. Default: 5, on a GPU the cores but one."
+        ),
     ] = None,
     shard_size: Annotated[int | None, typer.Option(help="Tracklets per shard. Default: about 52 MB.")] = None,
     limit: Annotated[int | None, typer.Option(help="Use only this many tracklets, spread evenly.")] = None,
@@ -95,9 +98,16 @@ def extract(
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
 ) -> None:
-    """Stage 1: encode every tracklet once with a frozen backbone, into sealed HDF5 shards.
+    """Encode every tracklet once, into a feature cache.
 
-    Run the same command again after an interrupt or a change: only new, changed and damaged tracklets are encoded.
+    Stage 1: a frozen backbone, sealed HDF5 shards. Run the same command again after an interrupt or a change: only
+    new, changed and damaged tracklets are encoded.
+
+    Examples:
+
+        vpar extract --dataset mars --root MARS
+        vpar extract --dataset folder --root shop --schema shop/schema.toml
+        vpar extract --dataset mars --root MARS --weights random:0 --limit 20
     """
     from vpar_cache.extraction.config import ExtractConfig, with_preset
 

@@ -23,7 +23,7 @@ from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError, DataError, Stopped
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.executors import decoding, local
-from vpar_cache.extraction.executors.decoding import decoding_processes, load_in_processes
+from vpar_cache.extraction.executors.decoding import decoding_processes, in_processes
 from vpar_cache.extraction.extract import extract
 
 Make = Callable[..., ExtractConfig]
@@ -44,7 +44,7 @@ def test_processes_give_what_one_thread_gives_in_the_same_order(demo_root: Path,
     bad = pieces[3].source.tracklet.folder / pieces[3].names[0]
     bad.write_bytes(b"not an image")
     load = partial(load_piece, size=SIZE, resize="pad")
-    with closing(load_in_processes(iter(pieces), load, SIZE, 2)) as loaded:
+    with in_processes(2, 1, load, SIZE) as (read,), closing(read(pieces, 0)) as loaded:
         for item, expected in zip(loaded, map(load, pieces), strict=True):
             assert item.piece is expected.piece
             assert (item.hashes, item.reason) == (expected.hashes, expected.reason)
@@ -67,7 +67,7 @@ def test_the_shards_of_processes_have_the_bytes_of_threads(
 
 def test_processes_end_where_the_reader_stops_early(demo_root: Path) -> None:
     load = partial(load_piece, size=SIZE, resize="pad")
-    with closing(load_in_processes(iter(pieces_of(demo_root) * 20), load, SIZE, 2)) as loaded:
+    with in_processes(2, 1, load, SIZE) as (read,), closing(read(pieces_of(demo_root) * 20, 0)) as loaded:
         next(loaded)
         assert len(multiprocessing.active_children()) == 2
     assert not multiprocessing.active_children()
@@ -88,7 +88,11 @@ def test_an_unknown_fault_of_a_file_stays_one_line(demo_root: Path) -> None:
         raise DataError(f"{piece.names[0]}: decoding it failed; save the image again")
 
     pieces = pieces_of(demo_root)
-    with closing(load_in_processes(iter(pieces), load, SIZE, 1)) as loaded, pytest.raises(DataError) as caught:
+    with (
+        in_processes(1, 1, load, SIZE) as (read,),
+        closing(read(pieces, 0)) as loaded,
+        pytest.raises(DataError) as caught,
+    ):
         next(loaded)
     assert str(caught.value) == f"{pieces[0].names[0]}: decoding it failed; save the image again"
 
@@ -100,7 +104,7 @@ def test_a_process_that_dies_ends_the_extraction_with_one_line(
         os._exit(9)
 
     monkeypatch.setattr(local, "decoding_processes", lambda *_: 2)
-    monkeypatch.setattr("vpar_cache.extraction.executors.writing.load_piece", die)
+    monkeypatch.setattr(local, "load_piece", die)
     with pytest.raises(CacheError) as caught:
         extract(extract_config(tmp_path / "a.h5"))
     assert "\n" not in str(caught.value)
@@ -110,7 +114,7 @@ def test_a_process_that_dies_ends_the_extraction_with_one_line(
     ("device", "cores", "devices", "workers", "expected"),
     [
         ("cuda", 16, 1, None, 15),
-        ("cuda", 16, 2, None, 7),
+        ("cuda", 16, 2, None, 15),
         ("cuda", 6, 1, None, 0),  # 5 threads do as well
         ("cuda", 16, 1, 4, 0),
         ("cuda", 16, 1, 8, 8),
@@ -130,8 +134,9 @@ def test_processes_end_with_a_killed_parent(demo_root: Path, tmp_path: Path) -> 
 import sys, time
 from tests.extraction.executors.test_decoding import *
 pieces = pieces_of(Path(sys.argv[1])) * 20
-loaded = load_in_processes(pieces, partial(load_piece, size=SIZE, resize="pad"), SIZE, 2)
-next(loaded)
+readers = in_processes(2, 1, partial(load_piece, size=SIZE, resize="pad"), SIZE)
+(read,) = readers.__enter__()
+next(read(pieces, 0))
 print(*(process.pid for process in multiprocessing.active_children()), flush=True)
 time.sleep(60)
 """

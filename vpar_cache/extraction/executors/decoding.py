@@ -1,4 +1,4 @@
-"""Read and decode frames ahead of an encoder: on threads, or in processes where a GPU is faster than threads."""
+"""Read and decode frames ahead of the encoders: on threads, or in processes where a GPU is faster than threads."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
 from multiprocessing.connection import wait
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vpar_cache.base.cores import usable_cores
-from vpar_cache.datasets.loading import LoadedPiece, Piece, map_ahead
+from vpar_cache.datasets.loading import LoadedPiece, Piece, load_piece, map_ahead
 from vpar_cache.extraction.config import ExtractConfig
 
 MOST_THREADS = 5
@@ -28,7 +29,9 @@ ITEMS_AHEAD = 3
 """Of each process."""
 
 Load = Callable[[Piece], LoadedPiece]
-Loaded = list[tuple[list[str], list[str], str]]
+Read = Callable[[Iterable[Piece], int], Generator[LoadedPiece, None, None]]
+"""Yields the loaded pieces in order. The number is that of pieces loaded ahead, where threads load them."""
+_Rest = list[tuple[list[str], list[str], str]]
 """Of each piece of an item: the hashes of its files, the names of its frames, or the reason why it has none."""
 
 
@@ -38,45 +41,60 @@ def decoding_threads(config: ExtractConfig, processes: int = 1) -> int:
 
 
 def decoding_processes(config: ExtractConfig, device_type: str) -> int:
-    """Return how many processes decode for each device of this type; 0 where threads do.
+    """Return how many processes decode for devices of this type; 0 where threads do.
 
     Only a GPU takes more frames than threads decode, and only with more cores than threads can use. One core is
     left to the encoders.
     """
-    processes = (config.workers or usable_cores() - 1) // len(config.devices)
+    processes = config.workers or usable_cores() - 1
     return processes if device_type == "cuda" and processes > MOST_THREADS else 0
 
 
-def load_in_processes(
-    pieces: Iterable[Piece], load: Load, image_size: int, processes: int
-) -> Generator[LoadedPiece, None, None]:
-    """Yield the loaded pieces in order, some of them loaded ahead. The processes end when this is closed.
+def on_threads(pool: Executor, config: ExtractConfig, image_size: int) -> Read:
+    """Return what reads pieces on the threads of a pool."""
+    load = partial(load_piece, size=image_size, resize=config.resize)
+    return lambda pieces, ahead: map_ahead(pool, load, pieces, ahead)
 
-    Each piece has at most ITEM_FRAMES frames. The frames come through memory that the processes share with this
-    one; everything else is small and goes through the queues of the pool.
+
+@contextmanager
+def in_processes(number: int, readers: int, load: Load, image_size: int) -> Iterator[list[Read]]:
+    """Start processes that decode, and yield what reads pieces: one function for each thread that reads.
+
+    Each piece has at most ITEM_FRAMES frames. Frames come through memory that the processes share with this one,
+    everything else, which is small, through the queues of the pool. The processes end with the block, and with
+    this process.
     """
-    ahead = processes * ITEMS_AHEAD
-    shape = (ahead, ITEM_FRAMES, image_size, image_size, 3)
+    ahead = max(1, number * ITEMS_AHEAD // readers)
+    shape = (readers, ahead, ITEM_FRAMES, image_size, image_size, 3)
     memory: NDArray[np.uint8] = np.frombuffer(mmap.mmap(-1, int(np.prod(shape))), np.uint8).reshape(shape)
-    waiting: deque[list[Piece]] = deque()
-
-    def items() -> Iterator[tuple[int, list[Piece]]]:
-        for number, group in enumerate(_grouped(pieces)):
-            waiting.append(group)
-            yield number % ahead, group  # the item that had this place before has been taken
-
     # Another way to start processes would run the script of a library's user once more in each.
     context = multiprocessing.get_context("fork")
-    pool = ProcessPoolExecutor(processes, context, initializer=_prepare, initargs=(memory, load))
+    pool = ProcessPoolExecutor(number, context, initializer=_prepare, initargs=(memory, load))
     try:
-        with closing(map_ahead(pool, _load_item, items(), ahead)) as results:
-            for place, loaded in results:
-                count = sum(len(names) for _, names, _ in loaded)
-                frames = iter(memory[place, :count].copy())  # (S, S, 3) each: the place is free for the next item
-                for piece, (hashes, names, reason) in zip(waiting.popleft(), loaded, strict=True):
-                    yield LoadedPiece(piece, hashes, {name: next(frames) for name in names}, reason)
+        pool.submit(os.getpid).result()  # starts them all here, before there are threads that read
+        yield [partial(_read, pool, memory[reader], reader) for reader in range(readers)]
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _read(
+    pool: Executor, memory: NDArray[np.uint8], reader: int, pieces: Iterable[Piece], _: int
+) -> Generator[LoadedPiece, None, None]:
+    """Yield the loaded pieces in order. `memory`: the places of this reader, (places, ITEM_FRAMES, S, S, 3)."""
+    places = len(memory)
+    waiting: deque[list[Piece]] = deque()
+
+    def items() -> Iterator[tuple[int, int, list[Piece]]]:
+        for number, group in enumerate(_grouped(pieces)):
+            waiting.append(group)
+            yield reader, number % places, group  # the item that had this place before has been taken
+
+    with closing(map_ahead(pool, _load_item, items(), places)) as results:
+        for place, rest in results:
+            count = sum(len(names) for _, names, _ in rest)
+            frames = iter(memory[place, :count].copy())  # (S, S, 3) each: the place is free then
+            for piece, (hashes, names, reason) in zip(waiting.popleft(), rest, strict=True):
+                yield LoadedPiece(piece, hashes, {name: next(frames) for name in names}, reason)
 
 
 def _grouped(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
@@ -94,7 +112,7 @@ def _grouped(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
 
 
 _shared: tuple[NDArray[np.uint8], Load]
-"""In a decoding process: (places, ITEM_FRAMES, S, S, 3), the memory for frames, and what loads a piece."""
+"""In a decoding process: memory for frames, (readers, places, ITEM_FRAMES, S, S, 3), and what loads a piece."""
 
 
 def _prepare(memory: NDArray[np.uint8], load: Load) -> None:
@@ -114,16 +132,16 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _load_item(item: tuple[int, list[Piece]]) -> tuple[int, Loaded]:
+def _load_item(item: tuple[int, int, list[Piece]]) -> tuple[int, _Rest]:
     """Load pieces, put their frames one after another into a place of the shared memory, return the rest."""
-    place, group = item
+    reader, place, group = item
     memory, load = _shared
-    found: Loaded = []
+    rest: _Rest = []
     start = 0
     for piece in group:
         loaded = load(piece)
         for number, frame in enumerate(loaded.frames.values(), start):
-            memory[place, number] = frame  # (S, S, 3)
+            memory[reader, place, number] = frame  # (S, S, 3)
         start += len(loaded.frames)
-        found.append((loaded.hashes, list(loaded.frames), loaded.reason))
-    return place, found
+        rest.append((loaded.hashes, list(loaded.frames), loaded.reason))
+    return place, rest

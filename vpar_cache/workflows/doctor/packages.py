@@ -14,7 +14,7 @@ from vpar_cache.workflows.doctor.check import LIBRARY_FAILURES, Check, in_one_li
 OURS = "vpar-cache"
 _SHOWN = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "h5py")
 """Packages whose versions are shown where all is well."""
-_FOR_DEVELOPERS = ("dev", "test")
+_FOR_DEVELOPERS = ("dev", "docs", "test")
 """Extras that no command needs."""
 _PAIR = "install both in one call, so that they fit: pip install --force-reinstall torch torchvision"
 
