@@ -12,8 +12,14 @@ from .interrupts import stoppable
 
 
 def benchmark(
-    dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
+    dataset: Annotated[
+        str, typer.Option(help="Layout of the data: mars, duke, market, pa100k, images, folder or demo.")
+    ],
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="market: camera groups the images of one identity in one camera into a tracklet."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for caches and runs.")] = Path("cache"),
     models: Annotated[str | None, typer.Option(help="Systems to compare, as in vtf,linear. Default: all.")] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each trained system, each with another seed.")] = 3,
@@ -52,6 +58,7 @@ def benchmark(
         models=tuple(ROWS) if models is None else tuple(name.strip() for name in models.split(",")),
         seeds=seeds,
         extract={
+            "group": group,
             "weights": weights,
             "frames": frames,
             "views": views,

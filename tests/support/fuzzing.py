@@ -26,7 +26,7 @@ from vpar_cache.attributes.built_in import load_schema
 from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.attributes.prompts import build_prompts
 from vpar_cache.backbones.weights import load_weights
-from vpar_cache.base.matlab_file import read_matrices
+from vpar_cache.base.matlab_file import read_matrices, read_variables
 from vpar_cache.cache import format as fmt
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.headers import read_shard_header
@@ -189,7 +189,13 @@ def _mars_parsers(folder: Path) -> list[Parser]:
         )
     scipy.io.savemat(folder / "a.mat", {"t": np.arange(40).reshape(10, 4)}, do_compression=True)
     mat = (*parsers[-1].seeds, (folder / "a.mat").read_bytes())
-    return [*parsers, Parser(".mat", folder / "a.mat", mat, read_matrices)]
+    scipy.io.savemat(folder / "b.mat", {"s": {"names": np.array([["a"], ["b"]], object), "t": np.eye(2)}})
+    structs = (folder / "b.mat").read_bytes()
+    return [
+        *parsers,
+        Parser(".mat", folder / "a.mat", mat, read_matrices),
+        Parser(".mat of structs", folder / "b.mat", (structs,), read_variables),
+    ]
 
 
 def _run_parsers(folder: Path) -> list[Parser]:
