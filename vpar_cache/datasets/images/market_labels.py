@@ -56,9 +56,11 @@ def read_market_labels(path: Path) -> tuple[dict[Split, dict[int, IdentityLabels
             without.update((split, name) for name in COLORS if values[name] is None)
             labels[split][identity] = IdentityLabels(MARKET.encode(values), MARKET.known(values))
     counts = [
-        f"no {name} of " + " and ".join(f"{without[split, name]} {split}" for split in labels) for name in COLORS
+        f"no {name} of " + " and ".join(f"{without[split, name]} {split}" for split in labels)
+        for name in COLORS
+        if any(without[split, name] for split in labels)
     ]
-    return labels, [f"{path.name} has {', '.join(counts)} identities: unknown"] if without else []
+    return labels, [f"{path.name} has {', '.join(counts)} identities: unknown"] if counts else []
 
 
 @dataclass(frozen=True)
