@@ -97,6 +97,7 @@ def test_missing_images_are_left_out_and_named(root: Path) -> None:
         ("a/1.txt", "must end in .jpg"),
         ("", "inside the root"),
         ("a/\x071.jpg", "printable"),
+        (f"{'a' * 1000}.jpg", "at most 1000"),
         ("a/1.jpg", "also in"),
         ("./a//1.jpg", "also in"),
     ],

@@ -8,9 +8,14 @@ from vpar_cache.datasets.folder import FRAME_SUFFIXES
 from vpar_cache.datasets.tracklet import is_plain_name
 from vpar_cache.errors import DataError
 
+MAX_LENGTH = 1000
+"""Of a path, in characters."""
+
 
 def problem_of_path(text: str) -> str:
     """Return the rule that the path of an image breaks; empty where it is one inside the root."""
+    if len(text) > MAX_LENGTH:
+        return f"must have at most {MAX_LENGTH} characters; rename it"
     path = PurePosixPath(text)
     if not is_plain_name(text):
         return "must be printable text; rename it"
