@@ -81,7 +81,10 @@ def extract(
         int | None, typer.Option(help="Frames per forward pass. Default: 8 on a CPU, 512 on a GPU.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Threads that decode. Default: one per core, at most 5.")
+        int | None,
+        typer.Option(
+            help="Threads that decode; on a GPU more than 5 are processes. Default: 5, on a GPU the cores but one."
+        ),
     ] = None,
     shard_size: Annotated[int | None, typer.Option(help="Tracklets per shard. Default: about 52 MB.")] = None,
     limit: Annotated[int | None, typer.Option(help="Use only this many tracklets, spread evenly.")] = None,

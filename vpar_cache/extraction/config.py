@@ -93,7 +93,9 @@ class ExtractConfig:
     batch_size: int | None = None
     """Frames per forward pass; None: 8 on a CPU, 512 on a GPU."""
     workers: int | None = None
-    """Threads that decode images; None: the cores that this process may use, at most 5."""
+    """Threads that decode images. None: the cores that this process may use, at most 5. With a GPU and more than 5:
+    processes; None: one for each core but one.
+    """
     shard_size: int | None = None
     """Tracklets per shard; None: about 52 MB a shard, 256 tracklets of 197 x 512 tokens."""
     limit: int | None = None

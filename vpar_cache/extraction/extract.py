@@ -30,9 +30,9 @@ from vpar_cache.errors import count_of
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_identity import EncoderIdentity, encoder_request, recall, remember
 from vpar_cache.extraction.executors.choice import make_executor
+from vpar_cache.extraction.executors.decoding import decoding_threads
 from vpar_cache.extraction.executors.interface import Executor
 from vpar_cache.extraction.executors.shared_tasks import SharedTasks
-from vpar_cache.extraction.executors.writing import decoding_threads
 from vpar_cache.extraction.held_cache import (
     HeldCache,
     adopt_precision,
