@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.hostile_files import call_vpar
 from tests.support.image_trees import write_market, write_pa100k, write_upar
+from vpar_cache.attributes.market_table import MARKET
+from vpar_cache.attributes.mars_table import MARS
 from vpar_cache.cache.features import open_features
 from vpar_cache.cache.info import describe_cache
 from vpar_cache.datasets.names import are_single_images
@@ -27,7 +29,7 @@ from vpar_cache.runs.load import load_run
 from vpar_cache.runs.predictions import read_test_predictions
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.train import TrainResult, train
-from vpar_cache.workflows.evaluate import evaluate_run
+from vpar_cache.workflows.evaluate import common_outputs, evaluate_run
 
 WRITERS = {
     "market": lambda root: write_market(root, people=8),
@@ -200,3 +202,10 @@ def test_check_lists_what_is_missing_and_cannot_be_decoded(tmp_path: Path) -> No
     assert len(lines) == 2
     assert "000001" in lines[0]
     assert "000002.jpg" in lines[1]
+
+
+def test_a_run_on_mars_can_be_scored_on_market() -> None:
+    common = common_outputs(MARS, MARKET)
+    assert len(common.of_cache) == MARKET.num_outputs
+    mars, market = ([output.phrase for output in schema.outputs] for schema in (MARS, MARKET))
+    assert [mars[i] for i in common.of_run] == [market[i] for i in common.of_cache]

@@ -15,7 +15,7 @@ from vpar_cache.reporting.numbers import AVERAGES, GROUPS, with_marks
 _RULES = {
     "vtf": f"vtf, probability > {THRESHOLDS['vtf']:g}",
     "videopar": "videopar",
-    SELECTED: "vtf at a threshold chosen on validation people",
+    SELECTED: "vtf at a threshold chosen on validation {who}",
     "pooled": f"pooled, probability > {THRESHOLDS['pooled']:g}",
     "instance": f"instance, probability > {THRESHOLDS['instance']:g}",
 }
@@ -81,9 +81,13 @@ def _table_1(numbers: Sequence[Number], protocol: str, place: str, with_details:
     ]
     rows, bars = cells_and_bars(lines)
     over = f"{unit}s" if protocol == "instance" else "groups"
-    title = f"Table 1. {place}: averages over {over} under {_RULES[protocol]}, in percent"
+    title = f"Table 1. {place}: averages over {over} under {_rule(protocol, unit)}, in percent"
     header = ("System", *(heading for heading, _, _ in columns))
     return Table(title, header, rows, caption=caption, systems_in="rows", bars=bars)
+
+
+def _rule(protocol: str, unit: str) -> str:
+    return _RULES[protocol].format(who="people" if unit == "tracklet" else f"{unit}s")
 
 
 def _is_needed(metric: str, systems: Iterable[Mapping[str, Number]]) -> bool:
@@ -91,7 +95,7 @@ def _is_needed(metric: str, systems: Iterable[Mapping[str, Number]]) -> bool:
     return any(metric in row and "f1" not in row for row in systems)
 
 
-def _table_2(numbers: Sequence[Number], protocol: str, place: str, _: bool, __: str) -> Table | None:
+def _table_2(numbers: Sequence[Number], protocol: str, place: str, _: bool, unit: str) -> Table | None:
     """Return groups by systems; None where no system has scores of groups."""
     groups = [number for number in numbers if number.table == GROUPS and number.metric == "f1"]
     with_groups = {_system(number) for number in groups}
@@ -107,7 +111,7 @@ def _table_2(numbers: Sequence[Number], protocol: str, place: str, _: bool, __: 
     shows: Shown = "value"
     lines = [(group, [(row.get(system), shows) for system in labels]) for (_, group), row in found.items()]
     rows, bars = cells_and_bars(lines)
-    title = f"Table 2. {place}: F1 of each group under {_RULES[protocol]}, in percent"
+    title = f"Table 2. {place}: F1 of each group under {_rule(protocol, unit)}, in percent"
     header = ("Group", *labels.values())
     return Table(title, header, rows, caption=caption, systems_in="columns", last_is_average=True, bars=bars)
 

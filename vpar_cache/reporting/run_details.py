@@ -229,7 +229,8 @@ class _Details:
         yield _CALIBRATION_NOTE
         if SELECTED in self.run.scores:
             chosen = self.run.scores[SELECTED].threshold
-            yield f"thresholds: {chosen:g} was chosen on validation people; the highest of this table was not."
+            over = self.run.intervals.over
+            yield f"thresholds: {chosen:g} was chosen on validation {over}; the highest of this table was not."
         if self.run.parts:
             yield _PARTS_NOTE
         sizes = {n.item: n.value for n in numbers if n.metric == "tracklets" and n.table.startswith("parts")}

@@ -60,8 +60,8 @@ say nothing about the method.
 
 """
 _RECIPES = {
-    "strict": "strict: people who train nothing chose epoch {epoch}, threshold {threshold}, and for predictions a "
-    "threshold for each output.",
+    "strict": "strict: {over} that train nothing chose epoch {epoch}, threshold {threshold}, and for predictions "
+    "a threshold for each output.",
     "reference": "reference: the choices of the authors' code (loss weights, BatchNorm over logits, width 768, "
     "stochastic depth, warm-up and cosine); all train people, last epoch, threshold 0.45.",
     "paper": "paper: all train people, last epoch, threshold 0.45.",
@@ -86,7 +86,9 @@ def model_card(record: Mapping[str, Any], tests: Mapping[str, Evaluation]) -> st
         unknown=_unknown(tests),
         extraction=_list({key: value for key, value in record["extraction"].items() if value is not None}),
         recipe=_RECIPES[record["recipe"]].format(
-            epoch=record["selected_epoch"], threshold=record["selected_threshold"]
+            epoch=record["selected_epoch"],
+            threshold=record["selected_threshold"],
+            over=next(iter(tests.values())).intervals.over,
         ),
         settings=_list(record["settings"]),
         metrics="\n\n".join(_sections(tests)),
