@@ -44,7 +44,15 @@ def benchmark(
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
 ) -> None:
-    """Extract, train every system with several seeds, print means and deviations. Run it again to continue."""
+    """Extract and train every system with several seeds.
+
+    It prints means and deviations. Run it again to continue.
+
+    Examples:
+
+        vpar benchmark --dataset mars --root MARS
+        vpar benchmark --dataset mars --root MARS --models vtf,linear --seeds 5
+    """
     if recipe == "reference":
         raise UserError("--recipe reference is the authors' training of vtf alone; use strict or paper")
     from vpar_cache.rendering.formats import check_format

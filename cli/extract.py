@@ -117,9 +117,16 @@ def extract(
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
 ) -> None:
-    """Stage 1: encode every tracklet once with a frozen backbone, into sealed HDF5 shards.
+    """Encode every tracklet once, into a feature cache.
 
-    Run the same command again after an interrupt or a change: only new, changed and damaged tracklets are encoded.
+    Stage 1: a frozen backbone, sealed HDF5 shards. Run the same command again after an interrupt or a change: only
+    new, changed and damaged tracklets are encoded.
+
+    Examples:
+
+        vpar extract --dataset mars --root MARS
+        vpar extract --dataset folder --root shop --schema shop/schema.toml
+        vpar extract --dataset mars --root MARS --weights random:0 --limit 20
     """
     from vpar_cache.extraction.config import ExtractConfig, with_preset
 

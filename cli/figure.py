@@ -58,7 +58,15 @@ def figure(
     seed: Annotated[int, typer.Option(help="demo: seed of its drawings.")] = 0,
     runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("cache/runs"),
 ) -> None:
-    """Draw tracklets with predictions and labels, or where an attribute looks. The pictures show people."""
+    """Draw tracklets with predictions, or where an attribute looks.
+
+    The pictures show people.
+
+    Examples:
+
+        vpar figure RUN --dataset mars --root MARS --out people.png
+        vpar figure RUN --dataset mars --root MARS --attention hat --out hat.png
+    """
     from vpar_cache.pictures.figure import FigureConfig, draw_figure
 
     config = FigureConfig(

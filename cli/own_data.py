@@ -25,9 +25,15 @@ def init(
     min_frames: Annotated[int, typer.Option(help="Drop tracks of fewer boxes.")] = 5,
     min_height: Annotated[float, typer.Option(help="Drop boxes that are lower, in pixels.")] = 32,
 ) -> None:
-    """Start a folder for attributes of your own: schema, label file, a page to label in the browser.
+    """Start a folder for attributes of your own.
 
-    Run it again after a change of schema.toml or of the pictures. No file of yours is ever replaced.
+    It writes a schema, a label file, and a page to label in the browser. Run it again after a change of
+    schema.toml or of the pictures. No file of yours is ever replaced.
+
+    Examples:
+
+        vpar init shop
+        vpar init shop --video street.mp4 --from-tracks boxes.txt
     """
     from vpar_cache.datasets.own.template import start_template, write_template
 
@@ -84,6 +90,11 @@ def check(
     """List all that is wrong with your own data, or with a dataset, before any encoding.
 
     Exit status 0: nothing found; 1: each line on stdout is a finding.
+
+    Examples:
+
+        vpar check shop
+        vpar check shop --labels labels-of-anna.csv
     """
     from vpar_cache.base.checks import check_choice
     from vpar_cache.datasets.names import DATASETS, check_layout_options

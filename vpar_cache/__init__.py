@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from vpar_cache.reporting.score import score
     from vpar_cache.training.config import TrainConfig
     from vpar_cache.training.train import train
+    from vpar_cache.training.watching import Epoch
     from vpar_cache.workflows.evaluate import evaluate_run
 
 __version__ = "0.1.0"
 
 _API = {
     "Dataset": "vpar_cache.datasets.tracklet",
+    "Epoch": "vpar_cache.training.watching",
     "ExtractConfig": "vpar_cache.extraction.config",
     "Features": "vpar_cache.cache.features",
     "ModelInputs": "vpar_cache.models.inputs",
@@ -55,6 +57,7 @@ _API = {
 
 __all__ = [
     "Dataset",
+    "Epoch",
     "ExtractConfig",
     "Features",
     "ModelInputs",

@@ -93,7 +93,7 @@ class ExtractConfig:
     batch_size: int | None = None
     """Frames per forward pass; None: 8 on a CPU, 512 on a GPU."""
     workers: int | None = None
-    """Threads that decode images. None: the cores that this process may use, at most 5. With a GPU and more than 5:
+    """Threads that decode images. None: the cores that this process may use, at most 5. With a GPU more than 5 are
     processes; None: one for each core but one.
     """
     shard_size: int | None = None

@@ -66,6 +66,18 @@ def evaluate_rows(
     )
 
 
+def evaluate_validation(
+    cache: Index, train: Rows, rows: Rows, probabilities: NDArray[np.float32], threshold: float | None
+) -> Evaluation | None:
+    """Return the numbers of the validation rows (n,) with their probabilities (n, A); None without any.
+
+    Their baselines are chosen on the rows that trained.
+    """
+    if not len(rows):
+        return None
+    return evaluate_rows(cache, rows, probabilities, train_baselines(cache, train), threshold, with_parts=False)
+
+
 @dataclass(frozen=True, eq=False)
 class TestSet:
     """The test rows of one cache, and all numbers of them."""
