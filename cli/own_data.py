@@ -87,7 +87,7 @@ def check(
         Path | None, typer.Option(help="Also take frames that are links into this folder. Default: none.")
     ] = None,
 ) -> None:
-    """List all that is wrong with your own data, or with a dataset, before any encoding.
+    """List all that is wrong with a dataset, before any encoding.
 
     Exit status 0: nothing found; 1: each line on stdout is a finding.
 
