@@ -95,6 +95,7 @@ def check(
 
         vpar check shop
         vpar check shop --labels labels-of-anna.csv
+        vpar check Market --dataset market
     """
     from vpar_cache.base.checks import check_choice
     from vpar_cache.datasets.names import DATASETS, check_layout_options
