@@ -127,7 +127,6 @@ def extract(
         vpar extract --dataset mars --root MARS
         vpar extract --dataset folder --root shop --schema shop/schema.toml
         vpar extract --dataset mars --root MARS --weights random:0 --limit 20
-        vpar extract --dataset images --root UPAR --gpu 0
     """
     from vpar_cache.extraction.config import ExtractConfig, with_preset
 
