@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 
 
 def benchmark(
-    dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
+    dataset: Annotated[
+        str, typer.Option(help="Layout of the data: mars, duke, market, pa100k, images, folder or demo.")
+    ],
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="market: camera groups the images of one identity in one camera into a tracklet."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for caches and runs.")] = Path("cache"),
     models: Annotated[
         str | None,
@@ -80,6 +86,7 @@ def benchmark(
         models=compared if models is None else tuple(name.strip() for name in models.split(",")),
         seeds=seeds,
         extract={
+            "group": group,
             "weights": weights,
             "frames": frames,
             "views": views,

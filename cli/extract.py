@@ -12,18 +12,37 @@ from .interrupts import stoppable
 
 
 def extract(
-    dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
+    dataset: Annotated[
+        str, typer.Option(help="Layout of the data: mars, duke, market, pa100k, images, folder or demo.")
+    ],
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
     out: Annotated[Path | None, typer.Option(help="The index file to write. Default: cache/DATASET.h5.")] = None,
     gpu: Annotated[str | None, typer.Option(help="Numbers of the GPUs to use, as in 0 or 0,1.")] = None,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
     labels: Annotated[
-        Path | None, typer.Option(help="folder: the CSV file of labels. Default: ROOT/labels.csv.")
+        Path | None,
+        typer.Option(
+            help="folder, images: the CSV file of labels. Default: ROOT/labels.csv, or for images ROOT/train.csv."
+        ),
+    ] = None,
+    test_labels: Annotated[
+        Path | None,
+        typer.Option(help="images: the CSV file of the test images, if --labels has no column split."),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="market: camera groups the images of one identity in one camera into a tracklet."),
     ] = None,
     follow_links: Annotated[
         Path | None, typer.Option(help="Also take frames that are links into this folder. Default: none.")
     ] = None,
-    schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file with your attributes.")] = "mars",
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            help="folder, images: a built-in name, as in mars, or a TOML file with your attributes. Default: "
+            "mars, or for images each column of the label file."
+        ),
+    ] = None,
     preset: Annotated[
         str | None, typer.Option(help="reference: frames, pixels and prompts as in the authors' code.")
     ] = None,
@@ -128,6 +147,8 @@ def extract(
         root=root,
         out=out or Path("cache") / f"{dataset}.h5",
         labels=labels,
+        test_labels=test_labels,
+        group=group,
         follow_links=follow_links,
         schema=schema,
         devices=devices_of(gpu, device),
@@ -162,7 +183,7 @@ def extract(
         return
     validation = f", {result.num_validation} validation" if result.num_validation else ""
     say(
-        f"{result.num_train} train{validation} and {count_of(result.num_test, 'test tracklet')} in "
+        f"{result.num_train} train{validation} and {count_of(result.num_test, f'test {result.unit}')} in "
         f"{result.seconds:.1f} s: encoded {result.encoded}, copied {result.copied}; {result.precision}"
         + (f"; left out: {len(result.skipped)}, see skipped.csv" if result.skipped else "")
         + ("; RANDOM WEIGHTS: these features have no meaning" if result.random_weights else "")

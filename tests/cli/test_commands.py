@@ -13,8 +13,8 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.support.small_caches import flip
+from vpar_cache.datasets.names import DATASETS
 from vpar_cache.errors import UserError
-from vpar_cache.extraction.config import DATASETS
 from vpar_cache.training.config import MODELS, RECIPES
 
 VPAR = [sys.executable, "-c", "from vpar_cli.main import run; run()"]

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.hostile_files import call_vpar
+from tests.support.image_trees import write_market
 from vpar_cache.datasets.demo.video import encode_video, write_video
 from vpar_cache.extraction.config import ExtractConfig
 
@@ -25,6 +26,7 @@ def write_example_folder(
     from vpar_cache.training.train import train
 
     shutil.copytree(demo_root, root / "MARS")
+    write_market(root / "Market")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         for name in ("mars", "duke"):

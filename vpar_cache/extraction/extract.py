@@ -78,6 +78,8 @@ class ExtractResult:
     precision: str
     random_weights: bool
     seconds: float
+    unit: str = "tracklet"
+    """What each of them is: a tracklet or an image."""
 
 
 def extract(
@@ -186,6 +188,7 @@ class _Extraction:
             precision=str(work.identity.visual["precision"]),
             random_weights=work.identity.weights_name.startswith("random:"),
             seconds=time.monotonic() - started,
+            unit=self._dataset.schema.unit,
         )
 
     def _publish(self, work: _Work) -> None:

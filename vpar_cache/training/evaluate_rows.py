@@ -61,7 +61,8 @@ def evaluate_rows(
         people=cache.people_of(rows),
         train=train,
         selected_threshold=selected_threshold,
-        parts=parts if with_parts else (),
+        parts=[part for part in parts if not part.rows.all()] if with_parts else (),  # all rows are no part
+        unit=cache.schema.unit,
     )
 
 

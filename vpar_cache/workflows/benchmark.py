@@ -18,6 +18,7 @@ from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.executors.ray_session import ray_session
 from vpar_cache.extraction.extract import extract
 from vpar_cache.extraction.held_cache import refuse_foreign
+from vpar_cache.metrics.scoring import protocols_of
 from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.rendering.tables import (
     BASELINE_NOTES,
@@ -115,13 +116,15 @@ class BenchmarkResult:
     others: tuple[Number, ...]
     """Averages of the best constant, and of the published rows where the test split is the paper's."""
     runs: tuple[Path, ...]
+    unit: str = "tracklet"
+    """What the rows are: tracklets or images."""
     lost: tuple[str, ...] = ()
     """Trainings that were given up, since their workers died."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """A table for each protocol, and notes; the long table has means and deviations of the same numbers."""
-        tables = [self._table(protocol, metrics) for protocol, metrics in MEASURES.items()]
+        tables = [self._table(protocol, MEASURES[protocol]) for protocol in protocols_of(self.unit)]
         means = (number for mean in self.means for number in mean.numbers(self.dataset))
         notes = Notes((*PROTOCOL_NOTES, *BASELINE_NOTES, _MEANS_NOTE))
         return (Part(self.dataset, (*self.others, *means), (*tables, notes)),)
@@ -161,7 +164,12 @@ def run_benchmark(config: BenchmarkConfig, *, say: Say = log, stop: Stop = never
     if not runs:
         raise DataError(f"--executor ray: every worker died ({', '.join(lost)}). See the logs of Ray")
     return BenchmarkResult(
-        runs[0].place, tuple(seed_means(runs)), _others(folders[:1], config.runs), tuple(folders), tuple(lost)
+        runs[0].place,
+        tuple(seed_means(runs)),
+        _others(folders[:1], config.runs),
+        tuple(folders),
+        runs[0].unit,
+        tuple(lost),
     )
 
 
