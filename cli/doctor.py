@@ -30,8 +30,14 @@ def doctor(
     ] = None,
     gpu: Annotated[str | None, typer.Option(help="Numbers of the GPUs to use, as in 0 or 0,1.")] = None,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
-    labels: Annotated[Path | None, typer.Option(help="folder: the CSV file of labels.")] = None,
-    schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file with your attributes.")] = "mars",
+    labels: Annotated[Path | None, typer.Option(help="folder, images: the CSV file of labels.")] = None,
+    test_labels: Annotated[Path | None, typer.Option(help="images: the CSV file of the test images.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="market: camera groups images of one identity and camera into a tracklet.")
+    ] = None,
+    schema: Annotated[
+        str | None, typer.Option(help="folder, images: a built-in name, or a TOML file with your attributes.")
+    ] = None,
     follow_links: Annotated[
         Path | None, typer.Option(help="Also take frames that are links into this folder. Default: none.")
     ] = None,
@@ -69,6 +75,8 @@ def doctor(
         root=root,
         out=out or Path("cache") / f"{dataset or 'mars'}.h5",
         labels=labels,
+        test_labels=test_labels,
+        group=group,
         follow_links=follow_links,
         schema=schema,
         devices=devices_of(gpu, device),

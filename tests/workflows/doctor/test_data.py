@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.image_trees import write_market, write_pa100k
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.runs.finished import PAPER_TEST_TRACKLETS, PAPER_TRAIN_TRACKLETS
 from vpar_cache.workflows.doctor.check import Check
@@ -85,3 +86,26 @@ def test_the_demo_is_not_drawn_to_look_at_it(extract_config: Make, tmp_path: Pat
     found = check_data(extract_config(tmp_path / "a.h5", dataset="demo", root=tmp_path / "demo"), 32)
     assert states(found.checks) == {"dataset": "ok"}
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "options", "counted"),
+    [
+        ("market", write_market, {}, "20 images spread over 27"),
+        ("market", write_market, {"group": "camera"}, "15 tracklets"),
+        ("pa100k", write_pa100k, {}, "images spread over"),
+    ],
+)
+def test_every_layout_of_an_extraction_is_looked_at(
+    name: str,
+    write: Callable[[Path], Path],
+    options: dict[str, str],
+    counted: str,
+    extract_config: Make,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "root").mkdir()
+    root = write(tmp_path / "root")
+    found = check_data(extract_config(tmp_path / "a.h5", dataset=name, root=root, **options), 32)
+    assert states(found.checks) == {"dataset": "ok", "frames": "ok"}
+    assert counted in found.checks[1].text

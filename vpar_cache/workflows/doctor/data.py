@@ -45,7 +45,7 @@ def check_data(config: ExtractConfig, image_size: int) -> DataFound:
 def _check_listed(config: ExtractConfig, dataset: Dataset, said: str) -> Check:
     if dataset.left_out:
         lost = first_few([f"{item.tracklet_id}: {item.reason}" for item in dataset.left_out])
-        what = f"{said}; {count_of(len(dataset.left_out), 'tracklet')} cannot be used ({lost})"
+        what = f"{said}; {count_of(len(dataset.left_out), dataset.schema.unit)} cannot be used ({lost})"
         if len(dataset.left_out) > config.max_bad:
             fix = f"fix them, or allow them with --max-bad {len(dataset.left_out)}"
             return Check("dataset", "fails", f"{what}, more than --max-bad {config.max_bad}: {fix}")
@@ -81,7 +81,7 @@ def _check_frames(config: ExtractConfig, dataset: Dataset, image_size: int) -> C
         num_frames += len(loaded.frames)
         if loaded.reason:
             problems.append(f"{tracklet.tracklet_id}: {loaded.reason}")
-    spread = f"{count_of(count, 'tracklet')} spread over {total}"
+    spread = f"{count_of(count, dataset.schema.unit)} spread over {total}"
     if not problems:
         return Check("frames", "ok", f"{count_of(num_frames, 'frame')} of {spread} decoded")
     found = f"of {spread} {len(problems)} cannot be decoded ({first_few(problems)})"
