@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.tiny_clip import TINY_CLIP
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -83,6 +85,7 @@ def test_the_watch_sees_a_call(tmp_path: Path) -> None:
     assert len(watched(CALLS, cwd=tmp_path)) == 4
 
 
+@pytest.mark.slow
 def test_neither_importing_every_module_nor_an_offline_command_calls_out(
     tiny_cache: Path, demo_root: Path, tmp_path: Path
 ) -> None:
