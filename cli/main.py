@@ -16,6 +16,7 @@ from . import console, interrupts
 from .benchmark import benchmark
 from .demo import demo
 from .evaluate import evaluate
+from .export import export
 from .extract import extract
 from .figure import figure
 from .info import info
@@ -72,6 +73,7 @@ for command in (
     evaluate,
     predict,
     track,
+    export,
     report,
     score,
     verify,
