@@ -56,6 +56,7 @@ def test_a_run_in_the_cache_of_the_hub_loads_offline(exported: Path, tmp_path: P
     assert found == {"thresholds": load_run(exported).threshold.tolist(), "mark": load_run(exported).mark}
 
 
+@pytest.mark.slow  # four processes
 def test_a_run_is_fetched_from_a_hub_and_then_needs_it_no_more(exported: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     with hub_server("owner/name", exported) as address:
