@@ -50,21 +50,29 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hub"
 
 
-def test_a_run_in_the_cache_of_the_hub_loads_offline(exported: Path, tmp_path: Path) -> None:
-    fill_hub_cache(tmp_path / "home" / "hub", "owner/name", exported)
-    found = load_apart("owner/name", tmp_path / "home", tmp_path, HF_HUB_OFFLINE="1")
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_a_run_in_the_cache_of_the_hub_loads_offline(how: str, exported: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    fill_hub_cache(home / "hub", "owner/name", exported)
+    settings: dict[str, Any] = {"offline": True} if how == "option" else {"HF_HUB_OFFLINE": "1"}
+    with hub_server("owner/name", exported, asked := []) as address:
+        found = load_apart("owner/name", home, tmp_path, HF_ENDPOINT=address, **settings)
+    assert asked == []
     assert found == {"thresholds": load_run(exported).threshold.tolist(), "mark": load_run(exported).mark}
 
 
 @pytest.mark.slow  # four processes
 def test_a_run_is_fetched_from_a_hub_and_then_needs_it_no_more(exported: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    with hub_server("owner/name", exported) as address:
+    with hub_server("owner/name", exported, asked := []) as address:
         found = load_apart("owner/name", home, tmp_path, HF_ENDPOINT=address)
+        assert asked
         assert found["thresholds"] == load_run(exported).threshold.tolist()
         absent = load_apart("owner/other", home, tmp_path, HF_ENDPOINT=address)
-    assert "the model hub shows none of that name" in absent["error"]
-    assert load_apart("owner/name", home, tmp_path, offline=True) == found
+        assert "the model hub shows none of that name" in absent["error"]
+        asked.clear()
+        assert load_apart("owner/name", home, tmp_path, offline=True, HF_ENDPOINT=address) == found
+        assert asked == []
     names = {path.name for path in (home / "hub").rglob("snapshots/*/*")}
     assert names == {"config.json", "model.safetensors"}
 

@@ -29,9 +29,13 @@ def fill_hub_cache(cache: Path, name: str, folder: Path, leave_out: tuple[str, .
 
 
 @contextmanager
-def hub_server(name: str, folder: Path) -> Iterator[str]:
-    """Yield the address of a hub that holds one repository with the files of a folder."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Hub, f"/{name}/resolve/", folder))
+def hub_server(name: str, folder: Path, asked: list[str] | None = None) -> Iterator[str]:
+    """Yield the address of a hub that holds one repository with the files of a folder.
+
+    `asked`: gets the path of each request.
+    """
+    paths = asked if asked is not None else []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Hub, f"/{name}/resolve/", folder, paths))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -43,8 +47,8 @@ def hub_server(name: str, folder: Path) -> Iterator[str]:
 
 
 class _Hub(BaseHTTPRequestHandler):
-    def __init__(self, start: str, folder: Path, *arguments: object) -> None:
-        self.start, self.folder = start, folder
+    def __init__(self, start: str, folder: Path, asked: list[str], *arguments: object) -> None:
+        self.start, self.folder, self.asked = start, folder, asked
         super().__init__(*arguments)  # type: ignore[arg-type]
 
     def do_HEAD(self) -> None:
@@ -54,6 +58,7 @@ class _Hub(BaseHTTPRequestHandler):
         self.wfile.write(self._answer())
 
     def _answer(self) -> bytes:
+        self.asked.append(self.path)
         path = self.folder / self.path.rpartition("/")[2]
         is_here = self.path.startswith(self.start)
         if not is_here or not path.is_file():
