@@ -6,7 +6,7 @@ RUN := $(VENV)/bin
 # Versions that were tested together; no hosts in it, so that any package index serves.
 CONSTRAINTS := constraints.txt
 
-.PHONY: demo test slow bench lint wheel constraints clean
+.PHONY: demo test slow bench lint docs wheel constraints clean
 
 demo: $(VENV)/.demo
 	$(RUN)/vpar demo --overwrite
@@ -26,6 +26,10 @@ lint: $(VENV)/.dev
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 
+# All pages as a site that opens from disk: site/index.html.
+docs: $(VENV)/.docs
+	$(RUN)/python docs/site/build.py
+
 # The source distribution, and the wheel from it.
 wheel: $(VENV)/.dev
 	rm -rf dist build
@@ -42,7 +46,8 @@ $(RUN)/uv:
 $(VENV)/.demo: EXTRAS := [video]
 $(VENV)/.test: EXTRAS := [test]
 $(VENV)/.dev: EXTRAS := [dev]
-$(VENV)/.demo $(VENV)/.test $(VENV)/.dev: $(RUN)/uv pyproject.toml $(CONSTRAINTS) overrides.txt
+$(VENV)/.docs: EXTRAS := [docs]
+$(VENV)/.demo $(VENV)/.test $(VENV)/.dev $(VENV)/.docs: $(RUN)/uv pyproject.toml $(CONSTRAINTS) overrides.txt
 	$(RUN)/uv pip install --quiet --python $(RUN)/python -c $(CONSTRAINTS) --override overrides.txt \
 		-e '.$(EXTRAS)' opencv-python-headless
 	@touch $@
@@ -52,4 +57,4 @@ constraints: $(VENV)/.dev
 	$(RUN)/uv pip freeze --quiet --python $(RUN)/python --exclude-editable > $(CONSTRAINTS)
 
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info
+	rm -rf $(VENV) build dist demo site *.egg-info

@@ -17,10 +17,15 @@ def demo(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files of an earlier demo.")] = False,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
 ) -> None:
-    """Draw a small dataset, extract, train, report, and predict people of a drawn video. Nothing is downloaded.
+    """Try everything on drawn people. Nothing is downloaded.
 
-    The encoder has random weights, so that the demo runs anywhere: it shows that everything works and that the
-    fusion model learns, not how good CLIP's features are.
+    It draws a small dataset, extracts, trains, reports, and predicts the people of a drawn video. The encoder has
+    random weights, so that the demo runs anywhere: it shows that everything works and that the fusion model
+    learns, not how good CLIP's features are.
+
+    Examples:
+
+        vpar demo
     """
     from vpar_cache.workflows.demo import DemoConfig, run_demo
 

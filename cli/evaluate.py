@@ -21,7 +21,15 @@ def evaluate(
     runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("cache/runs"),
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
 ) -> None:
-    """Score a trained run on other caches, without training, over the outputs that both have."""
+    """Score a trained run on other caches, without training.
+
+    The numbers are over the outputs that both have.
+
+    Examples:
+
+        vpar evaluate --run RUN --features cache/duke.h5
+        vpar evaluate --run RUN --features cache/duke.h5 --split all
+    """
     from vpar_cache.rendering.formats import check_format
     from vpar_cache.workflows.evaluate import evaluate_on_each
 

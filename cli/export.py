@@ -26,7 +26,10 @@ def export(
 ) -> None:
     """Write a finished run as a folder for other people, in the layout of the model hub.
 
-    For example: vpar export --run vtf --to vtf-mars --onnx
+    Examples:
+
+        vpar export --run RUN --to shared
+        vpar export --run RUN --to shared --onnx --overwrite
     """
     from vpar_cache.runs.finished import find_runs
 

@@ -12,18 +12,37 @@ from .interrupts import stoppable
 
 
 def extract(
-    dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
+    dataset: Annotated[
+        str, typer.Option(help="Layout of the data: mars, duke, market, pa100k, images, folder or demo.")
+    ],
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
     out: Annotated[Path | None, typer.Option(help="The index file to write. Default: cache/DATASET.h5.")] = None,
     gpu: Annotated[str | None, typer.Option(help="Numbers of the GPUs to use, as in 0 or 0,1.")] = None,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
     labels: Annotated[
-        Path | None, typer.Option(help="folder: the CSV file of labels. Default: ROOT/labels.csv.")
+        Path | None,
+        typer.Option(
+            help="folder, images: the CSV file of labels. Default: ROOT/labels.csv, or for images ROOT/train.csv."
+        ),
+    ] = None,
+    test_labels: Annotated[
+        Path | None,
+        typer.Option(help="images: the CSV file of the test images, if --labels has no column split."),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="market: camera groups the images of one identity in one camera into a tracklet."),
     ] = None,
     follow_links: Annotated[
         Path | None, typer.Option(help="Also take frames that are links into this folder. Default: none.")
     ] = None,
-    schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file with your attributes.")] = "mars",
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            help="folder, images: a built-in name, as in mars, or a TOML file with your attributes. Default: "
+            "mars, or for images each column of the label file."
+        ),
+    ] = None,
     preset: Annotated[
         str | None, typer.Option(help="reference: frames, pixels and prompts as in the authors' code.")
     ] = None,
@@ -62,7 +81,10 @@ def extract(
         int | None, typer.Option(help="Frames per forward pass. Default: 8 on a CPU, 512 on a GPU.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Threads that decode. Default: one per core, at most 5.")
+        int | None,
+        typer.Option(
+            help="Threads that decode; on a GPU more than 5 are processes. Default: 5, on a GPU the cores but one."
+        ),
     ] = None,
     shard_size: Annotated[int | None, typer.Option(help="Tracklets per shard. Default: about 52 MB.")] = None,
     limit: Annotated[int | None, typer.Option(help="Use only this many tracklets, spread evenly.")] = None,
@@ -95,9 +117,16 @@ def extract(
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
 ) -> None:
-    """Stage 1: encode every tracklet once with a frozen backbone, into sealed HDF5 shards.
+    """Encode every tracklet once, into a feature cache.
 
-    Run the same command again after an interrupt or a change: only new, changed and damaged tracklets are encoded.
+    Stage 1: a frozen backbone, sealed HDF5 shards. Run the same command again after an interrupt or a change: only
+    new, changed and damaged tracklets are encoded.
+
+    Examples:
+
+        vpar extract --dataset mars --root MARS
+        vpar extract --dataset folder --root shop --schema shop/schema.toml
+        vpar extract --dataset mars --root MARS --weights random:0 --limit 20
     """
     from vpar_cache.extraction.config import ExtractConfig, with_preset
 
@@ -112,15 +141,17 @@ def extract(
     }
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if frames is not None:
-        chosen["frames"] = _frames(frames)
+        chosen["frames"] = number_of_frames(frames)
     config = ExtractConfig(
         dataset=dataset,
         root=root,
         out=out or Path("cache") / f"{dataset}.h5",
         labels=labels,
+        test_labels=test_labels,
+        group=group,
         follow_links=follow_links,
         schema=schema,
-        devices=_devices(gpu, device),
+        devices=devices_of(gpu, device),
         seed=seed,
         views=views,
         keep_frames=keep_frames,
@@ -152,7 +183,7 @@ def extract(
         return
     validation = f", {result.num_validation} validation" if result.num_validation else ""
     say(
-        f"{result.num_train} train{validation} and {count_of(result.num_test, 'test tracklet')} in "
+        f"{result.num_train} train{validation} and {count_of(result.num_test, f'test {result.unit}')} in "
         f"{result.seconds:.1f} s: encoded {result.encoded}, copied {result.copied}; {result.precision}"
         + (f"; left out: {len(result.skipped)}, see skipped.csv" if result.skipped else "")
         + ("; RANDOM WEIGHTS: these features have no meaning" if result.random_weights else "")
@@ -160,7 +191,7 @@ def extract(
     print_text(f"{result.index}\n")
 
 
-def _frames(frames: str) -> int | None:
+def number_of_frames(frames: str) -> int | None:
     """Return the number; None for all."""
     if frames == "all":
         return None
@@ -179,7 +210,7 @@ def _task(task: str | None) -> tuple[int, int] | None:
     return int(number), int(count)
 
 
-def _devices(gpu: str | None, device: str) -> tuple[str, ...]:
+def devices_of(gpu: str | None, device: str) -> tuple[str, ...]:
     """Return the devices: cuda:0 and cuda:1 for --gpu 0,1."""
     if gpu is None:
         return (device,)

@@ -10,7 +10,9 @@ from .console import print_text
 
 def figure(
     run: Annotated[Path, typer.Argument(help="A run folder, or its name.")],
-    dataset: Annotated[str, typer.Option(help="Layout of the data: mars, duke, folder or demo.")],
+    dataset: Annotated[
+        str, typer.Option(help="Layout of the data: mars, duke, market, pa100k, images, folder or demo.")
+    ],
     out: Annotated[Path, typer.Option(help="The PNG, PDF or SVG file to write.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
@@ -30,16 +32,41 @@ def figure(
         ),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="folder: the CSV file of labels. Default: ROOT/labels.csv.")
+        Path | None,
+        typer.Option(
+            help="folder, images: the CSV file of labels. Default: ROOT/labels.csv, or for images ROOT/train.csv."
+        ),
+    ] = None,
+    test_labels: Annotated[
+        Path | None,
+        typer.Option(help="images: the CSV file of the test images, if --labels has no column split."),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="market: camera groups the images of one identity in one camera into a tracklet."),
     ] = None,
     follow_links: Annotated[
         Path | None, typer.Option(help="Also take frames that are links into this folder. Default: none.")
     ] = None,
-    schema: Annotated[str, typer.Option(help="folder: mars, duke, or a TOML file with your attributes.")] = "mars",
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            help="folder, images: a built-in name, as in mars, or a TOML file with your attributes. Default: "
+            "mars, or for images each column of the label file."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="demo: seed of its drawings.")] = 0,
     runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("cache/runs"),
 ) -> None:
-    """Draw tracklets with predictions and labels, or where an attribute looks. The pictures show people."""
+    """Draw tracklets with predictions, or where an attribute looks.
+
+    The pictures show people.
+
+    Examples:
+
+        vpar figure RUN --dataset mars --root MARS --out people.png
+        vpar figure RUN --dataset mars --root MARS --attention hat --out hat.png
+    """
     from vpar_cache.pictures.figure import FigureConfig, draw_figure
 
     config = FigureConfig(
@@ -50,6 +77,8 @@ def figure(
         out=out,
         overwrite=overwrite,
         labels=labels,
+        test_labels=test_labels,
+        group=group,
         follow_links=follow_links,
         schema=schema,
         seed=seed,

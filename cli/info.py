@@ -18,7 +18,13 @@ def info(
     index: Annotated[Path, typer.Argument(help="The index of a cache, as in cache/mars.h5.")],
     format: Annotated[str, typer.Option(help="rich or json.")] = "rich",
 ) -> None:
-    """Print what a cache holds: data, arrays, backbone, settings, fingerprints."""
+    """Print what a cache holds: data, arrays, backbone, settings.
+
+    Examples:
+
+        vpar info cache/mars.h5
+        vpar info cache/mars.h5 --format json
+    """
     from vpar_cache.cache.info import describe_cache
 
     check_choice("--format", format, ("rich", "json"))

@@ -15,6 +15,7 @@ from vpar_cache.errors import Stopped, VparError, printable
 from . import console, interrupts
 from .benchmark import benchmark
 from .demo import demo
+from .doctor import doctor
 from .evaluate import evaluate
 from .export import export
 from .extract import extract
@@ -33,11 +34,17 @@ FAILED, INTERRUPTED = 2, 130
 
 
 class Command(TyperCommand):
-    """A command whose help shows flags without <bool>, and its docstring without the line breaks of the source."""
+    """A command whose help shows flags without <bool>, and its docstring without the line breaks of the source.
+
+    What follows `Examples:` in the docstring is a command line in each line, and ends the help.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.help = "\n\n".join(" ".join(part.split()) for part in (self.help or "").split("\n\n"))
+        text, _, examples = (self.help or "").partition("Examples:\n")
+        self.help = "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
+        self.examples = [line.strip() for line in examples.splitlines() if line.strip()]
+        self.epilog = "\n".join(["Examples:", *self.examples])
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_bool(super().get_params(ctx))
@@ -61,27 +68,29 @@ app = typer.Typer(
     name="vpar",
     cls=Group,
     help="Video-based pedestrian attribute recognition on cached CLIP features.",
+    epilog="Start with `vpar demo`. `vpar COMMAND --help` shows options and examples.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
+for command in (  # in the order of use
+    demo,
+    doctor,
     init,
     check,
     extract,
-    train,
-    evaluate,
-    predict,
-    track,
-    export,
-    report,
-    score,
-    verify,
     info,
-    figure,
-    benchmark,
+    verify,
+    train,
     tune,
-    demo,
+    benchmark,
+    report,
+    evaluate,
+    score,
+    figure,
+    track,
+    predict,
+    export,
 ):
     app.command(cls=Command)(command)
 

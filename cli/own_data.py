@@ -25,9 +25,15 @@ def init(
     min_frames: Annotated[int, typer.Option(help="Drop tracks of fewer boxes.")] = 5,
     min_height: Annotated[float, typer.Option(help="Drop boxes that are lower, in pixels.")] = 32,
 ) -> None:
-    """Start a folder for attributes of your own: schema, label file, a page to label in the browser.
+    """Start a folder for attributes of your own.
 
-    Run it again after a change of schema.toml or of the pictures. No file of yours is ever replaced.
+    It writes a schema, a label file, and a page to label in the browser. Run it again after a change of
+    schema.toml or of the pictures. No file of yours is ever replaced.
+
+    Examples:
+
+        vpar init shop
+        vpar init shop --video street.mp4 --from-tracks boxes.txt
     """
     from vpar_cache.datasets.own.template import start_template, write_template
 
@@ -55,22 +61,55 @@ def init(
 
 
 def check(
-    dir: Annotated[Path, typer.Argument(help="The folder that `vpar init` started.")],
-    labels: Annotated[Path | None, typer.Option(help="The CSV file of labels. Default: DIR/labels.csv.")] = None,
+    dir: Annotated[Path, typer.Argument(help="The folder that `vpar init` started, or that holds a dataset.")],
+    dataset: Annotated[
+        str, typer.Option(help="Layout of the data: folder, images, market, pa100k, mars or duke.")
+    ] = "folder",
+    labels: Annotated[
+        Path | None, typer.Option(help="folder, images: the CSV file of labels. Default: DIR/labels.csv.")
+    ] = None,
+    test_labels: Annotated[
+        Path | None,
+        typer.Option(help="images: the CSV file of the test images, if --labels has no column split."),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="market: camera groups the images of one identity in one camera into a tracklet."),
+    ] = None,
     schema: Annotated[
-        str | None, typer.Option(help="mars, duke, or a TOML file with your attributes. Default: DIR/schema.toml.")
+        str | None,
+        typer.Option(
+            help="folder, images: a built-in name, as in mars, or a TOML file with your attributes. Default: "
+            "DIR/schema.toml, or for images each column of the label file."
+        ),
     ] = None,
     follow_links: Annotated[
         Path | None, typer.Option(help="Also take frames that are links into this folder. Default: none.")
     ] = None,
 ) -> None:
-    """List all that is wrong with your own data, before any encoding.
+    """List all that is wrong with a dataset, before any encoding.
 
     Exit status 0: nothing found; 1: each line on stdout is a finding.
-    """
-    from vpar_cache.datasets.own.check import check_dataset, summary
 
-    checked = check_dataset(dir, labels, schema, follow_links)
+    Examples:
+
+        vpar check shop
+        vpar check shop --labels labels-of-anna.csv
+        vpar check Market --dataset market
+    """
+    from vpar_cache.base.checks import check_choice
+    from vpar_cache.datasets.names import DATASETS, check_layout_options
+    from vpar_cache.datasets.own.check import check_dataset, summary
+    from vpar_cache.datasets.own.check_layout import check_layout
+
+    check_choice("--dataset", dataset, tuple(name for name in DATASETS if name != "demo"))  # it would be drawn
+    check_layout_options(dataset, labels, test_labels, group)
+    if dataset == "folder":
+        checked = check_dataset(dir, labels, schema, follow_links)
+    else:
+        checked = check_layout(dataset, dir, labels, schema, follow_links, test_labels, group)
+    for note in checked.notes:
+        say(note)
     print_text("".join(f"{printable(' '.join(finding.split()))}\n" for finding in checked.findings))
     say(summary(checked))
     if checked.findings:

@@ -78,9 +78,16 @@ def predict(
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
     format: Annotated[str, typer.Option(help="Of the table in the terminal: rich or markdown.")] = "rich",
 ) -> None:
-    """Predict the attributes of people in your own pictures and videos with a trained run.
+    """Tell the attributes of people in your pictures and videos.
 
-    For example: vpar predict --run vtf street.mp4 --boxes street.txt --out people.parquet --html people.html
+    With a trained run, or with CLIP alone.
+
+    Examples:
+
+        vpar predict --run RUN crops --out people.csv
+        vpar predict --run RUN street.mp4 --boxes boxes.txt --html people.html
+        vpar predict --run RUN street.mp4 --annotate people.mp4
+        vpar predict --zero-shot --schema shop/schema.toml crops
     """
     from vpar_cache.base.checks import check_choice
     from vpar_cache.prediction.config import STDOUT, PeopleConfig, PredictConfig

@@ -27,9 +27,16 @@ def report(
         typer.Option("--compare", help="Also the differences of each later run to the first, with intervals."),
     ] = False,
 ) -> None:
-    """Table 1 and Table 2: published rows, the best constant, and your runs, under each protocol.
+    """Show your runs beside the published rows and the best constant.
 
-    The exit status is 1 where a run was left out since its files are damaged.
+    Table 1 and Table 2, under each protocol. The exit status is 1 where a run was left out since its files are
+    damaged.
+
+    Examples:
+
+        vpar report
+        vpar report RUN --details
+        vpar report RUN OTHER --compare --html report.html
     """
     from vpar_cache.base.checks import check_new_file
     from vpar_cache.rendering.formats import check_format

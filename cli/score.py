@@ -31,7 +31,13 @@ def score(
     ] = None,
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
 ) -> None:
-    """Score predictions of any program under all four protocols."""
+    """Score predictions of any program under all four protocols.
+
+    Examples:
+
+        vpar score predictions.parquet
+        vpar score predictions.csv --schema mars --root MARS
+    """
     from vpar_cache.attributes.built_in import load_schema
     from vpar_cache.reporting.score import read_train_labels, schema_of
     from vpar_cache.reporting.score import score as score_file

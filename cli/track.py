@@ -32,9 +32,14 @@ def track(
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
     offline: Annotated[bool, typer.Option("--offline", help="Never download weights.")] = False,
 ) -> None:
-    """Find and follow the people of a video, and write their boxes for `vpar predict --boxes`.
+    """Find and follow the people of a video, and write their boxes.
 
-    For example: vpar track street.mp4 --detector motion --out street.txt
+    `vpar predict --boxes` and `vpar init --from-tracks` read them.
+
+    Examples:
+
+        vpar track street.mp4 --out boxes.txt
+        vpar track street.mp4 --detector motion --out boxes.txt
     """
     from vpar_cache.prediction.config import PeopleConfig
     from vpar_cache.prediction.track import track as run_track

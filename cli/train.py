@@ -122,7 +122,17 @@ def train(
     ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub (--block-init).")] = False,
 ) -> None:
-    """Stage 2: train and evaluate a model on cached features. Opens no image."""
+    """Train and score a model on a feature cache. Opens no image.
+
+    Stage 2: it writes a run folder. Run the same command again after an interrupt: it goes on from the last
+    checkpoint.
+
+    Examples:
+
+        vpar train --features cache/mars.h5
+        vpar train --features cache/mars.h5 --model linear --seed 1
+        vpar train --from-run RUN
+    """
     command = shlex.join(["vpar", *sys.argv[1:]])
     if from_run is not None:
         _refuse_settings(context)

@@ -35,7 +35,15 @@ def tune(
     ] = None,
     format: Annotated[str, typer.Option(help="rich, markdown, csv or json.")] = "rich",
 ) -> None:
-    """Search settings of `vpar train` by the F1 of held-out people, not the test split. Run it again to go on."""
+    """Search the settings of a training by the F1 of held-out people.
+
+    The test split is not read. Run it again to go on.
+
+    Examples:
+
+        vpar tune --features cache/mars.h5
+        vpar tune --features cache/mars.h5 --trials 50 --search search.toml
+    """
     from vpar_cache.rendering.formats import check_format
     from vpar_cache.training.config import TrainConfig
 

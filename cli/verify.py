@@ -13,7 +13,12 @@ from .console import print_text, say
 def verify(
     index: Annotated[Path, typer.Argument(help="The index of a cache, as in cache/mars.h5.")],
 ) -> None:
-    """Read every byte of a cache and compare it with its seals."""
+    """Read every byte of a cache and compare it with its seals.
+
+    Examples:
+
+        vpar verify cache/mars.h5
+    """
     from tqdm import tqdm
 
     from vpar_cache.cache.verify import verify_cache

@@ -122,3 +122,19 @@ def people(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in tracklet.frames:
             shutil.copy(tracklet.folder / name, folder / name)
     return root
+
+
+@pytest.fixture(scope="session")
+def example_folder(
+    tmp_path_factory: pytest.TempPathFactory,
+    extract_config: Callable[..., ExtractConfig],
+    demo_root: Path,
+    people: Path,
+) -> Path:
+    """A folder with the files that the examples of help and docs name. Read only: copy it."""
+    pytest.importorskip("av")
+    from tests.support.example_folder import write_example_folder
+
+    root = tmp_path_factory.mktemp("examples")
+    write_example_folder(root, extract_config, demo_root, people)
+    return root

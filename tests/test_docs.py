@@ -33,11 +33,14 @@ OTHERS_OPTIONS = {
     ),  # Slurm
     *("--exclude", "--recursive"),  # aws
     *("--head", "--num-cpus"),  # ray
+    "--logdir",  # tensorboard
 }
-"""Options of other programs, which docs/cluster.md calls."""
+"""Options of other programs, which the pages call."""
 
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 _PATH = re.compile(r"`((?:vpar_cache|cli|tests|benchmarks|docs|cache)/[\w./-]*)`")
+_COMMAND = re.compile(r"""(?:\s*|.*[\["'] ?|parallel .*)(vpar [a-z].*?)(?:["']\]?$|$| :::)""")
+"""Also where another program starts it, as in docs/cluster.md: in quotes, or after `parallel`."""
 _FENCE = re.compile(r"^```\w*\n(.*?)^```|((?:^    .*\n)+)", re.MULTILINE | re.DOTALL)
 
 
@@ -46,8 +49,19 @@ def command_lines() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
         for fenced, indented in _FENCE.findall(page.read_text("utf-8")):
-            lines = [line.strip() for line in (fenced or indented).splitlines()]
-            found += [(page.name, line) for line in lines if re.match(r"vpar [a-z]", line)]
+            for line in (fenced or indented).splitlines():
+                if match := _COMMAND.match(line):
+                    found.append((page.name, match[1]))
+    return found
+
+
+def named_options() -> list[tuple[str, str, str]]:
+    """(page, command, option) of every `vpar COMMAND ... --option ...` in the running text of a page."""
+    found = []
+    for page in PAGES:
+        text = _FENCE.sub("", page.read_text("utf-8"))
+        for command, rest in re.findall(r"`vpar ([a-z]+)\b([^`]*)`", text):
+            found += [(page.name, command, option) for option in re.findall(r"--[a-z-]+", rest)]
     return found
 
 
@@ -79,6 +93,12 @@ def test_a_command_line_is_one_of_the_program(page: str, line: str) -> None:
     name, *arguments = shlex.split(line, comments=True)[1:]
     command = program.commands[name]
     command.make_context(name, arguments, resilient_parsing=False)
+
+
+@pytest.mark.parametrize(("page", "command", "option"), named_options())
+def test_an_option_beside_a_command_is_one_of_that_command(page: str, command: str, option: str) -> None:
+    program: Any = typer.main.get_command(app)
+    assert option in {opt for parameter in program.commands[command].params for opt in parameter.opts}
 
 
 def test_every_option_that_a_page_names_exists() -> None:

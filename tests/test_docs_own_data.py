@@ -67,6 +67,7 @@ def label(root: Path, drawn: Path, person_of: dict[str, str]) -> None:
         table.writerows(rows)
 
 
+@pytest.mark.slow
 def test_the_walk_from_a_video_to_predictions_on_another(tmp_path: Path) -> None:
     done = []
 

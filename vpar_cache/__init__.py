@@ -3,7 +3,7 @@
     extract(config)         stage 1: encode tracklets once, into a feature cache
     open_features(path)     open a cache; its seals are checked, rows are read when asked for
     train(config)           stage 2: train and evaluate a model on a cache, into a run folder
-    load_run(folder)        a finished run, to predict from pictures, folders and features
+    load_run(run)           a finished run, to predict from pictures, folders and features
     evaluate_run(run, path) scores of a run on another cache, without training
     report(runs)            tables of runs beside the published rows
     score(path, schema)     scores of a file of predictions
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from vpar_cache.reporting.score import score
     from vpar_cache.training.config import TrainConfig
     from vpar_cache.training.train import train
+    from vpar_cache.training.watching import Epoch
     from vpar_cache.workflows.evaluate import evaluate_run
 
 __version__ = "0.1.0"
 
 _API = {
     "Dataset": "vpar_cache.datasets.tracklet",
+    "Epoch": "vpar_cache.training.watching",
     "ExtractConfig": "vpar_cache.extraction.config",
     "Features": "vpar_cache.cache.features",
     "ModelInputs": "vpar_cache.models.inputs",
@@ -55,6 +57,7 @@ _API = {
 
 __all__ = [
     "Dataset",
+    "Epoch",
     "ExtractConfig",
     "Features",
     "ModelInputs",

@@ -113,7 +113,7 @@ def extract_noting(arguments: list[str], writers: int, journal: Path) -> None:
     with (
         mock.patch("vpar_cache.extraction.executors.writing.compute_shard", noting),
         mock.patch("vpar_cache.extraction.extract.copy_shard", noting_copy),
-        mock.patch("vpar_cli.extract._devices", return_value=("cpu",) * writers),
+        mock.patch("vpar_cli.extract.devices_of", return_value=("cpu",) * writers),
         mock.patch("sys.argv", ["vpar", "extract", *arguments]),
     ):
         run()

@@ -24,6 +24,30 @@ def test_the_papers_counts(schema: Schema, outputs: int, groups: int) -> None:
     assert len(schema.quality) == 7
 
 
+@pytest.mark.parametrize(("name", "outputs", "groups"), [("market", 30, 12), ("pa100k", 26, 22)])
+def test_image_datasets_are_tables_of_images(name: str, outputs: int, groups: int) -> None:
+    schema = load_schema(name)
+    assert (schema.num_outputs, len(schema.groups), schema.quality, schema.unit) == (outputs, groups, (), "image")
+
+
+def test_the_unit_goes_through_files_and_records(tmp_path: Path) -> None:
+    (tmp_path / "shop.toml").write_text('name = "shop"\nunit = "image"\n[[group]]\nname = "hat"\n')
+    schema = read_schema(tmp_path / "shop.toml")
+    assert schema.unit == "image"
+    assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
+    assert "unit" not in MARS.to_dict()  # so that records of tracklets stay as they were
+    assert Schema.from_dict(MARS.to_dict()).unit == "tracklet"
+
+
+def test_another_unit_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "shop.toml").write_text('name = "shop"\nunit = "video"\n[[group]]\nname = "hat"\n')
+    with pytest.raises(UserError, match=r"shop\.toml: unit: got 'video'; expected tracklet or image"):
+        read_schema(tmp_path / "shop.toml")
+    for unit in ("video", 1, ["image"]):
+        with pytest.raises(DataError, match="unit"):
+            Schema.from_dict({**MARS.to_dict(), "unit": unit})
+
+
 def test_the_papers_table_order() -> None:
     assert [group.name for group in MARS.groups] == [
         "top length", "bottom length", "shoulder bag", "backpack", "hat", "hand bag", "hair", "gender",

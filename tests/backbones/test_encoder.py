@@ -225,6 +225,7 @@ def parity(request: pytest.FixtureRequest, tiny_backbone: str, tmp_path_factory:
     path.unlink()  # 600 MB for ViT-B/16
 
 
+@pytest.mark.slow
 def test_tokens_and_text_agree_with_an_independent_clip_and_not_with_another_activation(parity: Parity) -> None:
     ours, text = parity.ours(), parity.encoder.encode_text(parity.prompts)
     assert ours.tokens.shape == ((1, 197, 512) if parity.encoder.num_tokens == 197 else (1, 5, 32))
@@ -290,6 +291,7 @@ def test_batches_do_not_matter(tiny: Encoder) -> None:
     assert least_cosine(whole.tokens, np.concatenate([s.tokens for s in single])) >= 0.9999
 
 
+@pytest.mark.slow
 def test_bf16_tokens_of_the_whole_network_are_those_of_fp32_but_for_rounding() -> None:
     """ViT-B/16 in full, random weights, pictures with structure: the stated tolerance, for every token."""
     rng = np.random.default_rng(0)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
+import threading
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,9 @@ import torch
 from safetensors.torch import save_file
 
 from tests.support.encoders import make_encoder
+from tests.support.servers import http_server, silent_server
 from vpar_cache.backbones import open_clip_vit, timm_model
+from vpar_cache.backbones.hub import hub_problem
 from vpar_cache.errors import UserError
 
 VIT_B16 = "ViT-B-16-quickgelu"
@@ -192,3 +197,37 @@ def test_an_error_of_the_network_is_no_error_of_files(
     monkeypatch.setattr(open_clip_vit.open_clip, "create_model", refused)
     with pytest.raises(UserError, match=rf"hub cannot be reached \({type(error).__name__}.*--weights FILE"):
         make_encoder(tagged, "openai", offline=False)
+
+
+@pytest.mark.parametrize(
+    ("status", "answers"), [(200, True), (302, True), (404, True), (403, False), (407, False), (503, False)]
+)
+def test_the_hub_answers_or_says_why_not(status: int, answers: bool) -> None:
+    with http_server(status) as address:
+        problem = hub_problem(address, 5)
+    assert (problem == "") == answers
+    assert answers or str(status) in problem
+
+
+def test_a_hub_that_is_silent_is_not_waited_for() -> None:
+    started = time.monotonic()
+    with silent_server() as address:
+        assert hub_problem(address, 0.3)
+    assert time.monotonic() - started < 3
+    assert hub_problem("http://127.0.0.1:9", 0.3)
+    assert hub_problem("no address", 0.3)
+
+
+def test_a_name_server_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+
+    def wait(*_: object, **__: object) -> None:
+        asked.set()
+        time.sleep(3)
+        raise OSError("no name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait)
+    started = time.monotonic()
+    assert hub_problem("http://hub.invalid", 0.2)
+    assert asked.is_set()
+    assert time.monotonic() - started < 2

@@ -12,7 +12,7 @@ import scipy.io
 import scipy.sparse
 
 from vpar_cache.base import matlab_file
-from vpar_cache.base.matlab_file import read_matrices
+from vpar_cache.base.matlab_file import read_matrices, read_variables
 from vpar_cache.errors import DataError
 
 
@@ -103,3 +103,57 @@ def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(matlab_file, "MAX_BYTES", len(data) - 1)
     with pytest.raises(DataError, match="is over"):
         read(tmp_path, data)
+
+
+def variables(tmp_path: Path, data: bytes) -> dict[str, object]:
+    path = tmp_path / "variables.mat"
+    path.write_bytes(data)
+    return dict(read_variables(path))
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_texts_cells_and_structs_that_scipy_writes_are_read_the_same(tmp_path: Path, compressed: bool) -> None:
+    cells = np.array([["a", "ü 漢"], ["", "0003"]], dtype=object)
+    inner = {"age": np.array([[1, 2]], np.uint8), "names": cells}
+    data = saved({"s": {"train": inner, "a": "x"}, "t": np.eye(2)}, do_compression=compressed)
+    found = variables(tmp_path, data)
+    assert list(found) == ["s", "t"]
+    np.testing.assert_array_equal(found["t"], np.eye(2))
+    train = found["s"]["train"]  # type: ignore[index]
+    assert (list(found["s"]), found["s"]["a"], list(train)) == (["train", "a"], "x", ["age", "names"])  # type: ignore
+    np.testing.assert_array_equal(train["age"], [[1, 2]])
+    assert train["names"] == ["a", "", "ü 漢", "0003"]  # column by column
+
+
+def test_what_has_no_plain_value_is_none(tmp_path: Path) -> None:
+    cell = np.array([np.zeros((2, 2, 2)), np.array([[1j]]), "x"], dtype=object)
+    assert variables(tmp_path, saved({"c": cell}))["c"] == [None, None, "x"]
+
+
+def test_cells_cut_short_or_miscounted_are_refused(tmp_path: Path) -> None:
+    data = saved({"c": np.array([["a"], ["b"], ["c"]], dtype=object)})
+    for length in range(129, len(data), 20):
+        with pytest.raises(DataError, match="is damaged"):
+            variables(tmp_path, data[:length])
+    dims = struct.pack("<ii", 3, 1)
+    assert data.count(dims) == 1
+    for rows, columns in ((4, 1), (2**31 - 1, 2**31 - 1), (-3, -1)):
+        with pytest.raises(DataError, match="is damaged"):
+            variables(tmp_path, data.replace(dims, struct.pack("<ii", rows, columns)))
+
+
+def test_cells_too_deep_in_each_other_are_refused(tmp_path: Path) -> None:
+    cell: object = "x"
+    for _ in range(matlab_file.MAX_DEPTH + 1):
+        outer = np.empty((1, 1), dtype=object)
+        outer[0, 0] = cell
+        cell = outer
+    with pytest.raises(DataError, match="deep in each other"):
+        variables(tmp_path, saved({"c": cell}))
+
+
+def test_several_structs_and_lines_of_text_are_refused(tmp_path: Path) -> None:
+    structs = np.zeros((1, 2), dtype=[("a", object)])
+    for value in (structs, np.array(["ab", "cd"])):
+        with pytest.raises(DataError, match="is damaged"):
+            variables(tmp_path, saved({"c": value}))

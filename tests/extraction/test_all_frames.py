@@ -18,7 +18,7 @@ from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.errors import CacheError
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.executors import writing as local
+from vpar_cache.extraction.executors import local
 from vpar_cache.extraction.extract import extract
 
 Make = Callable[..., ExtractConfig]

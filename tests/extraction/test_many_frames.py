@@ -15,7 +15,7 @@ from vpar_cache.cache.features import open_features
 from vpar_cache.datasets.frame_choice import choose_frames
 from vpar_cache.datasets.mars import load_mars
 from vpar_cache.extraction.config import ExtractConfig
-from vpar_cache.extraction.executors import writing
+from vpar_cache.extraction.executors import local
 from vpar_cache.extraction.extract import extract
 
 Make = Callable[..., ExtractConfig]
@@ -63,14 +63,14 @@ def test_each_picture_of_a_short_tracklet_is_encoded_once_and_counts_as_often_as
 def test_each_picture_is_decoded_once_however_many_frames_and_views_are_drawn(
     extract_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load, decoded = writing.load_piece, []
+    load, decoded = local.load_piece, []
 
     def spy(piece: Any, size: int, resize: str) -> Any:
         piece = load(piece, size, resize)
         decoded.append(len(piece.frames))
         return piece
 
-    monkeypatch.setattr(writing, "load_piece", spy)
+    monkeypatch.setattr(local, "load_piece", spy)
     extract(extract_config(tmp_path / "a.h5", frames=1000, views=5))
     assert sum(decoded) <= 18 * HAVE
 

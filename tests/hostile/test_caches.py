@@ -147,6 +147,7 @@ def test_a_hostile_index_is_refused_by_every_command(
     assert_every_command_refuses(stranger, outside)
 
 
+@pytest.mark.slow
 def test_a_schema_of_many_groups_is_refused_in_time(stranger: SmallCache) -> None:
     edit_sealed(stranger.index, many_groups)
     with bounded(stranger.index.parent):

@@ -120,6 +120,7 @@ def test_hostile_lists_of_mars_are_refused(
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.slow
 def test_what_is_no_image_of_a_person_is_refused_and_can_be_left_out(shop: Shop) -> None:
     names = add_people(shop, REFUSED)
     assert_refused(shop.extract(), f"{len(names)} tracklets cannot be used")

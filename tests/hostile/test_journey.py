@@ -49,6 +49,7 @@ def make_hostile(shop: Shop) -> int:
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.slow
 def test_extract_train_and_report_on_hostile_input_stay_inside_the_given_folders(shop: Shop) -> None:
     given, bad = shop.folder / "given", make_hostile(shop)
     assert_refused(shop.extract(), "tracklets cannot be used")  # those that are known before any frame is read

@@ -14,7 +14,8 @@ from vpar_cache.errors import VparError
 
 NAMES = (
     "labels", "schema", "prompts", "MARS mars_attributes.csv", "MARS test_name.txt", "MARS tracks_train_info.mat",
-    ".mat", "run.json", "metrics.json", "safetensors", "torch file", "checkpoint", "image", "hints",
+    "images", "Market-1501", "PA-100K", ".mat", "run.json", "metrics.json", "safetensors", "torch file",
+    "checkpoint", "image", "hints",
 )  # fmt: skip
 
 

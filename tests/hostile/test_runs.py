@@ -56,6 +56,7 @@ def containers(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
             yield from containers(value, (*path, key))
 
 
+@pytest.mark.slow
 def test_no_change_of_metrics_escapes_as_anything_but_a_cache_error(tmp_path: Path) -> None:
     schema = replace(SMALL, quality=("occlusion",))
     folder = make_run(tmp_path, "a", schema=schema, n=30, selected=0.3, details=True, unknown=0.3)

@@ -105,3 +105,26 @@ def test_with_one_person_it_speaks_of_the_constant_alone_and_without_both_it_say
     assert "constant" in said
     assert "shuffled" not in said
     assert verdict(evaluate(GOOD, LABELS, GROUPS, people=alone)) == ""
+
+
+def test_of_images_the_mean_accuracy_and_instance_come_first() -> None:
+    found = evaluate(GOOD, LABELS, GROUPS, train=TRAIN, unit="image")
+    said = verdict(found)
+    mean = 100 * found.scores["instance"].average["mA"]
+    constant = 100 * found.best_constant["instance"].average["mA"]
+    assert said.startswith(f"mA is {mean:.2f}, that of the best constant {constant:.2f}. F1 is ")
+    assert said.index("(instance)") < said.index("(vtf)")
+    assert found.protocols[0] == "instance"
+    assert set(found.protocols) == set(PROTOCOLS)
+
+
+def test_of_tracklets_vtf_comes_first_and_no_mean_accuracy() -> None:
+    found = evaluate(GOOD, LABELS, GROUPS, train=TRAIN, people=PEOPLE, selected_threshold=0.3)
+    assert found.protocols == (*PROTOCOLS, "vtf_selected")
+    assert "mA" not in verdict(found)
+
+
+def test_images_of_nobody_known_are_what_is_resampled() -> None:
+    assert evaluate(GOOD, LABELS, GROUPS, unit="image").intervals.over == "images"
+    assert evaluate(GOOD, LABELS, GROUPS).intervals.over == "tracklets"
+    assert evaluate(GOOD, LABELS, GROUPS, unit="image", people=PEOPLE).intervals.over == "people"

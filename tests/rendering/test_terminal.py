@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -62,6 +63,13 @@ def test_names_that_do_not_fit_are_numbers_listed_below_and_the_same_in_every_ta
     assert text.count(f"  2  {name}") == 2
     assert re.search(r"^2 +11\.00", text, re.MULTILINE)
     assert re.search(r"^Group +1 +2 +3$", text, re.MULTILINE)
+
+
+def test_a_system_of_several_rows_is_listed_once_below() -> None:
+    table = systems(2)
+    twice = replace(table, rows=tuple(row for row in table.rows for _ in range(2)))
+    text = drawn(twice, width=70)
+    assert all(text.count(row[0]) == 1 for row in table.rows)
 
 
 def test_names_that_fit_stay_in_their_rows() -> None:

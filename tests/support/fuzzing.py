@@ -21,6 +21,7 @@ from torch import nn
 
 from tests.support.fake_runs import SMALL, make_run, predictions
 from tests.support.hostile_files import picture
+from tests.support.image_trees import draw, write_market, write_pa100k, write_table
 from tests.support.small_caches import write_small_cache
 from vpar_cache.attributes.built_in import load_schema
 from vpar_cache.attributes.mars_table import MARS
@@ -34,6 +35,9 @@ from vpar_cache.cache.seal import write_seal
 from vpar_cache.datasets.decoding import decode_frame
 from vpar_cache.datasets.demo.dataset import DemoSize, write_demo
 from vpar_cache.datasets.folder import load_folder
+from vpar_cache.datasets.images.listed import load_images
+from vpar_cache.datasets.images.market import load_market
+from vpar_cache.datasets.images.pa100k import load_pa100k
 from vpar_cache.datasets.mars import read_lists
 from vpar_cache.reporting.score import score
 from vpar_cache.runs.finished import read_run
@@ -134,7 +138,7 @@ def spoil(parser: Parser, rng: random.Random) -> bytes:
 
 def make_parsers(folder: Path) -> list[Parser]:
     """Every parser of ours with its seeds, working below `folder`."""
-    parsers = [*_text_parsers(folder), *_mars_parsers(folder), *_run_parsers(folder)]
+    parsers = [*_text_parsers(folder), *_mars_parsers(folder), *_image_set_parsers(folder), *_run_parsers(folder)]
     return [*parsers, *_weight_parsers(folder), *_image_parsers(folder), *_cache_parsers(folder)]
 
 
@@ -190,6 +194,26 @@ def _mars_parsers(folder: Path) -> list[Parser]:
     scipy.io.savemat(folder / "a.mat", {"t": np.arange(40).reshape(10, 4)}, do_compression=True)
     mat = (*parsers[-1].seeds, (folder / "a.mat").read_bytes())
     return [*parsers, Parser(".mat", folder / "a.mat", mat, read_matrices)]
+
+
+def _image_set_parsers(folder: Path) -> list[Parser]:
+    """The label files of image datasets."""
+    market, pa100k, images = (folder / name for name in ("market", "pa100k", "images"))
+    write_market(market, people=2, images=1)
+    write_pa100k(pa100k, {"train": 2, "val": 1, "test": 2})
+    rows = [["a.jpg", "train", "0", "1"], ["b/c.jpg", "test", "1", ""]]
+    draw(images / "a.jpg", 0)
+    draw(images / "b" / "c.jpg", 1)
+    listed = write_table(images / "labels.csv", ["image", "split", "hat", "long coat"], rows)
+    files = (
+        ("Market-1501", market / "market_attribute.mat", load_market),
+        ("PA-100K", pa100k / "annotation.mat", load_pa100k),
+        ("images", listed, load_images),
+    )
+    return [
+        Parser(name, path, (path.read_bytes(),), lambda path, load=load: load(path.parent))
+        for name, path, load in files
+    ]
 
 
 def _run_parsers(folder: Path) -> list[Parser]:

@@ -50,8 +50,8 @@ def test_stochastic_depth_draws_anew_at_every_replay() -> None:
 
     def step(rows: Tensor, labels: Tensor, known: Tensor) -> Tensor:
         text, _ = block(rows[:1].float(), rows.float(), read_text_only=True)  # (16, 4, 8)
-        return text.detach().square().sum()
+        return text.detach().abs().sum()  # of squares the last LayerNorm makes one sum always
 
-    run, rows = GraphedStep(step), torch.ones(16, 4, 8).half().cuda()
+    run, rows = GraphedStep(step), torch.randn(16, 4, 8).half().cuda()  # (16, 4, 8)
     losses = {float(run(rows, rows[:, 0].float(), rows[:, 0] > 0)) for _ in range(10)}
     assert len(losses) > 5

@@ -127,6 +127,7 @@ run()
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_resumed_by_another(cache: Path, tmp_path: Path) -> None:
     """With SIGKILL, which no handler sees. It would train for four seconds."""
     changes = {"model": "linear", "epochs": 8}

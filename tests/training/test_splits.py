@@ -28,6 +28,7 @@ def features(people: list[int], num_test: int = 3, num_validation: int = 0, peop
         tracklet_ids=tuple(f"t{i}" for i in range(len(splits))),
         person_ids=np.array(people + validation + [900 + i for i in range(num_test)]),
         people_known=people_known,
+        schema=SimpleNamespace(unit="tracklet"),
         splits=splits,
         rows_of=lambda split: np.flatnonzero(splits == split),
     )

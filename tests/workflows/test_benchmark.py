@@ -33,6 +33,7 @@ def stamps(folder: Path) -> dict[str, int]:
     return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 def test_every_system_is_trained_and_a_second_call_only_reads(
     tmp_path: Path, demo_root: Path, tiny_backbone: str
 ) -> None:

@@ -32,6 +32,7 @@ def test_the_video_has_the_frames_that_were_drawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("with_video", [True, False])
+@pytest.mark.slow
 def test_right_answers_are_those_that_the_drawing_shows(
     tiny_run: Path, tiny_cache: Path, tmp_path: Path, with_video: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from vpar_cache.training.train import train
 from vpar_cache.workflows.demo import DemoConfig, run_demo
 
 
+@pytest.mark.slow
 def test_a_model_learns_from_cached_features_and_the_report_shows_it_beside_what_sees_no_image(
     tmp_path: Path, extract_config: Callable[..., ExtractConfig]
 ) -> None:

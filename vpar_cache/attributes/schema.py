@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short_repr
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,11 @@ from vpar_cache.errors import DataError, UserError, nearest
 
 TAKEN = ("tracklet", "tracklet_id", "tracklets_id", "split", "person_id", "camera_id", "probabilities", "labels")
 """Columns of label files and of predictions, which no group and no quality flag may be named like."""
+
+
+Unit = Literal["tracklet", "image"]
+UNITS: tuple[Unit, ...] = ("tracklet", "image")
+"""What a row of labels is about. Papers on single images read other scores first than papers on videos."""
 
 
 def _is_taken(*names: str) -> bool:
@@ -79,8 +84,12 @@ class Schema:
     groups: tuple[Group, ...]
     quality: tuple[str, ...] = ()
     """The dataset's own quality flags (occlusion, cut-out, ...), each 0 or 1."""
+    unit: Unit = "tracklet"
+    """image: each tracklet is one image, so that reports speak of images and show `instance` and mA first."""
 
     def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise UserError(f"schema {self.name!r}: unit: got {self.unit!r}; expected {' or '.join(UNITS)}")
         if not self.groups:
             raise UserError(f"schema {self.name!r} has no group: give it at least one [[group]]")
         if empty := [group.name for group in self.groups if not group.outputs]:
@@ -162,6 +171,7 @@ class Schema:
         """Return plain lists and strings, for canonical JSON."""
         return {
             "name": self.name,
+            **({} if self.unit == "tracklet" else {"unit": self.unit}),
             "quality": list(self.quality),
             "groups": [
                 {
@@ -187,7 +197,8 @@ class Schema:
                 )
                 for group in data["groups"]
             )
-            return cls(str(data["name"]), groups, tuple(str(flag) for flag in data["quality"]))
+            quality = tuple(str(flag) for flag in data["quality"])
+            return cls(str(data["name"]), groups, quality, data.get("unit", "tracklet"))
         except (KeyError, TypeError, UserError) as error:
             raise DataError(f"stored schema is invalid: {error!r}; extract the cache again") from error
 
@@ -251,6 +262,7 @@ def read_schema(path: Path) -> Schema:
 
         name = "shop"
         quality = ["occlusion"]          # optional 0/1 columns
+        unit = "image"                   # optional: each row is one image, not a tracklet
         [[group]]                        # a 0/1 column
         name = "hat"
         phrase = "a hat"                 # what 1 means; default: the name
@@ -264,10 +276,13 @@ def read_schema(path: Path) -> Schema:
     Raises UserError that names the file, the key and the rule.
     """
     data = read_toml(path, "schema file")
-    _check_keys(data, ("name", "quality", "group"), f"schema file {path}")
+    _check_keys(data, ("name", "quality", "unit", "group"), f"schema file {path}")
     tables = data.get("group", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UserError(f"schema file {path}: 'group' must be written as [[group]] tables")
     groups = tuple(_group_from_toml(table, f"schema file {path}, group {i + 1}") for i, table in enumerate(tables))
     name = _text(data, "name", path.stem, f"schema file {path}")
-    return Schema(name, groups, tuple(_texts(data, "quality", f"schema file {path}")))
+    unit = data.get("unit", "tracklet")
+    if unit not in UNITS:
+        raise UserError(f"schema file {path}: unit: got {short_repr(unit)}; expected {' or '.join(UNITS)}")
+    return Schema(name, groups, tuple(_texts(data, "quality", f"schema file {path}")), unit)

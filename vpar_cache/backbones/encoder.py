@@ -268,10 +268,10 @@ def _no_text_note(missing: tuple[str, ...]) -> str:
 
 def _half(tensor: Tensor) -> NDArray[np.float16]:
     """Return the tensor as float16 on the CPU. Raises DataError for values that are not finite there."""
-    array = tensor.to(torch.float16).cpu().numpy()
-    if not np.isfinite(array).all():
+    half = tensor.to(torch.float16)
+    if not torch.isfinite(half).all():
         raise DataError(
             "--weights: the encoder returned values that are not finite in float16; use --precision fp32, or "
             "other weights"
         )
-    return cast(NDArray[np.float16], array)
+    return cast(NDArray[np.float16], half.cpu().numpy())

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import huggingface_hub
 import torch
@@ -34,6 +39,60 @@ _OF_NETWORKS_TOO = (errno.EACCES, errno.EPERM, errno.ENOENT)
 """Errors that a network gives too: they are of a file only where they name one."""
 
 
+class NotHereError(UserError):
+    """Weights are not on this machine, and could not be fetched or were not to be fetched."""
+
+    on_hub = True
+    """Whether they would come from the model hub, not from another server."""
+
+
+@dataclass(frozen=True)
+class HubSettings:
+    """What the environment says about the model hub."""
+
+    address: str
+    cache: Path
+    """Where fetched files are kept."""
+    is_offline: bool
+    """Whether a variable (HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE) forbids to ask it."""
+
+
+def hub_settings() -> HubSettings:
+    """Return where the model hub is, and where its files are kept on this machine."""
+    constants = huggingface_hub.constants
+    return HubSettings(constants.ENDPOINT, Path(constants.HF_HUB_CACHE), bool(constants.HF_HUB_OFFLINE))
+
+
+def hub_problem(address: str, seconds: float) -> str:
+    """Return why the hub does not answer within `seconds`, empty where it does. Nothing is fetched."""
+    problem = [f"no answer in {seconds:g} seconds"]
+
+    def ask() -> None:
+        try:
+            urllib.request.build_opener(_NoRedirect).open(
+                urllib.request.Request(address, method="HEAD"), timeout=seconds
+            ).close()
+            problem[0] = ""
+        except urllib.error.HTTPError as error:  # a redirect too: somebody answers
+            refused = error.code in (403, 407, 451) or error.code >= 500
+            problem[0] = f"its answer is status {error.code}" if refused else ""
+            error.close()
+        except (OSError, ValueError) as error:
+            problem[0] = str(getattr(error, "reason", error))[:200]
+
+    thread = threading.Thread(target=ask, daemon=True)  # to look a name up may take longer than any timeout
+    thread.start()
+    thread.join(seconds + 0.5)
+    return problem[0]
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Take a redirect for the answer."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
 @contextmanager
 def hub(weights: str, name: str, offline: bool, on_hub: bool) -> Iterator[None]:
     """Let a library ask the model hub inside the block, unless `offline`.
@@ -42,7 +101,9 @@ def hub(weights: str, name: str, offline: bool, on_hub: bool) -> Iterator[None]:
     Raises UserError when the weights cannot be loaded: whether for want of the hub, or of space or rights here.
     """
     if offline and not on_hub:
-        raise _unreachable(weights, name, offline, None)
+        error = _unreachable(weights, name, offline, None)
+        error.on_hub = False
+        raise error
     before = huggingface_hub.constants.HF_HUB_OFFLINE
     huggingface_hub.constants.HF_HUB_OFFLINE = before or offline
     try:
@@ -97,11 +158,11 @@ def _file_error(error: BaseException) -> OSError | None:
     return None
 
 
-def _unreachable(weights: str, name: str, offline: bool, error: BaseException | None) -> UserError:
+def _unreachable(weights: str, name: str, offline: bool, error: BaseException | None) -> NotHereError:
     """Return the error for weights that are neither here nor on the hub, with the innermost reason where known."""
     *_, last = _chain(error) if error is not None and not offline else [None]
     reason = "" if last is None else f" ({type(last).__name__}: {str(last)[:200]})"
-    return UserError(
+    return NotHereError(
         f"--weights: {weights!r} of {name} is not on this machine and the model hub "
         f"{'was not asked (--offline)' if offline else f'cannot be reached{reason}'}; give a local file with "
         "--weights FILE.safetensors, or try the program with --weights random:0 (features without meaning)"

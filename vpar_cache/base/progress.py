@@ -14,15 +14,16 @@ SECONDS = 60.0
 """Between two lines where stderr is no terminal."""
 
 
-def progress(*arguments: Any, **options: Any) -> tqdm[Any]:
+def progress(*arguments: Any, in_terminal: str | None = None, **options: Any) -> tqdm[Any]:
     """Return tqdm's bar, with its own arguments; where stderr is a file or a pipe, lines in its place.
 
-    A line says how much is done, of how much, how fast, and how long the rest takes.
+    A line says how much is done, of how much, how fast, and how long the rest takes. `in_terminal`: tqdm's
+    bar_format there.
     """
     make: Any = tqdm  # its overloads know no **options
     bar: tqdm[Any]
     if sys.stderr.isatty():
-        bar = make(*arguments, **options)
+        bar = make(*arguments, bar_format=in_terminal, **options)
     else:
         line = "{desc}: {n_fmt} of {total_fmt} {unit}s, {rate_fmt}, {remaining} left{postfix}"
         bar = make(*arguments, file=_Lines(SECONDS), bar_format=line, mininterval=SECONDS, miniters=1, **options)

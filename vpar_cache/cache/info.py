@@ -20,8 +20,9 @@ def describe_cache(path: str | os.PathLike[str]) -> dict[str, Any]:
     }
     return {
         "dataset": index.dataset,
+        "unit": index.schema.unit,
         "tracklets": tracklets,
-        "person_ids": "real" if index.people_known else "invented, one for each tracklet",
+        "person_ids": "real" if index.people_known else f"invented, one for each {index.schema.unit}",
         "people": people if index.people_known else None,
         "people_in_train_and_test": index.shared_people if index.people_known else None,
         "outputs": index.schema.num_outputs,

@@ -220,11 +220,16 @@ def split_of(row: LabelRow) -> Split:
     return split
 
 
-def number_people(rows: Sequence[LabelRow], report: Report = refuse) -> tuple[list[int], list[str]]:
-    """Return a number for each row's person, and notes where the numbers are not the file's own."""
+def number_people(
+    rows: Sequence[LabelRow], report: Report = refuse, unit: str = "tracklet"
+) -> tuple[list[int], list[str]]:
+    """Return a number for each row's person, and notes where the numbers are not the file's own.
+
+    `unit`: what a row is about.
+    """
     if not any("person_id" in row.keys for row in rows):
         return list(range(len(rows))), [
-            "no person_id column: each tracklet counts as its own person, so an overlap of people between train "
+            f"no person_id column: each {unit} counts as its own person, so an overlap of people between train "
             "and test cannot be seen"
         ]
     for row in rows:

@@ -6,6 +6,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path, PurePath
 
 from vpar_cache.base.near_names import NameIndex, near_hint
@@ -53,6 +54,7 @@ def find_frames(
 class _Listing:
     """What a folder holds."""
 
+    folder: Path
     files: set[str]
     """With links to files."""
     links: set[str]
@@ -60,7 +62,28 @@ class _Listing:
 
     @classmethod
     def of(cls, folder: Path) -> _Listing:
-        return cls(list_names(folder, "file"), list_names(folder, "link"))
+        return cls(folder, list_names(folder, "file"), list_names(folder, "link"))
+
+    def hint(self, missing: str, wanted: Sequence[str]) -> str:
+        """Return the end of a message: a name that is near the folder, or the missing one of the wanted frames."""
+        if not self._is_there:
+            where = f"there is no folder {self.folder.name!r}, but {self.folder.parent} has"
+            return near_hint(self.folder.name, self._near_folder, where)
+        near = self._names.near(missing)
+        return near_hint(missing, None if near in wanted else near, "the folder has")
+
+    # Once for each folder: a folder of images may lack thousands of them.
+    @cached_property
+    def _is_there(self) -> bool:
+        return self.folder.is_dir()
+
+    @cached_property
+    def _near_folder(self) -> str | None:
+        return NameIndex(list_names(self.folder.parent, "folder")).near(self.folder.name)
+
+    @cached_property
+    def _names(self) -> NameIndex:
+        return NameIndex(self.files)
 
 
 def _problem(tracklet: Tracklet, listing: _Listing, follow_links: Path | None) -> str:
@@ -69,12 +92,7 @@ def _problem(tracklet: Tracklet, listing: _Listing, follow_links: Path | None) -
     missing = [name for name in frames if name not in listing.files and name not in listing.links]
     if missing:
         problem = f"{len(missing)} of {len(frames)} frames are missing, first: {missing[0]}"
-        if not folder.is_dir():
-            near = NameIndex(list_names(folder.parent, "folder")).near(folder.name)
-            where = f"there is no folder {folder.name!r}, but {folder.parent} has"
-            return problem + near_hint(folder.name, near, where)
-        near = NameIndex(listing.files - set(frames)).near(missing[0])
-        return problem + near_hint(missing[0], near, "the folder has")
+        return problem + listing.hint(missing[0], frames)
     links = [name for name in frames if name in listing.links]
     if not links:
         return ""

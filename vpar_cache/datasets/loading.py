@@ -1,11 +1,11 @@
-"""Read and decode the frames of tracklets on threads, ahead of the encoder and in order."""
+"""Read and decode the frames of tracklets, ahead of the encoder and in order."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from errno import ELOOP
 from pathlib import Path
@@ -114,7 +114,7 @@ def read_frame(tracklet: Tracklet, name: str) -> bytes:
 
 
 def map_ahead(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
+    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
 ) -> Generator[Result, None, None]:
     """Yield results in the order of `items`, at most `ahead` of them computed or waiting; none after closing."""
     waiting: deque[Future[Result]] = deque()

@@ -115,14 +115,16 @@ def build_dataset(
     # A tracklet without any known label can neither train nor be scored, as one without a row in the label file.
     unlabelled = sorted(t.tracklet_id for t in tracklets if not t.known_labels().any())
     if unlabelled:
-        has = counted(len(unlabelled), "tracklet has", "tracklets have")
+        has = counted(len(unlabelled), f"{schema.unit} has", f"{schema.unit}s have")
         notes.append(f"{has} no known label ({first_few(unlabelled)}): not used")
     usable = sorted((t for t in tracklets if t.known_labels().any()), key=_place)
     for split in NEEDED_SPLITS:
         if not any(tracklet.split == split for tracklet in usable):
             lost = [f"{item.tracklet_id}: {item.reason}" for item in left_out if item.split == split]
             why = f"{len(lost)} were left out ({lost[0]})" if lost else "; ".join(notes) or "none is listed"
-            raise DataError(f"{name}: no {split} tracklets: {why}; train and test both need labelled tracklets")
+            raise DataError(
+                f"{name}: no {split} {schema.unit}s: {why}; train and test both need labelled {schema.unit}s"
+            )
     notes += _unknown_labels(usable, schema)
     if people_known:
         notes += _people_in_two_splits(usable)
@@ -156,7 +158,7 @@ def _unknown_labels(tracklets: Sequence[Tracklet], schema: Schema) -> list[str]:
     unknown = (~np.stack([tracklet.known_labels() for tracklet in tracklets])).sum(axis=0)  # (A,)
     counts = [(group.name, unknown[columns.start]) for group, columns in schema.slices()]
     shown = ", ".join(f"{name} {count}" for name, count in counts if count)
-    of = count_of(len(tracklets), "tracklet")
+    of = count_of(len(tracklets), schema.unit)
     return [f"unknown labels of {of}: {shown}; they count in no score"] if shown else []
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from vpar_cache.backbones.names import NORMALIZATIONS, TEXTS, resolve_text, split_backbone
 from vpar_cache.base.checks import check_between, check_choice
 from vpar_cache.base.devices import PRECISIONS
+from vpar_cache.datasets.names import are_single_images, check_layout_options
 from vpar_cache.errors import UserError
 
-DATASETS = ("mars", "duke", "folder", "demo")
 SAMPLINGS = ("uniform", "random")
 RESIZES = ("pad", "stretch")
 EXECUTORS = ("local", "ray")
@@ -46,13 +46,19 @@ class ExtractConfig:
     out: Path
     """The index to write, NAME.h5; shards go to the folder NAME beside it."""
     dataset: str | None = None
-    """mars, duke, folder or demo: the layout under `root`. None: `extract` gets a Dataset of your own."""
+    """The layout under `root`, see datasets/names.py. None: `extract` gets a Dataset of your own."""
     root: Path | None = None
     """The dataset's folder; default data/DATASET. The demo dataset is drawn into it when it is not there."""
     labels: Path | None = None
-    """folder only: the CSV of labels; default root/labels.csv."""
-    schema: str = "mars"
-    """folder only: mars, duke or a TOML file of your own attributes."""
+    """folder, images: the CSV of labels; default root/labels.csv, for images also root/train.csv."""
+    test_labels: Path | None = None
+    """images only: the CSV of the test images, where the one of `labels` has no column split."""
+    group: str | None = None
+    """market only. camera: the images of one identity in one camera are a tracklet. None: each image is one."""
+    schema: str | None = None
+    """folder, images: a built-in name, as in mars, or a TOML file of your own attributes. None: mars for folder,
+    and for images each column of the label file.
+    """
     follow_links: Path | None = None
     """Links to frames, and to folders of them, are followed into this folder. None: no frame may be a link."""
     devices: tuple[str, ...] = ("auto",)
@@ -65,7 +71,9 @@ class ExtractConfig:
     """clip: CLIP's text encoder; minilm: sentence embeddings; auto: clip where the backbone has it.
     none: no text embeddings, for systems that never read them; auto's choice where minilm is missing."""
     frames: int | None = 6
-    """T: frames drawn from each tracklet. None: all of them, however many; their mean alone is stored."""
+    """T: frames drawn from each tracklet. None: all of them, however many; their mean alone is stored. Datasets of
+    single images: always 1.
+    """
     sampling: str = "uniform"
     """uniform: frame i of n is floor((i + 0.5) n / T); random: a seeded draw in time order."""
     seed: int = 0
@@ -85,7 +93,9 @@ class ExtractConfig:
     batch_size: int | None = None
     """Frames per forward pass; None: 8 on a CPU, 512 on a GPU."""
     workers: int | None = None
-    """Threads that decode images; None: the cores that this process may use, at most 5."""
+    """Threads that decode images. None: the cores that this process may use, at most 5. With a GPU more than 5 are
+    processes; None: one for each core but one.
+    """
     shard_size: int | None = None
     """Tracklets per shard; None: about 52 MB a shard, 256 tracklets of 197 x 512 tokens."""
     limit: int | None = None
@@ -110,12 +120,14 @@ class ExtractConfig:
     """Never call a model hub: weights come from a file, the hub's local cache, or a seed."""
 
     def __post_init__(self) -> None:
-        for name in ("out", "root", "labels", "follow_links"):
+        for name in ("out", "root", "labels", "test_labels", "follow_links"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Path(getattr(self, name)))  # a str is accepted as well
+        check_layout_options(self.dataset, self.labels, self.test_labels, self.group)
         if self.dataset is not None:
-            check_choice("--dataset", self.dataset, DATASETS)
             object.__setattr__(self, "root", self.root or Path("data") / self.dataset)
+        if are_single_images(self.dataset, self.group):
+            object.__setattr__(self, "frames", 1)
         check_choice("--sampling", self.sampling, SAMPLINGS)
         check_choice("--resize", self.resize, RESIZES)
         check_choice("--normalize", self.normalize, NORMALIZATIONS)
@@ -157,8 +169,6 @@ class ExtractConfig:
                 "--keep-frames cannot be combined with --frames all: every tracklet must have the same number of "
                 "frames. Use --frames N"
             )
-        if self.dataset != "folder" and self.labels is not None:
-            raise UserError(f"--labels: got {str(self.labels)!r}; only --dataset folder reads it. Leave it out")
 
     def _check_executor(self) -> None:
         check_choice("--executor", self.executor, EXECUTORS)
@@ -212,6 +222,7 @@ class ExtractConfig:
         """Return the settings that change visual features. Paths, batch size, workers and devices do not."""
         return {
             "frames": "all" if self.frames is None else self.frames,
+            **({} if self.group is None else {"group": self.group}),  # so that other caches keep their fingerprint
             "sampling": self.sampling,
             "short_tracklet": "repeat",
             "seed": self.seed if self.sampling == "random" or self.views else None,

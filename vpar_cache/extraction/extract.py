@@ -30,9 +30,9 @@ from vpar_cache.errors import count_of
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_identity import EncoderIdentity, encoder_request, recall, remember
 from vpar_cache.extraction.executors.choice import make_executor
+from vpar_cache.extraction.executors.decoding import decoding_threads
 from vpar_cache.extraction.executors.interface import Executor
 from vpar_cache.extraction.executors.shared_tasks import SharedTasks
-from vpar_cache.extraction.executors.writing import decoding_threads
 from vpar_cache.extraction.held_cache import (
     HeldCache,
     adopt_precision,
@@ -78,6 +78,8 @@ class ExtractResult:
     precision: str
     random_weights: bool
     seconds: float
+    unit: str = "tracklet"
+    """What each of them is: a tracklet or an image."""
 
 
 def extract(
@@ -186,6 +188,7 @@ class _Extraction:
             precision=str(work.identity.visual["precision"]),
             random_weights=work.identity.weights_name.startswith("random:"),
             seconds=time.monotonic() - started,
+            unit=self._dataset.schema.unit,
         )
 
     def _publish(self, work: _Work) -> None:

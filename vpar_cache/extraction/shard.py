@@ -48,15 +48,15 @@ class _Gathered:
     count: int = 0
     """How many frames are in each sum."""
 
-    def drawn(self, draw: Draw) -> NDArray[np.uint8]:
-        """Return the decoded frames of a draw, each once, (F, S, S, 3)."""
+    def drawn(self, draw: Draw) -> list[NDArray[np.uint8]]:
+        """Return the decoded frames of a draw, each once, (S, S, 3) each."""
         frames = (self.frames[name] for name in draw.distinct() if name in self.frames)
         jitter = draw.jitter
-        return np.stack([frame if jitter is None else apply_jitter(frame, jitter) for frame in frames])
+        return [frame if jitter is None else apply_jitter(frame, jitter) for frame in frames]
 
     def add_to_sums(self, encoder: Encoder) -> None:
         """Encode the decoded frames, add them to the sums, and drop them."""
-        sums = [encoder.sum_tokens(self.drawn(draw)) for draw in self.source.draws]
+        sums = [encoder.sum_tokens(np.stack(self.drawn(draw))) for draw in self.source.draws]
         self.sums = [a + b for a, b in zip(self.sums, sums, strict=True)] if self.sums else sums
         self.count += len(self.frames)
         self.frames = {}
@@ -242,7 +242,10 @@ class _Batch:
         for tracklet in tracklets:
             alike[tuple(Counter(tracklet.source.draws[number].frames).values())].append(tracklet)
         for counts, group in alike.items():
-            frames = np.stack([t.drawn(t.source.draws[number]) for t in group])  # (b, F, S, S, 3)
+            stacked = np.stack(
+                [frame for t in group for frame in t.drawn(t.source.draws[number])]
+            )  # (b*F, S, S, 3)
+            frames = stacked.reshape(len(group), -1, *stacked.shape[1:])  # (b, F, S, S, 3)
             encoded = self._encoder.encode_frames(frames, keep_frames, counts)
             for row, tracklet in enumerate(group):
                 yield tracklet, encoded.row(row)

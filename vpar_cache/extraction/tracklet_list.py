@@ -26,7 +26,14 @@ def list_tracklets(config: ExtractConfig, dataset: Dataset | None, say: Say, sto
         # The demo's tracklets are drawn when they are not there: once, not twice at the same time.
         with patient_writer(config.root, say, stop) if config.dataset == "demo" else nullcontext():
             dataset = load_dataset(
-                config.dataset, config.root, config.labels, config.schema, config.seed, config.follow_links
+                config.dataset,
+                config.root,
+                config.labels,
+                config.schema,
+                config.seed,
+                config.follow_links,
+                config.test_labels,
+                config.group,
             )
     else:  # checked and put in order, as every loader does
         given = dataset
@@ -50,7 +57,7 @@ def _counts(dataset: Dataset) -> Iterator[str]:
             people = (
                 f" of {num_people} {'person' if num_people == 1 else 'people'}" if dataset.people_known else ""
             )
-            yield f"{count_of(count, f'{split} tracklet')}{people}"
+            yield f"{count_of(count, f'{split} {dataset.schema.unit}')}{people}"
 
 
 def _limited(dataset: Dataset, limit: int | None) -> Dataset:

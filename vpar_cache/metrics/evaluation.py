@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,7 @@ from vpar_cache.metrics.intervals import Intervals, intervals
 from vpar_cache.metrics.outputs import Details, details
 from vpar_cache.metrics.parts import MIN_TRACKLETS, Part
 from vpar_cache.metrics.protocol import ProtocolScores
-from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED, score_all
+from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED, protocols_of, score_all
 from vpar_cache.metrics.shuffled import SHUFFLES, Chance, ShuffledScores, ShuffledSums, chance, shuffled_rows
 
 
@@ -70,6 +70,14 @@ class Evaluation:
     """Scores of these rates as probabilities."""
     parts: tuple[PartScores, ...]
     details: Details
+    unit: Literal["tracklet", "image"] = "tracklet"
+    """What a row is. It decides which protocol comes first in reports."""
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """The names of `scores`, those that are read first first."""
+        chosen = (SELECTED,) if SELECTED in self.scores else ()
+        return (*protocols_of(self.unit), *chosen)
 
     def constant_of(self, protocol: str, group: str | None, metric: str) -> float | None:
         """Return the best constant's score, None where there is none. `group` None: the average."""
@@ -116,12 +124,13 @@ def evaluate(
     train: Baselines | None = None,
     selected_threshold: float | None = None,
     parts: Sequence[Part] = (),
+    unit: Literal["tracklet", "image"] = "tracklet",
 ) -> Evaluation:
     """Return all numbers of probabilities (N, A) against labels (N, A) where known (N, A).
 
     `people`: N integers, None where they are not known. `train`: what is chosen on train labels; None: there are
     none, so no best constant and no prior. `selected_threshold`: one that was chosen on validation people.
-    Raises as Protocol.score.
+    `unit`: what a row is. Raises as Protocol.score.
     """
     p, truth, is_known = check_inputs(probabilities, labels, groups, one_class=True, known=known)
     ids = None if people is None else np.asarray(people)
@@ -139,7 +148,7 @@ def evaluate(
         num_people=None if ids is None else len(np.unique(ids)),
         unknown={name: count for name, count in unknown.items() if count},
         scores=scores,
-        intervals=intervals(p, truth, groups, ids, known=is_known),
+        intervals=intervals(p, truth, groups, ids, known=is_known, unit=unit),
         shuffles=SHUFFLES,
         shuffled={name: _shuffled(sums, scores[name]) for name, sums in shuffles.items()},
         constants={name: tuple(held.tolist()) for name, held in train.constants.items()} if train else {},
@@ -148,6 +157,7 @@ def evaluate(
         prior=prior,
         parts=tuple(_parts(p, truth, is_known, groups, ids, train, parts, shuffles)),
         details=details(p, truth, is_known, groups, None if train is None else train.rates),
+        unit=unit,
     )
 
 

@@ -2,8 +2,8 @@
 
 Tracklets of one person resemble each other. So people are drawn with replacement, each with all their tracklets
 (the cluster bootstrap; Field and Welsh, "Bootstrapping clustered data", 2007). Where people are not known,
-tracklets are drawn. An interval is the 2.5th to the 97.5th percentile of the scores of the resamples. It describes
-the choice of test people alone, not other training seeds.
+tracklets, or images, are drawn. An interval is the 2.5th to the 97.5th percentile of the scores of the resamples.
+It describes the choice of test people alone, not other training seeds.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Intervals:
     """95 % intervals of test scores."""
 
     over: str
-    """people or tracklets: what was resampled."""
+    """people, tracklets or images: what was resampled."""
     number: int
     """How many of them there are. With one there are no intervals."""
     resamples: int
@@ -70,18 +70,19 @@ def intervals(
     people: ArrayLike | None,
     *,
     known: ArrayLike | None = None,
+    unit: str = "tracklet",
     seed: int = 0,
 ) -> Intervals:
     """Return intervals of the scores of probabilities (N, A) at each protocol's own threshold.
 
-    `people`: N integers, the person of each tracklet; None where they are not known. Ends are rounded to six
-    decimals. Raises DataError for arrays that do not fit.
+    `people`: N integers, the person of each tracklet; None where they are not known. `unit`: what a row is. Ends
+    are rounded to six decimals. Raises DataError for arrays that do not fit.
     """
     person, number = person_numbers(people, len(np.asarray(labels)))
     bounds = _bootstrap(_scorer(probabilities, labels, groups, person, number, known), number, seed) or {}
     ends = {key: _rounded_ends(pair) for key, pair in bounds.items()}
     found = {name: ProtocolIntervals(**tree) for name, tree in _nested(ends).items()}
-    return Intervals(over_what(people), number, RESAMPLES, found if ends else {})
+    return Intervals(over_what(people, unit), number, RESAMPLES, found if ends else {})
 
 
 def difference_block(
@@ -92,6 +93,7 @@ def difference_block(
     people: ArrayLike | None,
     *,
     known: ArrayLike | None = None,
+    unit: str = "tracklet",
     seed: int = 0,
 ) -> dict[str, Any]:
     """Return the scores of `second` less those of `first`, with intervals.
@@ -118,12 +120,12 @@ def difference_block(
         for key, point in difference(np.ones((1, number))).items()
         if np.isfinite(point[0])
     }
-    return {"over": over_what(people), "number": number, "resamples": RESAMPLES, **_nested(values)}
+    return {"over": over_what(people, unit), "number": number, "resamples": RESAMPLES, **_nested(values)}
 
 
-def over_what(people: ArrayLike | None) -> str:
-    """Return what can be resampled or shuffled: people, or tracklets where people are not known."""
-    return "tracklets" if people is None else "people"
+def over_what(people: ArrayLike | None, unit: str) -> str:
+    """Return what can be resampled or shuffled: people, or tracklets (images) where people are not known."""
+    return f"{unit}s" if people is None else "people"
 
 
 def person_numbers(people: ArrayLike | None, num_tracklets: int) -> tuple[NDArray[np.intp], int]:

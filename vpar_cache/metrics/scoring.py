@@ -17,6 +17,9 @@ from vpar_cache.metrics.vtf import VTF
 
 PROTOCOLS = {protocol.name: protocol for protocol in (VTF, VIDEOPAR, POOLED, INSTANCE)}
 
+FIRST = {"tracklet": "vtf", "image": "instance"}
+"""What papers read first, by what a row is: papers on single images print `instance` and mA."""
+
 THRESHOLDS = {name: protocol.threshold for name, protocol in PROTOCOLS.items()}
 
 THRESHOLD_GRID = tuple(step / 20 for step in range(1, 20))
@@ -24,6 +27,17 @@ THRESHOLD_GRID = tuple(step / 20 for step in range(1, 20))
 
 SELECTED = "vtf_selected"
 """The name of `vtf` at a threshold that was chosen on validation people."""
+
+
+def protocols_of(unit: str) -> tuple[str, ...]:
+    """Return the names of all protocols in the order of a report on such rows, tracklet or image."""
+    first = FIRST[unit]
+    return first, *(name for name in PROTOCOLS if name != first)
+
+
+def is_mean_accuracy_first(protocol: str, unit: str) -> bool:
+    """Return whether mA is the first column of this protocol's tables on such rows."""
+    return unit == "image" and protocol == FIRST[unit]
 
 
 def score_all(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vpar_cache.metrics.evaluation import Evaluation
-from vpar_cache.metrics.scoring import PROTOCOLS
+from vpar_cache.metrics.scoring import PROTOCOLS, protocols_of
 
 LEVEL = 0.05
 """With a higher p a score is not told from that of shuffled predictions."""
@@ -15,10 +15,21 @@ def verdict(found: Evaluation) -> str:
     """Return one sentence about the average F1 under every protocol, without a name at its start.
 
     "F1 is above the best constant by 16.90 (vtf), ... points, and above its own predictions shuffled under all
-    four protocols (p at most 0.005)."
+    four protocols (p at most 0.005)." For images, their mA comes before it.
     """
     parts = [_against_constant(found), _against_shuffled(found)]
-    return f"F1 is {', and '.join(filter(None, parts))}." if any(parts) else ""
+    f1 = f"F1 is {', and '.join(filter(None, parts))}." if any(parts) else ""
+    return " ".join(filter(None, (_mean_accuracy(found), f1)))
+
+
+def _mean_accuracy(found: Evaluation) -> str:
+    """Return mA, which papers on images print first; empty for tracklets."""
+    if found.unit != "image":
+        return ""
+    protocol = found.protocols[0]
+    constant = found.constant_of(protocol, None, "mA")
+    against = "" if constant is None else f", that of the best constant {100 * constant:.2f}"
+    return f"mA is {100 * found.scores[protocol].average['mA']:.2f}{against}."
 
 
 def _against_constant(found: Evaluation) -> str:
@@ -26,7 +37,7 @@ def _against_constant(found: Evaluation) -> str:
         return ""
     distance = {
         name: 100 * (found.scores[name].average["f1"] - found.best_constant[name].average["f1"])
-        for name in PROTOCOLS
+        for name in protocols_of(found.unit)
     }
     above = [f"{value:.2f} ({name})" for name, value in distance.items() if value > 0]
     below = [f"{name} ({value:.2f})" for name, value in distance.items() if value <= 0]
@@ -38,7 +49,7 @@ def _against_constant(found: Evaluation) -> str:
 def _against_shuffled(found: Evaluation) -> str:
     if not found.shuffled:
         return ""
-    luck = {name: found.shuffled[name].average["f1"].p for name in PROTOCOLS}
+    luck = {name: found.shuffled[name].average["f1"].p for name in protocols_of(found.unit)}
     above = [name for name, p in luck.items() if p <= LEVEL]
     below = [f"{name} (p {p:.3f})" for name, p in luck.items() if p > LEVEL]
     if len(above) == len(PROTOCOLS):

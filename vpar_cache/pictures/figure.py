@@ -51,9 +51,12 @@ class FigureConfig:
     overwrite: bool = False
     """Replace a file of that name."""
     labels: Path | None = None
+    test_labels: Path | None = None
+    group: str | None = None
     follow_links: Path | None = None
     """Links to frames are followed into this folder."""
-    schema: str = "mars"
+    schema: str | None = None
+    """Of folder and images, as in an extraction; None: mars, of images each column of the label file."""
     seed: int = 0
     """Of the demo's drawings."""
     tracklets: tuple[str, ...] = ()
@@ -85,7 +88,14 @@ def draw_figure(config: FigureConfig) -> Path:
     """Write the picture and return its path. Raises UserError, DataError or CacheError."""
     tests = read_runs(find_runs([config.run], config.runs)[0])
     dataset = load_dataset(
-        config.dataset, config.root, config.labels, config.schema, config.seed, config.follow_links
+        config.dataset,
+        config.root,
+        config.labels,
+        config.schema,
+        config.seed,
+        config.follow_links,
+        config.test_labels,
+        config.group,
     )
     known = {tracklet.tracklet_id: tracklet for tracklet in dataset.tracklets}
     run, predictions = _test_set(config, tests, known)

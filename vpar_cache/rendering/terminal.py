@@ -42,7 +42,7 @@ def terminal_text(document: Document, width: int | None, styled: bool = False) -
                 console.print(Text(_wrapped(table.caption, width)))
             for fitted, gap, names in _fitted(table, width, numbers):
                 console.print(_rich_table(fitted, gap))
-                for name in names:
+                for name in dict.fromkeys(names):  # a system may have several rows
                     console.print(Text(f"{numbers[name]:>3}  {name}"))
                 console.print()
     return text.getvalue()

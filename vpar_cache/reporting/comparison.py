@@ -9,7 +9,7 @@ import numpy as np
 
 from vpar_cache.errors import CacheError
 from vpar_cache.metrics.intervals import difference_block
-from vpar_cache.metrics.scoring import THRESHOLDS
+from vpar_cache.metrics.scoring import THRESHOLDS, protocols_of
 from vpar_cache.rendering.tables import POINTS, Column, Notes, Number, Part, metric_table
 from vpar_cache.reporting.numbers import Named, run_label
 from vpar_cache.runs.finished import FinishedRun
@@ -36,14 +36,15 @@ def compare_runs(first: tuple[FinishedRun, str], second: tuple[FinishedRun, str]
     order = _same_tracklets(one, a, two, b)
     groups = one.schema.named_slices()
     people = None if one.num_people is None else a.person_ids  # (N,)
-    block = difference_block(a.probabilities, b.probabilities[order], a.labels, groups, people, known=a.known)
+    both = a.probabilities, b.probabilities[order]
+    block = difference_block(*both, a.labels, groups, people, known=a.known, unit=one.unit)
     weights = one.weights if one.weights == two.weights else f"{two.weights}, {one.weights}"
     about = {"dataset": one.dataset, "split": one.split, "system": f"{two_name} less {one_name}",
              "weights": weights, "n": one.num_tracklets}  # fmt: skip
     numbers = tuple(_numbers(block, [name for name, _ in groups], about))
     columns = [
         Column(f"{protocol} {heading}", "difference", protocol, "interval" if heading == "95 %" else "value")
-        for protocol in THRESHOLDS
+        for protocol in protocols_of(one.unit)
         for heading in ("difference", "95 %")
     ]
     title = f"{run_label(two, two_name)} less {run_label(one, one_name)}"

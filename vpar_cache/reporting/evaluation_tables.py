@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vpar_cache.metrics.evaluation import Evaluation
-from vpar_cache.metrics.scoring import PROTOCOLS
+from vpar_cache.metrics.scoring import is_mean_accuracy_first, protocols_of
 from vpar_cache.metrics.verdict import verdict
 from vpar_cache.rendering.tables import (
     BASELINE_NOTES,
@@ -26,7 +26,7 @@ RULES = {
     "vtf": "vtf",
     "videopar": "videopar",
     "pooled": "pooled",
-    "instance": "instance, averages over tracklets",
+    "instance": "instance, averages over {unit}s",
 }
 
 
@@ -47,7 +47,8 @@ class EvaluationTables:
     def parts(self) -> tuple[Part, ...]:
         """A table for each protocol, groups as rows and the average last, with the meaning of its columns."""
         numbers = tuple(evaluation_numbers(self.evaluation, **self.about))
-        tables = [protocol_table(self.title, numbers, protocol) for protocol in PROTOCOLS]
+        unit = self.evaluation.unit
+        tables = [protocol_table(self.title, numbers, protocol, unit) for protocol in protocols_of(unit)]
         said = [line for line in (verdict(self.evaluation), *_remarks(self.evaluation), *self.remarks) if line]
         return (Part(self.about["system"], numbers, (*tables, Notes((*said, *PROTOCOL_NOTES, *BASELINE_NOTES)))),)
 
@@ -67,27 +68,28 @@ class SeveralTables:
 def _remarks(found: Evaluation) -> list[str]:
     remarks = []
     if found.num_people is None:
-        remarks.append("people are not known, so intervals and shuffles are over tracklets")
+        remarks.append(f"people are not known, so intervals and shuffles are over {found.unit}s")
     if found.unknown:
         counts = ", ".join(f"{group} {count}" for group, count in found.unknown.items())
         remarks.append(f"unknown labels, which no score counts: {counts}")
     return remarks
 
 
-def protocol_table(title: str, numbers: Iterable[Number], protocol: str) -> Table:
-    """Return groups as rows, the average last. Columns without any number are left out."""
+def protocol_table(title: str, numbers: Iterable[Number], protocol: str, unit: str) -> Table:
+    """Return groups as rows, the average last. Columns without any number are left out. `unit`: what is scored."""
     chosen = [number for number in numbers if number.protocol == protocol and number.table in (AVERAGES, GROUPS)]
     chosen.sort(key=lambda number: number.table == AVERAGES)
     columns = [
         column
-        for column in _columns(protocol)
+        for column in _columns(protocol, is_mean_accuracy_first(protocol, unit))
         if any(number.metric == column.metric and cell(number, column.shows) != MISSING for number in chosen)
     ]
-    return metric_table(f"{title}, {RULES[protocol]}, in percent", "Group", chosen, columns, last_is_average=True)
+    title = f"{title}, {RULES[protocol].format(unit=unit)}, in percent"
+    return metric_table(title, "Group", chosen, columns, last_is_average=True)
 
 
-def _columns(protocol: str) -> list[Column]:
-    return [
+def _columns(protocol: str, mean_accuracy_first: bool) -> list[Column]:
+    columns = [
         Column("acc", "accuracy", protocol),
         Column("P", "precision", protocol),
         Column("R", "recall", protocol),
@@ -100,3 +102,6 @@ def _columns(protocol: str) -> list[Column]:
         Column("F1 of means", "f1_of_means", protocol),
         Column("shuffled 95 %", "f1", protocol, "shuffled_range"),
     ]
+    if mean_accuracy_first:
+        columns.sort(key=lambda column: column.metric != "mA")
+    return columns

@@ -8,7 +8,7 @@ from typing import Any
 
 from vpar_cache.metrics.evaluation import Evaluation
 from vpar_cache.metrics.protocol import ProtocolScores
-from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED
+from vpar_cache.metrics.scoring import SELECTED, protocols_of
 from vpar_cache.metrics.shuffled import Chance
 from vpar_cache.rendering.tables import Number
 from vpar_cache.runs.finished import FinishedRun
@@ -32,7 +32,8 @@ def evaluation_numbers(found: Evaluation, **about: Any) -> Iterator[Number]:
     The protocol of a number is its key in `found.scores`, so that vtf_selected stays apart from vtf even at an
     equal threshold. `about` are the fields of Number that all share.
     """
-    for protocol, block in found.scores.items():
+    for protocol in found.protocols:
+        block = found.scores[protocol]
         for number in score_numbers(protocol, block, n=found.num_tracklets, **about):
             key = protocol, None if number.table == AVERAGES else number.group, number.metric
             low, high = found.intervals.of(*key) or (None, None)
@@ -119,7 +120,7 @@ def _distinct(
     A run with a chosen threshold has a further one, which is told apart only where it differs.
     """
     about = {"dataset": runs[0].dataset, "split": runs[0].split, "n": runs[0].num_tracklets, "source": source}
-    for protocol in (*PROTOCOLS, SELECTED):
+    for protocol in (*protocols_of(runs[0].unit), SELECTED):
         owners: dict[str, list[int]] = {}
         for i, blocks in enumerate(found):
             if protocol in blocks:

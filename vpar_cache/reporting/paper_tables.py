@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from vpar_cache.metrics.scoring import SELECTED, THRESHOLDS
+from vpar_cache.metrics.scoring import SELECTED, THRESHOLDS, is_mean_accuracy_first, protocols_of
 from vpar_cache.rendering.tables import MISSING, Number, Shown, Table, cell, cells_and_bars, grid
 from vpar_cache.reporting.numbers import AVERAGES, GROUPS, with_marks
 
 _RULES = {
     "vtf": f"vtf, probability > {THRESHOLDS['vtf']:g}",
     "videopar": "videopar",
-    SELECTED: "vtf at a threshold chosen on validation people",
+    SELECTED: "vtf at a threshold chosen on validation {who}",
     "pooled": f"pooled, probability > {THRESHOLDS['pooled']:g}",
     "instance": f"instance, probability > {THRESHOLDS['instance']:g}",
 }
@@ -43,29 +43,35 @@ _System = tuple[str, str]
 """Name and source."""
 
 
-def paper_tables(numbers: Sequence[Number], place: str, with_details: bool) -> list[Table]:
-    """Return Table 1 (averages) of each protocol, then Table 2 (F1 of each group) of each protocol."""
+def paper_tables(numbers: Sequence[Number], place: str, with_details: bool, unit: str = "tracklet") -> list[Table]:
+    """Return Table 1 (averages) of each protocol, then Table 2 (F1 of each group) of each protocol.
+
+    `unit`: what the rows are, tracklets or images; for images `instance` comes first.
+    """
     tables = []
     for draw in (_table_1, _table_2):
-        for protocol in _RULES:
+        for protocol in sorted(_RULES, key=lambda name: name != protocols_of(unit)[0]):
             chosen = [number for number in numbers if number.protocol == protocol]
             if all(number.source in ("constant", "prior") for number in chosen):
                 continue  # nothing to read against them
-            if table := draw(chosen, protocol, place, with_details):
+            if table := draw(chosen, protocol, place, with_details, unit):
                 tables.append(table)
     return tables
 
 
-def _table_1(numbers: Sequence[Number], protocol: str, place: str, with_details: bool) -> Table | None:
+def _table_1(numbers: Sequence[Number], protocol: str, place: str, with_details: bool, unit: str) -> Table | None:
     """Return systems by metrics; None where no system has averages."""
     chosen = [number for number in numbers if number.table == AVERAGES]
     systems = grid(chosen, _system, lambda number: number.metric)
     if not systems:
         return None
     further = [column for column in _FURTHER if with_details or _is_needed(column[1], systems.values())]
+    ordered = [*_COLUMNS, *further]
+    if is_mean_accuracy_first(protocol, unit):
+        ordered.sort(key=lambda column: column[1] != "mA")
     columns = [
         (heading, metric, shows)
-        for heading, metric, shows in (*_COLUMNS, *further)
+        for heading, metric, shows in ordered
         if any(cell(row.get(metric), shows) != MISSING for row in systems.values())
     ]
     labels, caption = _labels(chosen)
@@ -74,10 +80,14 @@ def _table_1(numbers: Sequence[Number], protocol: str, place: str, with_details:
         for system, row in systems.items()
     ]
     rows, bars = cells_and_bars(lines)
-    over = "tracklets" if protocol == "instance" else "groups"
-    title = f"Table 1. {place}: averages over {over} under {_RULES[protocol]}, in percent"
+    over = f"{unit}s" if protocol == "instance" else "groups"
+    title = f"Table 1. {place}: averages over {over} under {_rule(protocol, unit)}, in percent"
     header = ("System", *(heading for heading, _, _ in columns))
     return Table(title, header, rows, caption=caption, systems_in="rows", bars=bars)
+
+
+def _rule(protocol: str, unit: str) -> str:
+    return _RULES[protocol].format(who="people" if unit == "tracklet" else f"{unit}s")
 
 
 def _is_needed(metric: str, systems: Iterable[Mapping[str, Number]]) -> bool:
@@ -85,7 +95,7 @@ def _is_needed(metric: str, systems: Iterable[Mapping[str, Number]]) -> bool:
     return any(metric in row and "f1" not in row for row in systems)
 
 
-def _table_2(numbers: Sequence[Number], protocol: str, place: str, _: bool) -> Table | None:
+def _table_2(numbers: Sequence[Number], protocol: str, place: str, _: bool, unit: str) -> Table | None:
     """Return groups by systems; None where no system has scores of groups."""
     groups = [number for number in numbers if number.table == GROUPS and number.metric == "f1"]
     with_groups = {_system(number) for number in groups}
@@ -101,7 +111,7 @@ def _table_2(numbers: Sequence[Number], protocol: str, place: str, _: bool) -> T
     shows: Shown = "value"
     lines = [(group, [(row.get(system), shows) for system in labels]) for (_, group), row in found.items()]
     rows, bars = cells_and_bars(lines)
-    title = f"Table 2. {place}: F1 of each group under {_RULES[protocol]}, in percent"
+    title = f"Table 2. {place}: F1 of each group under {_rule(protocol, unit)}, in percent"
     header = ("Group", *labels.values())
     return Table(title, header, rows, caption=caption, systems_in="columns", last_is_average=True, bars=bars)
 

@@ -38,7 +38,7 @@ _PRIOR_NOTE = "prior: each output's train frequency as its probability for every
 _DUKE_NOTE = "DUKE: its best constant is known once a run has read its labels."
 _INTERVAL_NOTE = (
     "95 %: percentile bootstrap over the test people with all their tracklets (where people are not known, over "
-    "tracklets); other training seeds are not in it."
+    "tracklets or images); other training seeds are not in it."
 )
 _RANDOM_CAVEAT = "random weights: the encoder was not trained, so these numbers say nothing about the method."
 
@@ -54,12 +54,14 @@ class Section:
     remarks: tuple[str, ...] = ()
     costs: tuple[str, ...] = ()
     """A sentence for each run: what an epoch cost. Shown with details."""
+    unit: str = "tracklet"
+    """What the rows are: tracklets or images."""
 
     def part(self, with_details: bool) -> Part:
         """Return the verdicts, then Tables 1 and 2, with further columns where details are wanted."""
         after_lines = (*self.remarks, *(self.costs if with_details else ()))
         before, after = ((Notes(lines),) if lines else () for lines in (self.verdicts, after_lines))
-        tables = paper_tables(self.numbers, self.place, with_details)
+        tables = paper_tables(self.numbers, self.place, with_details, self.unit)
         return Part(self.place, self.numbers, (*before, *tables, *after))
 
 
@@ -203,7 +205,7 @@ def _sections(runs: Sequence[FinishedRun]) -> Iterator[Section]:
             if len(run.features) > 1
         ]
         if first.num_people is None:
-            remarks.append(f"{place}: people are not known, so intervals and shuffles are over tracklets")
+            remarks.append(f"{place}: people are not known, so intervals and shuffles are over {first.unit}s")
         if first.unknown:
             counts = ", ".join(f"{group} {count}" for group, count in first.unknown.items())
             remarks.append(f"{place}: unknown labels, which no score counts: {counts}")
@@ -213,7 +215,7 @@ def _sections(runs: Sequence[FinishedRun]) -> Iterator[Section]:
         found = list(priors(members, names))
         if found:
             remarks.append(_prior_remark(found))
-        yield Section(place, (*numbers, *found), verdicts, tuple(remarks), costs)
+        yield Section(place, (*numbers, *found), verdicts, tuple(remarks), costs, first.unit)
 
 
 def _prior_remark(numbers: Sequence[Number]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from vpar_cache.errors import count_of
 from vpar_cache.metrics.evaluation import Evaluation
 from vpar_cache.metrics.parts import MIN_TRACKLETS
-from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED, THRESHOLD_GRID, THRESHOLDS
+from vpar_cache.metrics.scoring import SELECTED, THRESHOLD_GRID, THRESHOLDS, protocols_of
 from vpar_cache.rendering.tables import COUNT, Block, Chart, Column, Notes, Number, Part, metric_table
 from vpar_cache.reporting.evaluation_tables import protocol_table
 from vpar_cache.reporting.numbers import AVERAGES, about_run, evaluation_numbers, run_label, with_chance
@@ -74,7 +74,7 @@ class _Details:
         return [Number(table=table, metric=metric, value=value, **about) for metric, value in values.items()]
 
     def all(self) -> Iterator[_Found]:
-        for protocol in PROTOCOLS:
+        for protocol in protocols_of(self.run.unit):
             yield self.scores(protocol)
         yield self.outputs()
         yield self.calibration()
@@ -91,9 +91,8 @@ class _Details:
 
     def scores(self, protocol: str) -> _Found:
         """The numbers are those of the report's own tables."""
-        return (), [
-            protocol_table(f"{self.title}: each group", evaluation_numbers(self.run, **self.about), protocol)
-        ]
+        numbers = evaluation_numbers(self.run, **self.about)
+        return (), [protocol_table(f"{self.title}: each group", numbers, protocol, self.run.unit)]
 
     def outputs(self) -> _Found:
         headings = {**_TRIPLE, "mA": "mA"}
@@ -179,7 +178,7 @@ class _Details:
             numbers += self.numbers("confusion", group, name, {"tracklets": sum(row)}, unit=COUNT)
             numbers += self.numbers("confusion", group, name, predicted, "videopar", unit=COUNT)
         headings = [Column("all", "tracklets"), *(Column(c, f"predicted {c}", "videopar") for c in classes)]
-        title = f"{self.title}: {group}, tracklets by true class (rows) and predicted class; {_VIDEOPAR}"
+        title = f"{self.title}: {group}, {self.run.unit}s by true class (rows) and predicted class; {_VIDEOPAR}"
         return numbers, [metric_table(title, "True class", numbers, headings)]
 
     def parts(self) -> _Found:
@@ -189,7 +188,7 @@ class _Details:
             found = list(self.part_numbers(kind))
             if found:
                 what = f"{words}, averages in percent"
-                tables.append(metric_table(f"{self.title}: {what}", "Part", found, _PART_COLUMNS))
+                tables.append(metric_table(f"{self.title}: {what}", "Part", found, _part_columns(self.run.unit)))
             numbers += found
         return numbers, tables
 
@@ -218,10 +217,10 @@ class _Details:
             if number.table == AVERAGES and number.metric == "f1" and number.protocol != SELECTED
         ]
         title = (
-            f"{self.title}: average F1 on the {count_of(found.num_tracklets, 'validation tracklet')}, which chose "
-            "the epoch and the thresholds, in percent"
+            f"{self.title}: average F1 on the {count_of(found.num_tracklets, f'validation {found.unit}')}, which "
+            "chose the epoch and the thresholds, in percent"
         )
-        return numbers, [metric_table(title, "Groups", numbers, _VALIDATION_COLUMNS)]
+        return numbers, [metric_table(title, "Groups", numbers, _validation_columns(self.run.unit))]
 
     def notes(self, numbers: Sequence[Number]) -> Iterator[str]:
         """Yield what a reader of these very tables must know."""
@@ -230,12 +229,13 @@ class _Details:
         yield _CALIBRATION_NOTE
         if SELECTED in self.run.scores:
             chosen = self.run.scores[SELECTED].threshold
-            yield f"thresholds: {chosen:g} was chosen on validation people; the highest of this table was not."
+            over = self.run.intervals.over
+            yield f"thresholds: {chosen:g} was chosen on validation {over}; the highest of this table was not."
         if self.run.parts:
             yield _PARTS_NOTE
         sizes = {n.item: n.value for n in numbers if n.metric == "tracklets" and n.table.startswith("parts")}
         if small := [name for name, size in sizes.items() if size < MIN_TRACKLETS]:
-            yield f"no score for parts of fewer than {MIN_TRACKLETS} tracklets: {', '.join(small)}."
+            yield f"no score for parts of fewer than {MIN_TRACKLETS} {self.run.unit}s: {', '.join(small)}."
 
     def interval_note(self) -> str:
         found = self.run.intervals
@@ -248,25 +248,30 @@ class _Details:
         )
 
 
-_VALIDATION_COLUMNS = tuple(
-    column
-    for protocol in PROTOCOLS
-    for column in (
-        Column(f"{protocol} F1", "f1", protocol),
-        Column(f"{protocol} best constant", "f1", protocol, "best_constant"),
-    )
-)
-_PART_COLUMNS = (
-    Column("tracklets", "tracklets"),
-    Column("people", "people"),
-    Column("vtf mA", "mA", "vtf"),
-    *(
+def _validation_columns(unit: str) -> list[Column]:
+    return [
         column
-        for protocol in PROTOCOLS
+        for protocol in protocols_of(unit)
         for column in (
             Column(f"{protocol} F1", "f1", protocol),
             Column(f"{protocol} best constant", "f1", protocol, "best_constant"),
-            Column(f"{protocol} shuffled", "f1", protocol, "shuffled"),
         )
-    ),
-)
+    ]
+
+
+def _part_columns(unit: str) -> list[Column]:
+    first = protocols_of(unit)[0]
+    return [
+        Column(f"{unit}s", "tracklets"),
+        Column("people", "people"),
+        Column(f"{first} mA", "mA", first),
+        *(
+            column
+            for protocol in protocols_of(unit)
+            for column in (
+                Column(f"{protocol} F1", "f1", protocol),
+                Column(f"{protocol} best constant", "f1", protocol, "best_constant"),
+                Column(f"{protocol} shuffled", "f1", protocol, "shuffled"),
+            )
+        ),
+    ]

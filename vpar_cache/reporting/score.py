@@ -54,8 +54,8 @@ def score(path: str | os.PathLike[str], schema: Schema, train: Baselines | None 
         people = _people(table)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    found = evaluate(probabilities, labels, groups, known=known, people=people, train=train)
-    title = f"{path.name}: {count_of(found.num_tracklets, 'tracklet')}, schema {schema.name}"
+    found = evaluate(probabilities, labels, groups, known=known, people=people, train=train, unit=schema.unit)
+    title = f"{path.name}: {count_of(found.num_tracklets, schema.unit)}, schema {schema.name}"
     about = {"dataset": schema.name, "split": "", "system": path.name, "source": "predictions"}
     remarks = () if train is not None else (_NO_TRAIN_LABELS,)
     if mark := read_metadata(path).get("vpar.note"):

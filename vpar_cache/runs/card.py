@@ -8,6 +8,7 @@ from typing import Any
 from vpar_cache.base.escaping import escape_markdown
 from vpar_cache.metrics.evaluation import Evaluation
 from vpar_cache.metrics.intervals import Interval
+from vpar_cache.metrics.scoring import is_mean_accuracy_first
 from vpar_cache.metrics.shuffled import Chance
 from vpar_cache.metrics.verdict import verdict
 from vpar_cache.models.systems import system_title
@@ -22,7 +23,7 @@ _CARD = """\
 
 ## Data
 
-{dataset}: {num_train} tracklets to train, {num_validation} to choose by, {num_test} {people}to \
+{dataset}: {num_train} {unit}s to train, {num_validation} to choose by, {num_test} {people}to \
 test{test_sets}. {num_groups} attribute groups. {unknown}
 Extraction: {extraction}.
 
@@ -59,8 +60,8 @@ say nothing about the method.
 
 """
 _RECIPES = {
-    "strict": "strict: people who train nothing chose epoch {epoch}, threshold {threshold}, and for predictions a "
-    "threshold for each output.",
+    "strict": "strict: {over} that train nothing chose epoch {epoch}, threshold {threshold}, and for predictions "
+    "a threshold for each output.",
     "reference": "reference: the choices of the authors' code (loss weights, BatchNorm over logits, width 768, "
     "stochastic depth, warm-up and cosine); all train people, last epoch, threshold 0.45.",
     "paper": "paper: all train people, last epoch, threshold 0.45.",
@@ -76,6 +77,7 @@ def model_card(record: Mapping[str, Any], tests: Mapping[str, Evaluation]) -> st
     return _CARD.format(
         **{name: _text(record[name]) for name in names},
         **{name: record[name] for name in plain},
+        unit=record["schema"].get("unit", "tracklet"),
         warning=_WARNING.format(weights=weights) if record["random_weights"] else "",
         system=_text(system_title(record["model"], str(record["backbone"]), record["settings"])),
         people=f"{_people(*tests.values())} " if len(tests) == 1 else "",
@@ -84,7 +86,9 @@ def model_card(record: Mapping[str, Any], tests: Mapping[str, Evaluation]) -> st
         unknown=_unknown(tests),
         extraction=_list({key: value for key, value in record["extraction"].items() if value is not None}),
         recipe=_RECIPES[record["recipe"]].format(
-            epoch=record["selected_epoch"], threshold=record["selected_threshold"]
+            epoch=record["selected_epoch"],
+            threshold=record["selected_threshold"],
+            over=next(iter(tests.values())).intervals.over,
         ),
         settings=_list(record["settings"]),
         metrics="\n\n".join(_sections(tests)),
@@ -123,14 +127,15 @@ def _metrics(found: Evaluation) -> Iterator[str]:
     intervals = found.intervals
     yield f"{verdict(found)}\n"
     yield (
-        "In percent, test split; averages over groups, under `instance` over tracklets. 95 %: bootstrap over "
-        f"{intervals.over}. Best constant: the same answer for every tracklet, chosen on the train labels; it "
+        f"In percent, test split; averages over groups, under `instance` over {found.unit}s. 95 %: bootstrap over "
+        f"{intervals.over}. Best constant: the same answer for every {found.unit}, chosen on the train labels; it "
         f"sees no image. Shuffled: the run's own predictions, given to other {intervals.over}: mean of "
         f"{found.shuffles}, and p.\n"
     )
     yield "| protocol | metric | score | 95 % | best constant | shuffled | p |\n|:--|:--|--:|--:|--:|--:|--:|"
-    for protocol, scores in found.scores.items():
-        for metric, name in _METRICS.items():
+    for protocol in found.protocols:
+        scores = found.scores[protocol]
+        for metric, name in _metrics_of(protocol, found.unit):
             if metric in scores.average:
                 yield _row(
                     f"{protocol} (above {scores.threshold:g}) | {name}",
@@ -148,6 +153,12 @@ def _metrics(found: Evaluation) -> Iterator[str]:
             found.constant_of("vtf", group, "f1"),
             found.chance_of("vtf", group, "f1"),
         )
+
+
+def _metrics_of(protocol: str, unit: str) -> list[tuple[str, str]]:
+    """Return metrics with their names, in order."""
+    found = list(_METRICS.items())
+    return sorted(found, key=lambda item: item[0] != "mA") if is_mean_accuracy_first(protocol, unit) else found
 
 
 def _row(label: str, score: float, interval: Interval | None, constant: float | None, luck: Chance | None) -> str:

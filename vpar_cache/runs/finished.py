@@ -15,6 +15,7 @@ from vpar_cache.models.systems import system_title
 from vpar_cache.runs.name import natural_order
 from vpar_cache.runs.record import MetricsRecord, RunRecord, check_fit, read_record
 
+PAPER_TRAIN_TRACKLETS = {"mars": 8298, "duke": 2196}
 PAPER_TEST_TRACKLETS = {"mars": 8062, "duke": 2636}
 
 Outputs = tuple[tuple[str, str], ...]
@@ -75,7 +76,7 @@ class FinishedRun(RunRecord, MetricsRecord):
         dataset = self.dataset.upper() if self.is_on_paper_split else self.dataset
         people = self.num_people
         of_people = "" if people is None else f" of {counted(people, 'person', 'people')}"
-        return f"{dataset} ({count_of(self.num_tracklets, f'{self.split} tracklet')}{of_people})"
+        return f"{dataset} ({count_of(self.num_tracklets, f'{self.split} {self.unit}')}{of_people})"
 
     @property
     def all_but_seed(self) -> str:
@@ -97,7 +98,7 @@ class FinishedRun(RunRecord, MetricsRecord):
         if not train or not encode or not tracklets:
             return None
         return (
-            f"an epoch of {count_of(tracklets, 'tracklet')} cost {_duration(train * tracklets)} on cached "
+            f"an epoch of {count_of(tracklets, self.unit)} cost {_duration(train * tracklets)} on cached "
             f"features; with the encoder in every epoch it would have cost "
             f"{_duration((encode + train) * tracklets)}, {(encode + train) / train:.3g} times as much"
         )

@@ -59,8 +59,6 @@ class RunRecord:
     settings: dict[str, Any] = Field(default_factory=dict)
     """All settings of the training."""
     vpar_cache: str = ""
-    versions: dict[str, str] = Field(default_factory=dict)
-    """Of the packages that it was trained with."""
     features: list[str] = Field(default_factory=list)
     """The paths of the caches that it was trained on."""
     features_seal: str = ""
@@ -73,6 +71,11 @@ class RunRecord:
     num_train: Count | None = None
     epoch_seconds_per_tracklet: Seconds | None = None
     encode_seconds_per_tracklet: Seconds | None = None
+    seconds: Seconds | None = None
+    """Of the whole training."""
+    device: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+    """Of Python and of the libraries, when it was trained."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from vpar_cache.metrics.scoring import PROTOCOLS
+from vpar_cache.metrics.scoring import protocols_of
 from vpar_cache.runs.finished import FinishedRun
 from vpar_cache.sharing.config import ENCODER_GRAPH, HEAD_GRAPH, LIBRARY
 
-_TASK = "video-classification"
-_TAGS = ("pedestrian-attribute-recognition", "video", "clip")
+_TASKS = {"tracklet": "video-classification", "image": "image-classification"}
+_TAGS = ("pedestrian-attribute-recognition", "clip")
 _RANDOM = "random-weights"
 _WARNING = """\
 > **The encoder of this model has random weights.** Its answers and scores have no meaning.
@@ -61,13 +61,13 @@ def hub_card(tests: Sequence[FinishedRun], card: str, license: str, with_graphs:
 
 def _results(test: FinishedRun) -> Iterator[EvalResult]:
     """Yield the average F1 under each protocol, in percent, with the best constant beside it."""
-    for name in PROTOCOLS:
+    for name in protocols_of(test.unit):
         scores, constant = test.scores[name], test.constant_of(name, None, "f1")
         beside = "not known" if constant is None else f"{100 * constant:.2f}"
         mark = ", RANDOM WEIGHTS" if test.random_weights else ""
         args = {"protocol": name, "threshold": scores.threshold}
         yield EvalResult(
-            task_type=_TASK,
+            task_type=_TASKS[test.unit],
             dataset_type=test.dataset,
             dataset_name=test.place,
             dataset_split=test.split,

@@ -61,8 +61,21 @@ def evaluate_rows(
         people=cache.people_of(rows),
         train=train,
         selected_threshold=selected_threshold,
-        parts=parts if with_parts else (),
+        parts=[part for part in parts if not part.rows.all()] if with_parts else (),  # all rows are no part
+        unit=cache.schema.unit,
     )
+
+
+def evaluate_validation(
+    cache: Index, train: Rows, rows: Rows, probabilities: NDArray[np.float32], threshold: float | None
+) -> Evaluation | None:
+    """Return the numbers of the validation rows (n,) with their probabilities (n, A); None without any.
+
+    Their baselines are chosen on the rows that trained.
+    """
+    if not len(rows):
+        return None
+    return evaluate_rows(cache, rows, probabilities, train_baselines(cache, train), threshold, with_parts=False)
 
 
 @dataclass(frozen=True, eq=False)

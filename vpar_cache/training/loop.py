@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from vpar_cache.base.callbacks import Stop, check_stop, never
 from vpar_cache.base.devices import resolve_device
-from vpar_cache.base.progress import progress
 from vpar_cache.cache.features import Features
 from vpar_cache.errors import CacheError, DataError, UserError
 from vpar_cache.metrics.scoring import best_threshold
@@ -28,12 +27,12 @@ from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.training.checkpoints import Checkpoint, CheckpointFile, optimizer_tensors, restore_optimizer
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.device_rows import DeviceRows
-from vpar_cache.training.evaluate_rows import best_constant_f1
 from vpar_cache.training.features_for_model import model_inputs, num_views
 from vpar_cache.training.graphed_step import GraphedStep, Step
 from vpar_cache.training.order import epoch_windows
 from vpar_cache.training.schedule import lr_factor
 from vpar_cache.training.splits import Rows
+from vpar_cache.training.watching import Epoch, OnEpoch, Watch
 
 EVALUATION_BATCH = 64
 
@@ -77,11 +76,13 @@ class Trainer:
         checkpoints: CheckpointFile | None = None,
         begun: Checkpoint | None = None,
         ends: Callable[[list[dict[str, Any]]], bool] = lambda history: False,
+        on_epoch: OnEpoch | None = None,
     ) -> tuple[list[dict[str, Any]], int | None]:
         """Train, and leave the model at the selected epoch. Return the history and that epoch.
 
         The epoch is None for a model without parameters to train. `begun`: the checkpoint to continue from.
-        `ends`: asked after each epoch with the history; True ends the training there.
+        `ends`: asked after each epoch with the history; True ends the training there. `on_epoch`: called after
+        each epoch, when its checkpoint is written.
         """
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         if not parameters:
@@ -93,23 +94,20 @@ class Trainer:
         state = begun or Checkpoint(best_epoch=config.epochs)
         if state.epoch:
             self._restore(state, optimizer)
-        epochs = range(state.epoch + 1, config.epochs + 1)
-        constant = best_constant_f1(self._features, self._rows.train, self._rows.validation)
-        with progress(epochs, unit="epoch", desc="train", initial=state.epoch, total=config.epochs) as bar:
-            for epoch in bar:
-                row = self._epoch(optimizer, epoch)
-                state.history.append(row)
-                f1 = row["validation_f1"]
-                shown = "-" if f1 is None else f"{100 * f1:.2f} (best constant {100 * constant:.2f})"
-                bar.set_postfix({"loss": f"{row['train_loss']:.3f}", "validation vtf F1": shown})
+        with Watch(state.epoch, config.epochs, len(self._rows.train), on_epoch) as watch:
+            for number in range(state.epoch + 1, config.epochs + 1):
+                epoch = self._epoch(optimizer, number, watch)
+                state.history.append(_history_row(epoch))
+                f1 = epoch.validation_f1
                 if f1 is not None and f1 > state.best_f1:
-                    state.best_f1, state.best_epoch = f1, epoch
+                    state.best_f1, state.best_epoch = f1, number
                     state.best = copy.deepcopy(self.model.state_dict())
-                state.epoch = epoch
+                state.epoch = number
                 state.model, state.optimizer = self.model.state_dict(), optimizer_tensors(optimizer)
                 state.order = self._order.bit_generator.state
                 if checkpoints is not None:
                     checkpoints.save_if_due(state)
+                watch.ended(epoch)
                 if ends(state.history):
                     break
         if state.best:
@@ -140,27 +138,22 @@ class Trainer:
                 f"the checkpoint does not fit this run ({reason}); start over with --restart"
             ) from error
 
-    def _epoch(self, optimizer: torch.optim.Optimizer, epoch: int) -> dict[str, Any]:
-        """Train and validate one epoch; return its row of the history."""
+    def _epoch(self, optimizer: torch.optim.Optimizer, epoch: int, watch: Watch) -> Epoch:
+        """Train and validate one epoch; return its numbers."""
         config = self._config
         self._epoch_number = epoch
+        rate = config.lr * lr_factor(config.schedule, epoch, config.epochs)
         for group in optimizer.param_groups:
-            group["lr"] = config.lr * lr_factor(config.schedule, epoch, config.epochs)
+            group["lr"] = rate
         started = time.monotonic()
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
             torch.manual_seed(np.random.SeedSequence([config.seed, epoch]).generate_state(1)[0].item())
-            loss = self._train_epoch(optimizer)  # seeded for stochastic depth, and the caller's dropout
+            loss = self._train_epoch(optimizer, watch)  # seeded for stochastic depth, and the caller's dropout
         seconds = time.monotonic() - started
         validation_loss, f1 = self._validate()
-        return {
-            "epoch": epoch,
-            "train_loss": loss,
-            "validation_loss": validation_loss,
-            "validation_f1": f1,
-            "seconds": seconds,
-        }
+        return Epoch(epoch, config.epochs, loss, rate, validation_loss, f1, seconds)
 
-    def _train_epoch(self, optimizer: torch.optim.Optimizer) -> float:
+    def _train_epoch(self, optimizer: torch.optim.Optimizer, watch: Watch) -> float:
         """Train on all train rows in a new order; return the mean loss per tracklet."""
         self.model.train()
         shard_rows = [shard.rows for shard in self._features.shards]
@@ -182,6 +175,7 @@ class Trainer:
             check_stop(self._stop)
             loss = step(batch, wanted, mask)  # (), on the device: reading it would wait for each step
             total += loss * len(batch)
+            watch.trained(len(batch))
         mean = float(total) / len(order)
         sums = torch.stack([p.detach().sum() for p in self.model.parameters()])  # (parameters,)
         if not np.isfinite(mean) or not sums.isfinite().all():
@@ -277,6 +271,17 @@ class Trainer:
         probabilities = self.predict(rows)  # (n, A)
         common = best_threshold(probabilities, labels, self._groups, known=known)
         return common, output_thresholds(probabilities, labels, known, common)  # (A,)
+
+
+def _history_row(epoch: Epoch) -> dict[str, Any]:
+    """Return the row of history.parquet."""
+    return {
+        "epoch": epoch.epoch,
+        "train_loss": epoch.loss,
+        "validation_loss": epoch.validation_loss,
+        "validation_f1": epoch.validation_f1,
+        "seconds": epoch.seconds,
+    }
 
 
 def _new_model(config: TrainConfig, inputs: ModelInputs, own: OwnModel | None) -> nn.Module:

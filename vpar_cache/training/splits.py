@@ -41,24 +41,26 @@ def choose_rows(features: Features, config: TrainConfig, say: Say = log) -> Rows
     depends on --seed and --val-fraction alone). paper, reference: all train tracklets train, nothing is chosen.
     Raises DataError for an empty split or folds that do not fit, UserError for a fold that nobody is in.
     """
+    unit = features.schema.unit
     train, given, test = (features.rows_of(split) for split in ("train", "validation", "test"))
     for name, rows in (("train", train), ("test", test)):
         if not len(rows):
             fix = "Extract again from data with both splits"
             if features.dataset == KEPT_DATASET:
                 fix = "Give a label file with both splits: --labels"
-            raise DataError(f"{features.where}: got no {name} tracklet; expected one or more. {fix}")
+            raise DataError(f"{features.where}: got no {name} {unit}; expected one or more. {fix}")
     nobody = np.empty(0, dtype=np.int64)
     is_trained = config.model not in SYSTEMS or SYSTEMS[config.model].is_trained
     if config.recipe != "strict" or not is_trained:
         recipe = config.recipe if config.recipe != "strict" else "paper"
         if len(given):
-            not_used = counted(len(given), "validation tracklet is", "validation tracklets are")
+            not_used = counted(len(given), f"validation {unit} is", f"validation {unit}s are")
             say(f"{not_used} not used: nothing is chosen")
         return Rows(train, nobody, test, recipe)
     if config.folds is not None:
         chosen = _rows_of_fold(features, train, config.folds, config.fold)  # (n_train,)
-        are = counted(len(given), "validation tracklet of the cache is", "validation tracklets of the cache are")
+        kind = f"validation {unit}"
+        are = counted(len(given), f"{kind} of the cache is", f"{kind}s of the cache are")
         left_out = f"; {are} left out" if len(given) else ""
         say(f"fold {config.fold} of {config.folds}: {_who(features, train[chosen], 'train')}{left_out}")
     elif len(given):
@@ -67,8 +69,9 @@ def choose_rows(features: Features, config: TrainConfig, say: Say = log) -> Rows
     else:
         people = np.unique(features.person_ids[train])
         if len(people) < MIN_PEOPLE:
+            one, many = ("person", "people") if features.people_known else (unit, f"{unit}s")
             say(
-                f"{counted(len(people), 'train person is', 'train people are')} too few to hold some out (at "
+                f"{counted(len(people), f'train {one} is', f'train {many} are')} too few to hold some out (at "
                 f"least {MIN_PEOPLE}): continuing with --recipe paper, the last epoch and threshold 0.45"
             )
             return Rows(train, nobody, test, "paper")
@@ -77,7 +80,8 @@ def choose_rows(features: Features, config: TrainConfig, say: Say = log) -> Rows
         chosen = np.isin(
             features.person_ids[train], random.choice(people, size=count, replace=False)
         )  # (n_train,)
-        say(_who(features, train[chosen], "held-out train"))
+        why = "" if features.people_known else f"; people are not known, so {unit}s were held out"
+        say(_who(features, train[chosen], "held-out train") + why)
     return Rows(train[~chosen], train[chosen], test, "strict")
 
 
@@ -100,4 +104,4 @@ def _who(features: Features, rows: NDArray[np.int64], kind: str) -> str:
     people = len(np.unique(features.person_ids[rows]))
     of = f" of {counted(people, 'person', 'people')}" if features.people_known else ""
     verb = "chooses" if len(rows) == 1 else "choose"
-    return f"{count_of(len(rows), f'{kind} tracklet')}{of} {verb} the epoch and the thresholds"
+    return f"{count_of(len(rows), f'{kind} {features.schema.unit}')}{of} {verb} the epoch and the thresholds"

@@ -30,7 +30,6 @@ from vpar_cache.cache.features import Features
 from vpar_cache.cache.index import read_index
 from vpar_cache.cache.joined import JoinedFeatures, check_joinable, joined_dataset, joined_seal, open_joined
 from vpar_cache.errors import UserError, counted
-from vpar_cache.metrics.evaluation import Evaluation
 from vpar_cache.models.build import ModelBuilder, OwnModel
 from vpar_cache.models.settings import LOSSES
 from vpar_cache.models.systems import CUSTOM
@@ -41,15 +40,16 @@ from vpar_cache.runs.predictions import RunPredictions, write_predictions
 from vpar_cache.training.checkpoints import CheckpointFile
 from vpar_cache.training.config import TrainConfig
 from vpar_cache.training.evaluate_rows import (
-    evaluate_rows,
+    best_constant_f1,
+    evaluate_validation,
     metrics_block,
     score_tests,
-    train_baselines,
     verdicts,
 )
 from vpar_cache.training.features_for_model import groups_never_known
 from vpar_cache.training.loop import Trainer
 from vpar_cache.training.splits import Rows, choose_rows
+from vpar_cache.training.watching import OnEpoch
 
 _EXTRACTION = ("frames", "sampling", "seed", "views", "resize", "normalize", "precision")
 """The settings of the cache that run.json repeats."""
@@ -81,13 +81,15 @@ def train(
     command: str = "",
     say: Say = log,
     stop: Stop = never,
+    on_epoch: OnEpoch | None = None,
 ) -> TrainResult:
     """Train and evaluate one model, write its run folder, and return where it is.
 
     `model`: a function that builds your own torch module from ModelInputs, to train in place of `config.model`.
     Its forward(rows (B, *row_shape), text (A, Dt)) returns logits (B, A). `reads` names the array of the cache
     that it reads, `loss` is bce, weighted or ce. `load_run(folder, model=...)` loads such a run.
-    `command`: recorded in run.json. `say` gets messages. `stop` is asked at every step.
+    `command`: recorded in run.json. `say` gets messages. `stop` is asked at every step. `on_epoch` gets an Epoch
+    after each epoch of this call; an exception that it raises stops the run as `stop` does, and goes on to you.
 
     The test split is read once, after everything is selected. The same seed, machine and cache give the same
     metrics, bit for bit on a CPU. Raises UserError, DataError or CacheError; Stopped if `stop` says so. A
@@ -109,10 +111,12 @@ def train(
         raise UserError(
             "reads and loss apply to your own model=...; for a built-in model set the loss in TrainConfig"
         )
-    return _train(config, own, command, say, stop)
+    return _train(config, own, command, say, stop, on_epoch)
 
 
-def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, stop: Stop) -> TrainResult:
+def _train(
+    config: TrainConfig, own: OwnModel | None, command: str, say: Say, stop: Stop, on_epoch: OnEpoch | None
+) -> TrainResult:
     started = time.monotonic()
     features = _open(config)
     identity = _identity(config, own, features.seal)
@@ -132,12 +136,13 @@ def _train(config: TrainConfig, own: OwnModel | None, command: str, say: Say, st
             trainer = Trainer(config, features, rows, own, stop)
             if begun is not None:
                 say(f"{name}: continuing after epoch {begun.epoch} of {config.epochs}; --restart starts over")
-            history, epoch = trainer.fit(checkpoints, begun)
+            history, epoch = trainer.fit(checkpoints, begun, on_epoch=on_epoch)
             threshold, thresholds = trainer.select_thresholds()
             probabilities = trainer.predict(rows.test)  # (n_test, A)
             validation = trainer.predict(rows.validation)  # (n_validation, A)
         tests = list(score_tests(features, rows.test, probabilities, threshold))
-        metrics = metrics_block(features, tests, _validation(features, rows, validation, threshold))
+        judged = evaluate_validation(features, rows.train, rows.validation, validation, threshold)
+        metrics = metrics_block(features, tests, judged)
         seconds = time.monotonic() - started
         record = {
             "name": name,
@@ -190,24 +195,14 @@ def warnings(config: TrainConfig, features: JoinedFeatures, rows: Rows) -> Itera
         yield f"{features.where}: features of random weights ({features.weights}), whose scores have no meaning"
     if never := groups_never_known(features, rows.train):
         yield f"no train tracklet has a known label of {', '.join(never)}: what is predicted of it has no meaning"
+    if len(rows.validation):
+        constant = best_constant_f1(features, rows.train, rows.validation)
+        yield f"on the tracklets that choose, the best constant has vtf F1 {100 * constant:.2f}"
     if config.recipe == "reference" and features.visual_config.get("normalize") != "half":
         yield (
             f"{features.where}: normalised with the backbone's own mean and deviation, the authors' code uses "
             "0.5; `vpar extract --preset reference` extracts features as theirs"
         )
-
-
-def _validation(
-    features: Features, rows: Rows, probabilities: NDArray[np.float32], threshold: float | None
-) -> Evaluation | None:
-    """Return the numbers of the validation rows, whose probabilities are (n_validation, A); None without any.
-
-    Their baselines are chosen on the rows that trained.
-    """
-    if not len(rows.validation):
-        return None
-    train = train_baselines(features, rows.train)
-    return evaluate_rows(features, rows.validation, probabilities, train, threshold, with_parts=False)
 
 
 def _provenance(config: TrainConfig, features: Features) -> dict[str, Any]:

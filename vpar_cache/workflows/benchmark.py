@@ -18,6 +18,7 @@ from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.executors.ray_session import ray_session
 from vpar_cache.extraction.extract import extract
 from vpar_cache.extraction.held_cache import refuse_foreign
+from vpar_cache.metrics.scoring import protocols_of
 from vpar_cache.models.systems import SYSTEMS
 from vpar_cache.rendering.tables import (
     BASELINE_NOTES,
@@ -115,13 +116,15 @@ class BenchmarkResult:
     others: tuple[Number, ...]
     """Averages of the best constant, and of the published rows where the test split is the paper's."""
     runs: tuple[Path, ...]
+    unit: str = "tracklet"
+    """What the rows are: tracklets or images."""
     lost: tuple[str, ...] = ()
     """Trainings that were given up, since their workers died."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """A table for each protocol, and notes; the long table has means and deviations of the same numbers."""
-        tables = [self._table(protocol, metrics) for protocol, metrics in MEASURES.items()]
+        tables = [self._table(protocol, MEASURES[protocol]) for protocol in protocols_of(self.unit)]
         means = (number for mean in self.means for number in mean.numbers(self.dataset))
         notes = Notes((*PROTOCOL_NOTES, *BASELINE_NOTES, _MEANS_NOTE))
         return (Part(self.dataset, (*self.others, *means), (*tables, notes)),)
@@ -148,11 +151,11 @@ class BenchmarkResult:
 def run_benchmark(config: BenchmarkConfig, *, say: Say = log, stop: Stop = never) -> BenchmarkResult:
     """Extract, train and average. Raises what extraction and training raise; finished caches and runs are kept."""
     wanted = [(model, ROWS[model]) for model in ROWS if model in config.models]
-    extractions = [_extraction(config, name) for name in dict.fromkeys(name for _, name in wanted)]
+    extractions = [extraction_of(config, name) for name in dict.fromkeys(name for _, name in wanted)]
     trainings = list(_trainings(config, wanted))  # all settings are checked before hours of work
     for extraction in extractions:
         refuse_foreign(follow_link(Path(extraction.out)))  # and all caches that are to be written
-    once = _each_once(say)
+    once = each_once(say)
     for extraction in extractions:
         say(f"features of {extraction.backbone}")
         extract(extraction, say=once, stop=stop)
@@ -161,21 +164,27 @@ def run_benchmark(config: BenchmarkConfig, *, say: Say = log, stop: Stop = never
     if not runs:
         raise DataError(f"--executor ray: every worker died ({', '.join(lost)}). See the logs of Ray")
     return BenchmarkResult(
-        runs[0].place, tuple(seed_means(runs)), _others(folders[:1], config.runs), tuple(folders), tuple(lost)
+        runs[0].place,
+        tuple(seed_means(runs)),
+        _others(folders[:1], config.runs),
+        tuple(folders),
+        runs[0].unit,
+        tuple(lost),
     )
 
 
-def _index(config: BenchmarkConfig, backbone: str) -> Path:
+def index_of(config: BenchmarkConfig, backbone: str) -> Path:
+    """Return where the cache of a backbone goes."""
     return config.out / f"{config.dataset}-{backbone}.h5"
 
 
-def _extraction(config: BenchmarkConfig, name: str) -> ExtractConfig:
+def extraction_of(config: BenchmarkConfig, name: str) -> ExtractConfig:
     """Return the settings of the cache of one backbone: the same for any --models, so that one can be added."""
     keep = any(SYSTEMS[model].reads == "frame_tokens" for model, backbone in ROWS.items() if backbone == name)
     return ExtractConfig(
         dataset=config.dataset,
         root=config.root,
-        out=_index(config, name),
+        out=index_of(config, name),
         backbone=config.backbones[name],
         keep_frames=keep,
         executor=config.executor,
@@ -190,10 +199,10 @@ def _trainings(config: BenchmarkConfig, wanted: Sequence[tuple[str, str]]) -> It
     for model, backbone in wanted:
         for seed in range(config.seeds if SYSTEMS[model].is_trained else 1):
             given = {"recipe": "strict", **config.train, "model": model, "seed": seed}
-            yield TrainConfig.of_recipe(**given, features=_index(config, backbone), runs=config.runs)
+            yield TrainConfig.of_recipe(**given, features=index_of(config, backbone), runs=config.runs)
 
 
-def _each_once(say: Say) -> Say:
+def each_once(say: Say) -> Say:
     """Return a `say` that leaves out a line that it said before: runs of one cache have many in common."""
     said: set[str] = set()
 

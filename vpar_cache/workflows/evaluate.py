@@ -114,6 +114,7 @@ def _evaluate(
         people=cache.people_of(rows),
         train=train,
         selected_threshold=None if selected is None else selected.threshold,
+        unit=cache.schema.unit,
     )
     remarks += (
         [f"not scored, since only one of both has them: {', '.join(common.left_out)}"] if common.left_out else []
@@ -123,7 +124,7 @@ def _evaluate(
             "random weights: the encoder was not trained, so these numbers say nothing about the method"
         )
     title = (
-        f"{run_label(record, record.name)} on {dataset}: {count_of(len(rows), f'{split} tracklet')}, "
+        f"{run_label(record, record.name)} on {dataset}: {count_of(len(rows), f'{split} {cache.schema.unit}')}, "
         f"{len(common.of_run)} of {count_of(record.schema.num_outputs, 'output')}"
     )
     about = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from tests.prediction.outputs.test_gallery import ANSWERING, PEOPLE, person
@@ -11,6 +12,7 @@ from vpar_cache.prediction.outputs.sheet import MOST_PEOPLE, draw_sheet
 from vpar_cache.prediction.rows import Segment
 
 
+@pytest.mark.slow
 def test_it_grows_with_the_people_until_its_limit(tmp_path: Path) -> None:
     assert draw_sheet(PEOPLE, ANSWERING, "random weights", tmp_path / "a.png") == 4
     assert draw_sheet([person(n, {}) for n in range(60)], ANSWERING, "", tmp_path / "b.png") == MOST_PEOPLE

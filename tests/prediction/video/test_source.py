@@ -142,6 +142,7 @@ def test_motion_finds_who_walks_and_follows_them(tmp_path: Path) -> None:
     assert recall(followed, write_boxes(tmp_path / "b.txt", people)) > 0.7
 
 
+@pytest.mark.slow
 def test_recall_of_motion_on_a_real_street(
     real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,9 +47,14 @@ class Checked:
     """Each on one line: where, what, and how to fix it."""
     tracklets: int
     """With a row, a split, a label and frames."""
-    people: int
+    people: int | None
+    """None where nobody knows them."""
     frames: int
     """That were decoded."""
+    notes: tuple[str, ...] = ()
+    """What is good to know, but nothing wrong."""
+    unit: str = "tracklet"
+    """What a row is: a tracklet or an image."""
 
 
 def check_dataset(
@@ -75,17 +80,18 @@ def check_dataset(
         )
         findings += _check_people(found, labels)
         for split in NEEDED_SPLITS:
-            findings += _check_values(table, [t for t in found.tracklets if t.split == split], split, labels)
+            of_split = [tracklet for tracklet in found.tracklets if tracklet.split == split]
+            findings += check_values(table, of_split, split, f"{labels}, column")
     tracklets = found.tracklets if found else ()
     try:
         jobs = list(_frames(root, tracklets))
     except DataError as error:
         findings.append(str(error))
         jobs = []
-    findings += _decode(jobs)
+    findings += decode_frames(jobs)
     labelled = [tracklet for tracklet in tracklets if tracklet.known_labels().any()]
     people = {tracklet.person_id for tracklet in labelled}
-    return Checked(tuple(_joined(findings)), len(labelled), len(people), len(jobs))
+    return Checked(tuple(joined(findings)), len(labelled), len(people), len(jobs))
 
 
 def _check_rows(found: LabelledFolders, labels: Path, root: Path, faulty: Set[int]) -> Iterator[str]:
@@ -143,8 +149,11 @@ def _check_people(found: LabelledFolders, labels: Path) -> Iterator[str]:
             )
 
 
-def _check_values(schema: Schema, tracklets: Sequence[Tracklet], split: Split, labels: Path) -> Iterator[str]:
-    """Yield the attributes of which the tracklets of a split show one value, and in train the values they lack."""
+def check_values(schema: Schema, tracklets: Sequence[Tracklet], split: Split, what: str) -> Iterator[str]:
+    """Yield the attributes of which the tracklets of a split show one value, and in train the values they lack.
+
+    `what` stands before the name of an attribute, as in "labels.csv, column".
+    """
     if not tracklets:
         return
     values = np.stack([tracklet.labels for tracklet in tracklets])  # (n, A)
@@ -152,22 +161,23 @@ def _check_values(schema: Schema, tracklets: Sequence[Tracklet], split: Split, l
     for group, columns in schema.slices():
         is_known = known[:, columns.start]  # (n,)
         rows = values[is_known, columns]  # (known, outputs of the group)
-        where = f"{labels}, column {group.columns[0]!r}:"
+        where = f"{what} {group.columns[0]!r}:"
         absent = _absent(group, rows)
         meanings = group.value_names()
         if not len(rows):
-            yield f"{where} no tracklet of {split} has a label. Label some, or remove the group from the schema"
+            none = f"no {schema.unit} of {split} has a label"
+            yield f"{where} {none}. Label some, or remove the group from the schema"
         elif len(absent) == group.num_values - 1:
             (value,) = set(range(group.num_values)) - set(absent)
             labelled = counted(len(rows), "label of", "labels of")
             so = "nothing can be learned" if split == "train" else "its score says nothing"
             yield (
-                f"{where} got {labelled} {split}, all of them {value} = {meanings[value]}: {so}. Label tracklets "
+                f"{where} got {labelled} {split}, all of them {value} = {meanings[value]}: {so}. Label others "
                 "of other values, or remove the group from the schema"
             )
         elif absent and split == "train":
             shown = ", ".join(f"{value} = {meanings[value]}" for value in absent)
-            yield f"{where} no tracklet of train has {shown}: it cannot be learned. Label some, or remove it"
+            yield f"{where} no {schema.unit} of train has {shown}: it cannot be learned. Label some, or remove it"
 
 
 def _absent(group: Group, rows: NDArray[np.uint8]) -> list[int]:
@@ -191,7 +201,7 @@ def _frames(root: Path, tracklets: Iterable[Tracklet]) -> Iterator[tuple[Path, C
                 yield path / name, partial(read_plain, path / name, MAX_FILE_BYTES)
 
 
-def _decode(jobs: Sequence[tuple[Path, Callable[[], bytes]]]) -> list[str]:
+def decode_frames(jobs: Sequence[tuple[Path, Callable[[], bytes]]]) -> list[str]:
     """Return what is wrong with frames."""
     findings = []
     with ThreadPoolExecutor(THREADS) as pool, progress(total=len(jobs), unit="frame", desc="check") as bar:
@@ -216,7 +226,7 @@ def _problem(job: tuple[Path, Callable[[], bytes]]) -> str:
     return ""
 
 
-def _joined(findings: Iterable[str]) -> Iterator[str]:
+def joined(findings: Iterable[str]) -> Iterator[str]:
     """Yield the findings; those that differ in the line alone become one with all lines."""
     lines: dict[tuple[str, str], list[str]] = {}
     for finding in findings:
@@ -230,8 +240,9 @@ def _joined(findings: Iterable[str]) -> Iterator[str]:
 
 def summary(checked: Checked) -> str:
     """Return one line on what was looked at and how much was found."""
+    people = "" if checked.people is None else f" of {counted(checked.people, 'person', 'people')}"
     return (
-        f"{count_of(checked.tracklets, 'labelled tracklet')} of {counted(checked.people, 'person', 'people')}, "
+        f"{count_of(checked.tracklets, f'labelled {checked.unit}')}{people}, "
         f"{count_of(checked.frames, 'frame')} decoded: "
         + (count_of(len(checked.findings), "finding") if checked.findings else "nothing found")
     )

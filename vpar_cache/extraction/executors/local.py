@@ -1,20 +1,25 @@
-"""Compute shards in this process: one writer thread a device; all of them take from one list."""
+"""Compute shards in this process: writers on each device, which take from one list."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vpar_cache.base.callbacks import Say, Stop
 from vpar_cache.base.computing import fp32_without_tf32
 from vpar_cache.base.cores import limit_torch_threads, share_threads
 from vpar_cache.base.devices import explain_device, resolve_device
+from vpar_cache.datasets.loading import load_piece
 from vpar_cache.errors import CacheError, Stopped, VparError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_identity import EncoderIdentity, build_encoder, identity_of
+from vpar_cache.extraction.executors.decoding import Read, decoding_processes, in_processes, on_threads
 from vpar_cache.extraction.executors.interface import Done, Received
 from vpar_cache.extraction.executors.shared_tasks import SharedTasks
 from vpar_cache.extraction.executors.writing import write_shards
@@ -25,8 +30,12 @@ if TYPE_CHECKING:
     from vpar_cache.backbones.encoder import Encoder
 
 
+WRITERS_PER_GPU = 2
+"""While one gathers frames and publishes a shard, the GPU computes for the other."""
+
+
 class LocalExecutor:
-    """Writers on this machine's devices, which share one pool of threads that decode."""
+    """Writers on this machine's devices, which share what decodes: a pool of threads, or processes."""
 
     def __init__(self, config: ExtractConfig, pool: ThreadPoolExecutor, say: Say, stop: Stop) -> None:
         self._config, self._pool, self._say, self._stop = config, pool, say, stop
@@ -65,11 +74,20 @@ class LocalExecutor:
         assert self._encoder is not None
         devices = self._config.devices
         encoders = [self._encoder, *(self._encoder.copy_to(resolve_device(device)) for device in devices[1:])]
+        writers = [
+            (device, encoder)
+            for device, encoder in zip(devices, encoders, strict=True)
+            for _ in range(WRITERS_PER_GPU if encoder.device.type == "cuda" else 1)
+        ]
         work = _Work(todo, plan, received, done)
-        with ThreadPoolExecutor(len(devices)) as writers, fp32_without_tf32():
+        with (
+            self._readers(self._encoder, len(writers)) as readers,
+            ThreadPoolExecutor(len(writers)) as threads,
+            fp32_without_tf32(),
+        ):
             running = [
-                writers.submit(self._write_on, device, encoder, work)
-                for device, encoder in zip(devices, encoders, strict=True)
+                threads.submit(self._write_on, device, encoder, read, work)
+                for (device, encoder), read in zip(writers, readers, strict=True)
             ]
             try:
                 wait(running, return_when=FIRST_EXCEPTION)
@@ -82,13 +100,24 @@ class LocalExecutor:
     def close(self) -> None:
         """Do nothing: the encoder goes with this object."""
 
-    def _write_on(self, device: str, encoder: Encoder, work: _Work) -> None:
+    @contextmanager
+    def _readers(self, encoder: Encoder, number: int) -> Iterator[list[Read]]:
+        """Yield what reads frames, for each writer."""
+        processes = decoding_processes(self._config, encoder.device.type)
+        if processes:
+            load = partial(load_piece, size=encoder.image_size, resize=self._config.resize)
+            with in_processes(processes, number, load, encoder.image_size) as readers:
+                yield readers
+        else:
+            yield [on_threads(self._pool, self._config, encoder.image_size)] * number
+
+    def _write_on(self, device: str, encoder: Encoder, read: Read, work: _Work) -> None:
         """Run one writer. An unexpected error becomes one line that says how to go on."""
         share_threads(self._config.devices.count("cpu"))
         try:
             while work.todo.wait_for_others():
                 write_shards(
-                    work.todo, encoder, self._config, work.plan, self._pool, work.received, work.done, self._ends
+                    work.todo, encoder, self._config, work.plan, read, work.received, work.done, self._ends
                 )
         except (VparError, OSError, Stopped):
             raise

@@ -19,7 +19,8 @@ from vpar_cache.datasets.decoding import preprocessing_identity
 from vpar_cache.errors import UserError
 from vpar_cache.extraction.config import ExtractConfig
 from vpar_cache.extraction.encoder_identity import EncoderIdentity, build_encoder, identity_of
-from vpar_cache.extraction.executors.writing import decoding_threads, write_shards
+from vpar_cache.extraction.executors.decoding import decoding_threads, on_threads
+from vpar_cache.extraction.executors.writing import write_shards
 from vpar_cache.extraction.plan import Plan, ShardReceipt, ShardTask
 from vpar_cache.extraction.text_fields import TextFields
 
@@ -106,7 +107,7 @@ class RayWorker:
                 self._encoder,
                 self._config,
                 plan,
-                self._pool,
+                on_threads(self._pool, self._config, self._encoder.image_size),
                 receipts.append,
                 lambda _: None,
                 never,

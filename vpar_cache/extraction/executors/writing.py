@@ -4,33 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from vpar_cache.base.callbacks import Stop, check_stop
-from vpar_cache.base.cores import usable_cores
 from vpar_cache.cache.format import shard_folder
 from vpar_cache.datasets.frame_choice import Source
-from vpar_cache.datasets.loading import PIECE_FRAMES, LoadedPiece, cut, load_piece, map_ahead
+from vpar_cache.datasets.loading import PIECE_FRAMES, LoadedPiece, cut
 from vpar_cache.extraction.config import ExtractConfig
+from vpar_cache.extraction.executors.decoding import Read
 from vpar_cache.extraction.executors.interface import Done, Received
 from vpar_cache.extraction.plan import Plan, ShardReceipt, ShardTask, file_signature
 from vpar_cache.extraction.shard import compute_shard, publish_shard
 
 if TYPE_CHECKING:
     from vpar_cache.backbones.encoder import Encoder
-
-
-MOST_THREADS = 5
-"""That decode, by default: beyond these, Python's lock makes more threads slower (benchmarks/RESULTS.md)."""
-
-
-def decoding_threads(config: ExtractConfig, processes: int = 1) -> int:
-    """Return how many threads decode images where so many processes share this machine."""
-    return config.workers or max(1, min(usable_cores() // processes, MOST_THREADS))
 
 
 class Tasks(Protocol):
@@ -45,12 +34,12 @@ def write_shards(
     encoder: Encoder,
     config: ExtractConfig,
     plan: Plan,
-    pool: ThreadPoolExecutor,
+    read: Read,
     received: Received,
     done: Done,
     stop: Stop,
 ) -> None:
-    """Take the tasks that are free: read and decode ahead on the pool, encode here, publish."""
+    """Take the tasks that are free: read and decode ahead with `read`, encode here, publish."""
     taken: deque[tuple[ShardTask, ExitStack, dict[str, str]]] = deque()
 
     def sources() -> Iterator[Source]:
@@ -65,10 +54,9 @@ def write_shards(
     length = PIECE_FRAMES if frames is not None else min(PIECE_FRAMES, batch)
     usual = length if frames is None else min(length, frames * (1 + config.views))
     pieces = chain.from_iterable(cut(source, length) for source in sources())
-    load = partial(load_piece, size=encoder.image_size, resize=config.resize)
     ahead = 2 * batch // usual + 2  # pieces of about two batches
     try:
-        with closing(map_ahead(pool, load, pieces, ahead)) as results:  # closed: nothing more is decoded
+        with closing(read(pieces, ahead)) as results:  # closed: nothing more is decoded
             loaded = _until_stopped(results, stop)
             for first in loaded:
                 task, lock, signatures = taken[0]

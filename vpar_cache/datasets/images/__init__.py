@@ -1,0 +1,1 @@
+"""Image datasets: Market-1501, PA-100K and lists of images, as tracklets of one frame."""
