@@ -24,7 +24,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a folder of an earlier export.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never call a model hub.")] = False,
 ) -> None:
-    """Write a finished run as a folder for other people, in the layout of the model hub.
+    """Write a run as a folder for other people, or for a model hub.
 
     Examples:
 
