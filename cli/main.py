@@ -12,11 +12,12 @@ from typer.core import TyperCommand, TyperGroup
 from vpar_cache import __version__
 from vpar_cache.errors import Stopped, VparError, printable
 
-from . import interrupts, streams
+from . import console, interrupts
 from .benchmark import benchmark
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
+from .export import export
 from .extract import extract
 from .figure import figure
 from .info import info
@@ -89,6 +90,7 @@ for command in (  # in the order of use
     figure,
     track,
     predict,
+    export,
 ):
     app.command(cls=Command)(command)
 
@@ -114,7 +116,7 @@ def run() -> None:
 
     Exit status 0: done; 2: refused or failed, in one line; 130, 143: interrupted; 141: nobody reads stdout.
     """
-    streams.prepare()
+    console.prepare()
     if os.name == "nt":
         sys.exit(_fail("vpar runs on Linux and macOS; on Windows install it in WSL (wsl --install)"))
     warnings.filterwarnings("ignore", module=r"PIL(\.|$)")  # what is wrong with a picture we say ourselves
@@ -125,8 +127,8 @@ def run() -> None:
         status = app([a for a in arguments if a != "--debug"], prog_name="vpar", standalone_mode=False)
         status = interrupts.exit_status() or status  # it may have come too late to stop the work
         sys.stdout.flush()  # what help and version wrote
-    except streams.ClosedPipe:
-        status = streams.CLOSED_PIPE
+    except console.ClosedPipe:
+        status = console.CLOSED_PIPE
     except VparError as error:
         if debug:
             raise
@@ -138,7 +140,7 @@ def run() -> None:
     except (Stopped, KeyboardInterrupt, typer.Abort):
         status = interrupts.exit_status() or INTERRUPTED
     if status in interrupts.STATUS.values():
-        streams.write_stderr(interrupts.last_words())
+        console.write_stderr(interrupts.last_words())
     sys.exit(status)
 
 
@@ -155,5 +157,5 @@ def _fail_usage(error: typer.TyperException, arguments: list[str]) -> int:
 
 def _fail(message: str) -> int:
     """Print one line."""
-    streams.write_stderr(f"error: {printable(' '.join(message.split()))}\n")
+    console.write_stderr(f"error: {printable(' '.join(message.split()))}\n")
     return FAILED

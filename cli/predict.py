@@ -15,7 +15,12 @@ def predict(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="INPUT...", help="Pictures, folders of pictures, videos, MOT folders.")
     ],
-    run: Annotated[Path | None, typer.Option(help="The run folder, or its name under --runs.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            help="A run folder, its name under --runs, a folder of `vpar export`, or OWNER/NAME on the model hub."
+        ),
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("cache/runs"),
     zero_shot: Annotated[
         bool, typer.Option("--zero-shot", help="No run: CLIP's similarity to the phrases of --schema.")
@@ -117,25 +122,23 @@ def predict(
         device=device,
         offline=offline,
     )
-    from vpar_cache.runs.finished import find_runs
-
-    (folder,) = find_runs([run], runs) if run is not None else (None,)
     from vpar_cache.base.devices import explain_device
     from vpar_cache.prediction.predict import predict as run_predict
     from vpar_cache.prediction.predictor import EncoderOptions, Predictor
     from vpar_cache.prediction.zero_shot import DEFAULT_BACKBONE
     from vpar_cache.prediction.zero_shot import zero_shot as make_zero_shot
-    from vpar_cache.runs.load import load_run
+    from vpar_cache.sharing.find import open_run
 
+    loaded = None if run is None else open_run(run, runs, offline=offline, say=say)
     say(explain_device(device))
     options = EncoderOptions(device, weights, precision, batch_size, offline)
-    if folder is None:
+    if loaded is None:
         from vpar_cache.attributes.built_in import load_schema
 
         backbone = backbone or DEFAULT_BACKBONE
         predictor = make_zero_shot(load_schema(schema or "mars"), options, backbone=backbone, say=say)
     else:
-        predictor = Predictor(load_run(folder), options, say)
+        predictor = Predictor(loaded, options, say)
     with stoppable(keeps=bool(config.files()) and keep_features is None) as stop:
         result = run_predict(predictor, config, say=say, stop=stop)
     if out != STDOUT:

@@ -18,10 +18,12 @@ from tests.support.layers import PROJECT
 from vpar_cache.datasets.demo.dataset import DemoSize
 
 PAGE = (PROJECT / "docs" / "python.md").read_text("utf-8")
+APART = ("python.md", "onnx.md")
+"""Pages with a test of their own; that of onnx.md is tests/sharing/test_onnx_page.py."""
 OTHER_PAGES = [
     path
     for path in (*sorted((PROJECT / "docs").glob("*.md")), PROJECT / "README.md", PROJECT / "cache" / "README.md")
-    if path.name != "python.md" and "```python" in path.read_text("utf-8")
+    if path.name not in APART and "```python" in path.read_text("utf-8")
 ]
 
 
@@ -56,6 +58,7 @@ def test_the_blocks_of_other_pages_run_beside_the_files_that_they_name(
     shutil.copytree(folder / "cache/runs/RUN", folder / "cache/runs/vtf")
     options = ("--run", "vtf", "street.mp4", "--boxes", "boxes.txt", "--out", "people.parquet")
     assert call_vpar("predict", *options, folder=folder).returncode == 0
+    assert call_vpar("export", "--run", "vtf", "--to", "shared/vtf", folder=folder).returncode == 0
     monkeypatch.chdir(folder)
     names: dict[str, object] = {}
     for number, block in enumerate(blocks_of(page.read_text("utf-8"))):

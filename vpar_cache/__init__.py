@@ -3,7 +3,7 @@
     extract(config)         stage 1: encode tracklets once, into a feature cache
     open_features(path)     open a cache; its seals are checked, rows are read when asked for
     train(config)           stage 2: train and evaluate a model on a cache, into a run folder
-    load_run(folder)        a finished run, to predict from pictures, folders and features
+    load_run(run)           a finished run, to predict from pictures, folders and features
     evaluate_run(run, path) scores of a run on another cache, without training
     report(runs)            tables of runs beside the published rows
     score(path, schema)     scores of a file of predictions

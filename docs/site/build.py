@@ -17,7 +17,19 @@ from generated_pages import api_page, command_pages
 
 PROJECT = Path(__file__).resolve().parents[2]
 SECTIONS = {
-    "Use": ("predict", "own-data", "outputs", "video", "datasets", "models", "tune", "report", "metrics"),
+    "Use": (
+        "predict",
+        "own-data",
+        "outputs",
+        "video",
+        "datasets",
+        "models",
+        "tune",
+        "report",
+        "metrics",
+        "export",
+        "onnx",
+    ),
     "Run": ("doctor", "reproduce", "speed", "scaling", "cluster", "cache-format", "security"),
 }
 """The pages of docs/ in the order of the menu. A page that is in none of them goes to the end of the first."""

@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "rendering": {"runs", "metrics", "base"},
     "reporting": {"rendering", "runs", "metrics"},
     "pictures": {"runs", "models", "datasets", "cache", "backbones"},
-    "prediction": {"datasets", "backbones", "cache", "runs", "pictures", "rendering"},
+    "sharing": {"runs", "models", "datasets", "cache", "backbones"},
+    "prediction": {"datasets", "backbones", "cache", "runs", "pictures", "rendering", "sharing"},
     "workflows": {"extraction", "training", "reporting", "pictures", "prediction"},
 }
 """From the ground up. A package may also import what its imports may; all may import errors."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from vpar_cache.backbones.names import NO_TEXT
 
@@ -50,6 +50,11 @@ class Backbone(ABC):
     @abstractmethod
     def place(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move the network to a device and a precision."""
+
+    @property
+    @abstractmethod
+    def module(self) -> nn.Module:
+        """What holds the tensors."""
 
     @abstractmethod
     def tokens(self, images: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpar_cache.backbones.base import Backbone, NoText, TextEncoder
+from vpar_cache.backbones.frame_module import FrameModule
 from vpar_cache.backbones.names import NO_TEXT, NORMALIZATIONS, TIMM, resolve_text, split_backbone
 from vpar_cache.backbones.open_clip_vit import load_open_clip
 from vpar_cache.backbones.sentence_encoder import SentenceText, missing_packages
@@ -149,6 +150,10 @@ class Encoder:
             **self._network.library(),
             "processor": torch.cuda.get_device_name(self.device) if cuda else cpu,
         }
+
+    def as_module(self) -> FrameModule:
+        """Return what the encoder computes of each frame as one torch module, which shares its tensors."""
+        return FrameModule(self._network, self._mean, self._std)
 
     def batch_frames(self, asked: int | None) -> int:
         """Return the frames per forward pass: as asked, or what suits the device."""

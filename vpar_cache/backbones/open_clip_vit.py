@@ -12,7 +12,7 @@ import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from vpar_cache.backbones.base import Backbone, quiet, seeded
 from vpar_cache.backbones.hub import hub
@@ -43,6 +43,10 @@ class OpenClipVit(Backbone):
 
     def place(self, device: torch.device, dtype: torch.dtype) -> None:
         self._visual = self._visual.to(device, dtype)
+
+    @property
+    def module(self) -> nn.Module:
+        return cast(nn.Module, self._visual)
 
     def tokens(self, images: Tensor) -> Tensor:
         output = self._visual.forward_intermediates(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
 from timm.data.config import resolve_model_data_config
 from timm.models import get_arch_pretrained_cfgs, get_pretrained_cfg
-from torch import Tensor
+from torch import Tensor, nn
 
 from vpar_cache.backbones.base import Backbone, quiet, seeded
 from vpar_cache.backbones.hub import hub
@@ -69,6 +69,10 @@ class TimmModel(Backbone):
 
     def place(self, device: torch.device, dtype: torch.dtype) -> None:
         self._model = self._model.to(device, dtype)
+
+    @property
+    def module(self) -> nn.Module:
+        return cast(nn.Module, self._model)
 
     def tokens(self, images: Tensor) -> Tensor:
         output: Tensor = self._model.forward_features(images)  # (F, N, D), (F, h, w, D) or (F, D, h, w)

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +36,47 @@ def atomic_path(path: Path) -> Iterator[Path]:
             fsync_folder(path.parent)
         finally:
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(folder: Path, check: Callable[[], None]) -> Iterator[Path]:
+    """Yield a temporary folder beside `folder`, renamed to it when the block succeeds and removed otherwise.
+
+    Leftovers of killed processes are removed as well. `check` is called before the renaming, since another host
+    may have published meanwhile: it raises where what is there may not be replaced. What is replaced is moved
+    aside first, so that a failure restores it.
+    """
+    partial = partial_path(folder)
+    with plain_failures(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        partial.mkdir()
+        try:
+            yield partial
+            for path in partial.iterdir():
+                fsync_file(path)
+            fsync_folder(partial)
+            check()
+            _publish_folder(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _publish_folder(partial: Path, folder: Path) -> None:
+    """Rename `partial` to `folder`, and remove the folder that is there."""
+    if not folder.exists():
+        partial.replace(folder)
+        fsync_folder(folder.parent)
+        return
+    old = partial_path(folder)
+    folder.replace(old)
+    try:
+        partial.replace(folder)
+    except OSError:
+        old.replace(folder)
+        raise
+    fsync_folder(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)  # what NFS still holds, the next call removes
 
 
 def partial_path(path: Path) -> Path:

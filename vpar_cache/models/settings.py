@@ -8,6 +8,14 @@ LOSSES = ("bce", "weighted", "ce")
 """See models/objective.py."""
 PARTS = ("fixed", "learned")
 """See models/parts.py."""
+MAX_DIM, MAX_LAYERS, MAX_HEADS = 8192, 1000, 8192
+MOST_PARAMETERS = 2_000_000_000
+"""Of the fusion blocks, see block_parameters. With its gradient and Adam's state each takes 16 bytes."""
+
+
+def block_parameters(dim: int, layers: int) -> int:
+    """Return about how many parameters the fusion blocks have."""
+    return 12 * layers * dim**2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,14 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vpar_cache.attributes.schema import Schema
-from vpar_cache.backbones.encoder import EncodedBatch, Encoder
-from vpar_cache.backbones.weights import is_weights_file
+from vpar_cache.backbones.encoder import EncodedBatch
 from vpar_cache.base.callbacks import Say, log
 from vpar_cache.base.checks import check_choice, check_whole
-from vpar_cache.base.devices import PRECISIONS, resolve_device
+from vpar_cache.base.devices import PRECISIONS
 from vpar_cache.cache.features import Features
-from vpar_cache.datasets.decoding import preprocessing_identity
-from vpar_cache.errors import DataError, UserError
+from vpar_cache.errors import DataError
 from vpar_cache.models.build import ModelBuilder
 from vpar_cache.prediction.answers import Answering
 from vpar_cache.prediction.encoding import DEFAULT_FRAMES, FrameEncoder
@@ -29,7 +27,8 @@ from vpar_cache.prediction.rows import PersonRow
 from vpar_cache.prediction.table import make_table
 from vpar_cache.prediction.tracks import Crop, Track
 from vpar_cache.runs.load import LoadedRun
-from vpar_cache.runs.load import load_run as load_model
+from vpar_cache.sharing.find import open_run
+from vpar_cache.sharing.run_encoder import build_encoder
 
 
 @dataclass(frozen=True)
@@ -92,38 +91,16 @@ class Predictor:
         return self._built
 
     def _build(self) -> FrameEncoder:
-        settings, options, weights = self.run.encoder, self._options, self._weights()
-        self._say(f"building the encoder {settings['backbone']}, weights {weights}")
-        encoder = Encoder(
-            str(settings["backbone"]),
-            weights,
-            device=resolve_device(options.device),
-            precision=options.precision or str(settings["precision"]),
-            normalize=str(settings["normalize"]),
+        options = self._options
+        encoder = build_encoder(
+            self.run,
+            weights=options.weights,
+            device=options.device,
+            precision=options.precision,
             offline=options.offline,
-            text="none",
+            say=self._say,
         )
-        if encoder.visual_digest != settings["weights_digest"]:
-            raise UserError(
-                f"--weights: got {encoder.weights_name} with digest {encoder.visual_digest}; expected the weights "
-                f"of the run, {settings['weights']} with digest {settings['weights_digest']}. Give those"
-            )
-        if differing := [name for name, value in preprocessing_identity().items() if settings[name] != value]:
-            self._say(
-                f"the installed libraries read pictures otherwise than those of the run ({', '.join(differing)}): "
-                "probabilities may differ slightly"
-            )
-        if encoder.precision != settings["precision"]:
-            self._say(f"precision {encoder.precision}, the run's features are {settings['precision']}")
-        return FrameEncoder(encoder, settings, self.run.reads, options.batch_size)
-
-    def _weights(self) -> str:
-        named = str(self.run.encoder["weights"])
-        if self._options.weights is None and is_weights_file(named) and not Path(named).is_file():
-            raise UserError(
-                f"--weights is missing: the run's features were made with the file {named}; give its path"
-            )
-        return self._options.weights or named
+        return FrameEncoder(encoder, self.run.encoder, self.run.reads, options.batch_size)
 
     def probabilities(self, encoded: Sequence[EncodedBatch]) -> NDArray[np.float32]:
         """Return (B, A) of B people, as `frames.encode` returns them."""
@@ -178,7 +155,7 @@ class Predictor:
 
 
 def load_run(
-    folder: str | os.PathLike[str],
+    run: str | os.PathLike[str],
     model: ModelBuilder | None = None,
     *,
     device: str = "auto",
@@ -188,12 +165,13 @@ def load_run(
 ) -> Predictor:
     """Return a finished run, to predict with.
 
-    `model`: the function that was given to `train(model=...)`, for a run of your own model. `device`, `weights`,
-    `precision`, `offline`: of the encoder, see EncoderOptions. Raises CacheError for a missing or damaged file,
-    UserError where `model` is missing or not needed.
+    `run`: a run folder, a folder of `vpar export`, or owner/name of one on the model hub (docs/export.md); what is
+    on this machine comes first. `model`: the function that was given to `train(model=...)`, for a run of your own
+    model. `device`, `weights`, `precision`: of the encoder, see EncoderOptions. `offline`: never ask the hub.
+    Raises CacheError for a missing, damaged or changed file, UserError where `model` is missing or not needed.
     """
     options = EncoderOptions(device, weights, precision, offline=offline)
-    return Predictor(load_model(folder, model), options)
+    return Predictor(open_run(run, model=model, offline=offline), options)
 
 
 def _row(tracklet_id: str, frames: int, source: str = "") -> PersonRow:

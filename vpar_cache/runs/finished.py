@@ -30,6 +30,11 @@ class FinishedRun(RunRecord, MetricsRecord):
     trained_on: str
     """The datasets of all its caches, as in mars+duke; `dataset` is that of the test set."""
 
+    @property
+    def trained_datasets(self) -> list[str]:
+        """The datasets of its caches, one by one."""
+        return [name for name in self.trained_on.split("+") if name] or [self.trained_on]
+
     def caches(self) -> tuple[Path, ...]:
         """Return the indexes of its caches. Raises UserError where one is no longer where run.json says."""
         missing = [name for name in self.features if not Path(name).is_file()]

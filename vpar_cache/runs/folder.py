@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ import pyarrow.parquet as pq
 from safetensors.torch import save
 from torch import Tensor
 
-from vpar_cache.base.files import fsync_file, fsync_folder, partial_path, plain_failures, remove_leftovers
+from vpar_cache.base.files import new_folder, plain_failures
 from vpar_cache.base.hashing import canonical_json
 from vpar_cache.errors import CacheError
 from vpar_cache.models.inputs import ModelInputs
@@ -33,7 +32,7 @@ MODEL_METADATA = "vpar"
 """The one metadata entry of model.safetensors."""
 MODEL_PREFIX, INPUT_PREFIX = "model.", "inputs."
 """Of the names of its tensors: the model's own weights, and the tensors of ModelInputs."""
-_OF_THE_SYSTEM = re.compile(r"\.DS_Store|\._.*|\.nfs[0-9a-f]+|\.fuse_hidden.*|\.directory|Thumbs\.db|desktop\.ini")
+OF_THE_SYSTEM = re.compile(r"\.DS_Store|\._.*|\.nfs[0-9a-f]+|\.fuse_hidden.*|\.directory|Thumbs\.db|desktop\.ini")
 """Files that operating systems and network mounts leave in any folder."""
 RUN_FILES = ("run.json", "model.safetensors", "history.parquet", "predictions.parquet", "metrics.json", "card.md")
 
@@ -47,7 +46,7 @@ def refuse_finished(folder: Path, overwrite: bool, same_settings: bool = False) 
     with plain_failures(folder):
         if not folder.exists():
             return
-        names = {path.name for path in folder.iterdir() if not _OF_THE_SYSTEM.fullmatch(path.name)}
+        names = {path.name for path in folder.iterdir() if not OF_THE_SYSTEM.fullmatch(path.name)}
     foreign = sorted(names - set(RUN_FILES))
     reason = f"holds {foreign[0]!r}" if foreign else "" if "run.json" in names or not names else "has no run.json"
     if reason or folder.is_symlink():
@@ -62,44 +61,12 @@ def refuse_finished(folder: Path, overwrite: bool, same_settings: bool = False) 
         )
 
 
-@contextmanager
-def new_run_folder(folder: Path, overwrite: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder beside `folder`, renamed to it when the block succeeds and removed otherwise.
+def new_run_folder(folder: Path, overwrite: bool = False) -> AbstractContextManager[Path]:
+    """Return a context with a temporary folder, which becomes `folder` when its block succeeds, see new_folder.
 
-    Leftovers of killed processes of the same run are removed as well. A run that is there replaces nothing unless
-    `overwrite`: CacheError, see `refuse_finished`. It is moved aside first, so that a failure restores it.
+    A run that is there is not replaced unless `overwrite`: CacheError, see `refuse_finished`.
     """
-    partial = partial_path(folder)
-    with plain_failures(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
-        partial.mkdir()
-        try:
-            yield partial
-            for path in partial.iterdir():
-                fsync_file(path)
-            fsync_folder(partial)
-            refuse_finished(folder, overwrite)  # again: another host may have published it meanwhile
-            _publish(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-
-
-def _publish(partial: Path, folder: Path) -> None:
-    """Rename `partial` to `folder`, and remove the run that is there."""
-    if not folder.exists():
-        partial.replace(folder)
-        fsync_folder(folder.parent)
-        return
-    old = partial_path(folder)
-    folder.replace(old)
-    try:
-        partial.replace(folder)
-    except OSError:
-        old.replace(folder)
-        raise
-    fsync_folder(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)  # what NFS still holds, the next training removes
+    return new_folder(folder, lambda: refuse_finished(folder, overwrite))
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

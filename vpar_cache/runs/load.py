@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -25,8 +26,9 @@ from vpar_cache.models.objective import Objective
 from vpar_cache.models.settings import ModelSettings
 from vpar_cache.models.systems import CUSTOM
 from vpar_cache.runs.folder import INPUT_PREFIX, MODEL_METADATA, MODEL_PREFIX, tensors_under
+from vpar_cache.runs.model_record import InputsRecord, ModelRecord
+from vpar_cache.runs.record import first_invalid
 
-_FIX = "train the run again"
 _BATCH = 64
 """Rows per forward pass."""
 
@@ -68,10 +70,12 @@ class LoadedRun:
             for start in range(0, len(rows), _BATCH)
         ]  # each (up to _BATCH, A)
         logits = torch.cat(parts) if parts else torch.empty(0, self.inputs.num_outputs)  # (B, A)
-        objective = Objective(
-            self.settings["loss"], self.inputs.groups, self.inputs.train_rates, torch.device("cpu")
-        )
-        return objective.probabilities(logits).numpy()  # (B, A)
+        return self.objective.probabilities(logits).numpy()  # (B, A)
+
+    @property
+    def objective(self) -> Objective:
+        """What its logits stand for."""
+        return Objective(self.settings["loss"], self.inputs.groups, self.inputs.train_rates, torch.device("cpu"))
 
     def holds(self, probabilities: ArrayLike) -> NDArray[np.bool_]:
         """Return which outputs hold, (B, A), for probabilities (B, A) as `predict` returns them.
@@ -93,14 +97,17 @@ class LoadedRun:
         return holds
 
 
-def load_run(folder: str | os.PathLike[str], model: ModelBuilder | None = None) -> LoadedRun:
+def load_run(
+    folder: str | os.PathLike[str], model: ModelBuilder | None = None, fix: str = "train the run again"
+) -> LoadedRun:
     """Return the model of a finished run.
 
-    `model`: the function that was given to `train(model=...)`, for a run of your own model.
+    `model`: the function that was given to `train(model=...)`, for a run of your own model. `fix`: what an error
+    about a damaged file advises.
     Raises CacheError for a missing or damaged file, UserError where `model` is missing or not needed.
     """
     path = Path(folder) / "model.safetensors"
-    with _as_cache_error(path):
+    with _as_cache_error(path, fix):
         check_readable(path)
         with safe_open(path, "pt") as file:
             metadata = json.loads((file.metadata() or {})[MODEL_METADATA])
@@ -124,47 +131,50 @@ def load_run(folder: str | os.PathLike[str], model: ModelBuilder | None = None) 
     if module is None:
         assert model is not None
         module = build_own_model(model, inputs)
-    with _as_cache_error(path):
+    with _as_cache_error(path, fix):
         module.load_state_dict(tensors_under(MODEL_PREFIX, tensors))
     module = module.eval().requires_grad_(False)
     return LoadedRun(module, inputs, schema, settings, reads, thresholds, random_weights, encoder)
 
 
 @contextmanager
-def _as_cache_error(path: Path) -> Iterator[None]:
+def _as_cache_error(path: Path, fix: str) -> Iterator[None]:
     """Raise CacheError, one line that names the file, for every error that a damaged file causes."""
     try:
         yield
     except CacheError:
         raise
     except FileNotFoundError as error:
-        raise CacheError(f"{path}: no such file; {_FIX}") from error
+        raise CacheError(f"{path}: no such file; {fix}") from error
     except OSError as error:
         raise read_failure(path, error) from error
+    except ValidationError as error:
+        raise first_invalid(path, error, fix) from error
     except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
-        raise CacheError(f"{path} is not the model of a run ({str(error)[:200]}); {_FIX}") from error
+        raise CacheError(f"{path} is not the model of a run ({str(error)[:200]}); {fix}") from error
     except VparError as error:
-        raise CacheError(f"{path}: {error}; {_FIX}") from error
+        raise CacheError(f"{path}: {error}; {fix}") from error
 
 
 def _build(settings: dict[str, Any], inputs: ModelInputs) -> nn.Module:
     known = {field.name for field in fields(ModelSettings)}
-    return build_model(ModelSettings(**{key: value for key, value in settings.items() if key in known}), inputs)
+    record = {key: value for key, value in settings.items() if key in known}
+    return build_model(ModelRecord(**record), inputs)
 
 
-def _inputs(record: dict[str, Any], tensors: dict[str, Tensor], schema: Schema) -> ModelInputs:
+def _inputs(stored: dict[str, Any], tensors: dict[str, Tensor], schema: Schema) -> ModelInputs:
     rates, text = tensors["train_rates"], tensors["text"]  # (A,), (A, Dt)
     if rates.shape != (schema.num_outputs,) or len(text) != schema.num_outputs:
         raise ValueError(f"{len(rates)} outputs, but its schema has {schema.num_outputs}")
-    scale = record["logit_scale"]
+    record = InputsRecord(**stored)
     return ModelInputs(
         train_rates=rates.to(torch.float64),  # (A,)
         groups=tuple(columns for _, columns in schema.slices()),
         group_names=tuple(group.name for group in schema.groups),
-        row_shape=tuple(map(int, record["row_shape"])),
+        row_shape=tuple(record.row_shape),
         text=text,  # (A, Dt)
         negative=tensors["negative"],  # (A, Dt)
-        grid=(int(record["grid"][0]), int(record["grid"][1])),
-        prefix_tokens=int(record["prefix_tokens"]),
-        logit_scale=None if scale is None else float(scale),
+        grid=(record.grid[0], record.grid[1]),
+        prefix_tokens=record.prefix_tokens,
+        logit_scale=record.logit_scale,
     )

@@ -28,25 +28,27 @@ _FIX = "train the run again, or leave it out by naming the runs to report"
 
 def _schema(stored: Any) -> Schema:
     try:
-        return Schema.from_dict(stored)
+        return stored if isinstance(stored, Schema) else Schema.from_dict(stored)
     except VparError as error:
         raise ValueError(str(error)) from error
 
 
+StoredSchema = Annotated[InstanceOf[Schema], BeforeValidator(_schema)]
+"""A schema, from what Schema.to_dict returns."""
 Text = Annotated[str, Field(pattern=r"\S")]
 Count = Annotated[int, Field(ge=1)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_STRICT = ConfigDict(strict=True)
+STRICT = ConfigDict(strict=True)
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class RunRecord:
     """What is read of run.json. Fields without a default are required."""
 
     name: Text
     dataset: Text
-    schema: Annotated[InstanceOf[Schema], BeforeValidator(_schema)]
+    schema: StoredSchema
     weights: Text
     random_weights: bool
     model: str = ""
@@ -56,6 +58,7 @@ class RunRecord:
     """strict, paper or reference: how epoch and threshold were chosen."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """All settings of the training."""
+    vpar_cache: str = ""
     features: list[str] = Field(default_factory=list)
     """The paths of the caches that it was trained on."""
     features_seal: str = ""
@@ -75,7 +78,7 @@ class RunRecord:
     """Of Python and of the libraries, when it was trained."""
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TestRecord(Evaluation):
     """All numbers of the test rows of one cache."""
 
@@ -85,7 +88,7 @@ class TestRecord(Evaluation):
     """Of the test rows and the schema, see runs/scored_rows.py: only runs that agree in it may be compared."""
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class MetricsRecord(TestRecord):
     """metrics.json: the test rows of the first cache that has some, of the others, and the validation rows."""
 
@@ -93,21 +96,28 @@ class MetricsRecord(TestRecord):
     other_tests: tuple[TestRecord, ...] = ()
 
 
-Record = TypeVar("Record", RunRecord, MetricsRecord)
+Record = TypeVar("Record")
 
 
 def read_record(path: Path, kind: type[Record]) -> Record:
     """Return the JSON in `path`. Raises CacheError that names the file, the first invalid field and its value."""
     try:
-        record: Record = TypeAdapter(kind).validate_json(read_plain(path, _MAX_BYTES))
+        data = read_plain(path, _MAX_BYTES)
     except FileNotFoundError as error:
         raise CacheError(f"{path} is missing, so {path.parent} is not a finished run; {_FIX}") from error
     except OSError as error:
         raise CacheError(f"{path}: {error.strerror}; make it readable, or {_FIX}") from error
+    return parse_record(path, data, kind)
+
+
+def parse_record(path: Path, data: bytes, kind: type[Record], fix: str = _FIX) -> Record:
+    """Return JSON as a pydantic dataclass. Raises CacheError that names the file, the first invalid field and its
+    value, and `fix`.
+    """
+    try:
+        record: Record = TypeAdapter(kind).validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        rule = first["msg"].replace("Input should be", "expected").removeprefix("Value error, ")
-        raise _invalid(path, ".".join(map(str, first["loc"])), first["input"], rule) from error
+        raise first_invalid(path, error, fix) from error
     return record
 
 
@@ -123,10 +133,10 @@ def _check_evaluation(path: Path, prefix: str, found: Evaluation, schema: Schema
     groups = [name for name, _ in schema.named_slices()]
     _check_fractions(path, prefix.rstrip("."), asdict(found))
     if missing := PROTOCOLS.keys() - found.scores.keys():
-        raise _invalid(path, f"{prefix}scores", list(found.scores), f"expected also {', '.join(sorted(missing))}")
+        raise invalid(path, f"{prefix}scores", list(found.scores), f"expected also {', '.join(sorted(missing))}")
     kept = list(found.scores["vtf"].groups)
     if not set(kept) <= set(groups):
-        raise _invalid(path, f"{prefix}scores.vtf.groups", kept, f"expected groups of {', '.join(groups)}")
+        raise invalid(path, f"{prefix}scores.vtf.groups", kept, f"expected groups of {', '.join(groups)}")
     for field in ("scores", "best_constant", "prior"):
         blocks = getattr(found, field)
         if field != "scores" and (blocks or found.constants):
@@ -134,18 +144,18 @@ def _check_evaluation(path: Path, prefix: str, found: Evaluation, schema: Schema
         for name, block in blocks.items():
             protocol = PROTOCOLS.get("vtf" if name == SELECTED else name)
             if protocol is None:
-                raise _invalid(
+                raise invalid(
                     path, f"{prefix}{field}", name, f"expected one of {', '.join((*PROTOCOLS, SELECTED))}"
                 )
             threshold = block.threshold if name == SELECTED else protocol.threshold
             if (block.protocol, block.threshold) != (protocol.name, threshold):
                 rule = f"expected {protocol.name} at threshold {threshold:g}"
-                raise _invalid(path, f"{prefix}{field}.{name}", (block.protocol, block.threshold), rule)
+                raise invalid(path, f"{prefix}{field}.{name}", (block.protocol, block.threshold), rule)
             _check_names(path, f"{prefix}{field}.{name}.groups", block.groups, [] if protocol.joint else kept)
             for where, metrics in (("average", block.average), *block.groups.items()):
                 if not set(protocol.interval_metrics) <= metrics.keys():
                     rule = f"expected also {', '.join(protocol.interval_metrics)}"
-                    raise _invalid(path, f"{prefix}{field}.{name}.{where}", list(metrics), rule)
+                    raise invalid(path, f"{prefix}{field}.{name}.{where}", list(metrics), rule)
     if found.shuffled:
         _check_names(path, f"{prefix}shuffled", found.shuffled, found.scores)
         for name, luck in found.shuffled.items():
@@ -183,21 +193,29 @@ def _check_fractions(path: Path, where: str, tree: Any) -> None:
         for value in tree:
             _check_fractions(path, where, value)
     elif isinstance(tree, float) and not 0 <= tree <= 1:
-        raise _invalid(path, where, tree, "expected a number from 0 to 1")
+        raise invalid(path, where, tree, "expected a number from 0 to 1")
     elif type(tree) is int and tree < 0:
-        raise _invalid(path, where, tree, "expected a count")
+        raise invalid(path, where, tree, "expected a count")
 
 
 def _check_length(path: Path, field: str, values: Any, length: int, what: str) -> None:
     if len(values) != length:
-        raise _invalid(path, field, values, f"expected {length} values, {what}")
+        raise invalid(path, field, values, f"expected {length} values, {what}")
 
 
 def _check_names(path: Path, field: str, found: Iterable[str], expected: Iterable[str]) -> None:
     if list(found) != list(expected):
-        raise _invalid(path, field, list(found), f"expected {', '.join(expected)}")
+        raise invalid(path, field, list(found), f"expected {', '.join(expected)}")
 
 
-def _invalid(path: Path, field: str, value: Any, rule: str) -> CacheError:
+def first_invalid(path: Path, error: ValidationError, fix: str = _FIX) -> CacheError:
+    """Return the error for the first field that pydantic refuses."""
+    first = error.errors(include_url=False)[0]
+    rule = first["msg"].replace("Input should be", "expected").removeprefix("Value error, ")
+    return invalid(path, ".".join(map(str, first["loc"])), first["input"], rule, fix)
+
+
+def invalid(path: Path, field: str, value: Any, rule: str, fix: str = _FIX) -> CacheError:
+    """Return the error for a field of a JSON file: its value, what is expected, and `fix`."""
     where = f"{path}: {printable(field)[:200]}" if field else f"{path}"
-    return CacheError(f"{where}: got {short_repr(value)[:300]}; {printable(rule)}. To fix it, {_FIX}")
+    return CacheError(f"{where}: got {short_repr(value)[:300]}; {printable(rule)}. To fix it, {fix}")

@@ -12,7 +12,15 @@ from typing import Any
 from vpar_cache.base.checks import LARGEST_SEED, check_at_least, check_choice, check_whole
 from vpar_cache.errors import UserError
 from vpar_cache.models.settings import LOSSES as MODEL_LOSSES
-from vpar_cache.models.settings import PARTS, ModelSettings
+from vpar_cache.models.settings import (
+    MAX_DIM,
+    MAX_HEADS,
+    MAX_LAYERS,
+    MOST_PARAMETERS,
+    PARTS,
+    ModelSettings,
+    block_parameters,
+)
 from vpar_cache.models.systems import CUSTOM, MODELS, SYSTEMS
 from vpar_cache.runs.name import check_run_name
 from vpar_cache.training.folds import read_folds
@@ -39,8 +47,6 @@ REFERENCE: dict[str, Any] = {
 VIT_NORM_EPS = 1e-6
 """Epsilon of the LayerNorms of the block that block_init copies."""
 MAX_EPOCHS = 100_000
-MOST_PARAMETERS = 2_000_000_000
-"""Of the fusion blocks: about 12 layers x dim^2. With its gradient and Adam's state each takes 16 bytes."""
 _WITHOUT_OPTION = ("drop_path", "norm_eps")
 """Settings that only Python can change."""
 
@@ -131,9 +137,9 @@ class TrainConfig(ModelSettings):
         for option, value, low, high in (
             ("--epochs", self.epochs, 1, MAX_EPOCHS),
             ("--batch-size", self.batch_size, 1, 1_000_000),
-            ("--dim", self.dim, 1, 8192),
-            ("--layers", self.layers, 1, 1000),
-            ("--heads", self.heads, 1, 8192),
+            ("--dim", self.dim, 1, MAX_DIM),
+            ("--layers", self.layers, 1, MAX_LAYERS),
+            ("--heads", self.heads, 1, MAX_HEADS),
             ("--seed", self.seed, 0, LARGEST_SEED),
             ("--views", self.views or 0, 0, 10_000),
         ):
@@ -170,10 +176,10 @@ class TrainConfig(ModelSettings):
                 )
         if self.dim % self.heads:
             raise UserError(f"--dim: got {self.dim}; expected a multiple of --heads {self.heads}")
-        if 12 * self.layers * self.dim**2 > MOST_PARAMETERS:
+        if (count := block_parameters(self.dim, self.layers)) > MOST_PARAMETERS:
             raise UserError(
-                f"--dim {self.dim} with --layers {self.layers}: got about {12 * self.layers * self.dim**2:,} "
-                f"parameters; expected at most {MOST_PARAMETERS:,}. Lower one of them"
+                f"--dim {self.dim} with --layers {self.layers}: got about {count:,} parameters; expected "
+                f"at most {MOST_PARAMETERS:,}. Lower one of them"
             )
         if self.logit_norm and self.batch_size < 2:
             raise UserError(
