@@ -61,6 +61,18 @@ def test_the_folders_of_a_dataset_give_what_its_cache_gives(
         np.testing.assert_allclose(from_pictures[tracklet], expected, atol=HALF)
 
 
+def test_pictures_of_a_person_are_taken_in_natural_order(tiny_run: Path, tmp_path: Path) -> None:
+    run, picture = load_run(tiny_run, device="cpu"), np.random.default_rng(0)
+    for folder in ("padded", "plain"):
+        (tmp_path / folder / "person").mkdir(parents=True)
+    for number in range(1, 13):
+        pixels = picture.integers(0, 256, (16, 8, 3), dtype=np.uint8)  # (H, W, 3)
+        Image.fromarray(pixels).save(tmp_path / "padded/person" / f"{number:02}.png")
+        Image.fromarray(pixels).save(tmp_path / "plain/person" / f"{number}.png")
+    padded, plain = (probabilities(run.predict(tmp_path / name, one_person=True)) for name in ("padded", "plain"))
+    np.testing.assert_array_equal(plain["person"], padded["person"])
+
+
 def test_frames_as_an_array_are_one_person(tiny_run: Path, people: Path) -> None:
     run = load_run(tiny_run, device="cpu")
     folder = sorted(people.iterdir())[0]

@@ -52,6 +52,13 @@ def test_a_folder_without_its_files_is_refused(tmp_path, file):
         read_run(folder)
 
 
+def test_an_exported_folder_is_named_as_such(tmp_path):
+    for file in ("config.json", "model.safetensors"):
+        (tmp_path / file).write_bytes(b"{}")
+    with pytest.raises(CacheError, match="is an exported run"):
+        read_run(tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe\x00", b"[" * 100_000])
 @pytest.mark.parametrize("file", ["run.json", "metrics.json"])
 def test_a_file_that_is_not_a_json_object_is_refused(tmp_path, file, content):

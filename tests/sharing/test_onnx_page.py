@@ -42,7 +42,7 @@ def compare(run: Path, folder: Path, people: Path, persons: int = 3) -> float:
 
 def test_the_program_needs_nothing_but_what_the_page_names() -> None:
     imported = set(re.findall(r"^(?:import|from) (\w+)", PROGRAM, re.M))
-    assert imported == {"json", "sys", "pathlib", "numpy", "onnxruntime", "PIL"}
+    assert imported == {"json", "re", "sys", "pathlib", "numpy", "onnxruntime", "PIL"}
 
 
 def test_the_default_system_gives_the_same_answers(vtf_run: Path, exported: Path, people: Path) -> None:

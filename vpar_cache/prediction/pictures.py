@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vpar_cache.base.files import read_plain
 from vpar_cache.cache.format import follow_link
 from vpar_cache.datasets.decoding import decode_image
+from vpar_cache.datasets.folder import natural_order
 from vpar_cache.datasets.frame_choice import choose_frames
 from vpar_cache.datasets.loading import MAX_FILE_BYTES
 from vpar_cache.errors import DataError
@@ -39,9 +40,9 @@ def picture_tracks(
 ) -> Iterator[Track]:
     """Yield each picture at or below `path`; with `one_person` each folder that holds pictures, as one person.
 
-    `settings`: of the run's cache, whose frame rule chooses among the pictures of a person, which are in the order
-    of their names. A person with a picture that cannot be read is left out. `on_other`: called with each file that
-    is no picture.
+    `settings`: of the run's cache, whose frame rule chooses among the pictures of a person, which are in the
+    natural order of their names, as in an extraction. A person with a picture that cannot be read is left out.
+    `on_other`: called with each file that is no picture.
     """
     for folder, pictures in list_pictures(path, leave_out, on_other):
         if not one_person or path.is_file():
@@ -58,7 +59,7 @@ def picture_tracks(
 def list_pictures(
     path: Path, leave_out: LeaveOut, on_other: Callable[[Path], None] = lambda file: None
 ) -> Iterator[tuple[Path, list[Path]]]:
-    """Yield each folder at or below `path` that holds pictures, with these, in the order of their names.
+    """Yield each folder at or below `path` that holds pictures, with these, in the natural order of their names.
 
     A picture that is `path` itself may be a link. Links within a folder may lead anywhere: they are left out.
     """
@@ -71,7 +72,7 @@ def list_pictures(
         for name in folders:
             if (Path(at) / name).is_symlink():
                 leave_out(str(Path(at) / name), "a link, which is not followed; give the folder itself")
-        files = [Path(at) / name for name in sorted(names) if not name.startswith(".")]
+        files = [Path(at) / name for name in sorted(names, key=natural_order) if not name.startswith(".")]
         for file in files:
             if not is_picture(file):
                 on_other(file)

@@ -23,6 +23,8 @@ from vpar_cache.metrics.outputs import NUM_BINS
 from vpar_cache.metrics.scoring import PROTOCOLS, SELECTED, THRESHOLD_GRID
 
 _MAX_BYTES = 64_000_000
+_EXPORTED = ("config.json", "model.safetensors")
+"""Files of a folder of `vpar export`."""
 _FIX = "train the run again, or leave it out by naming the runs to report"
 
 
@@ -104,6 +106,10 @@ def read_record(path: Path, kind: type[Record]) -> Record:
     try:
         data = read_plain(path, _MAX_BYTES)
     except FileNotFoundError as error:
+        if all((path.parent / name).is_file() for name in _EXPORTED):
+            raise CacheError(
+                f"{path.parent} is an exported run, which only `vpar predict` reads; give the run's own folder"
+            ) from error
         raise CacheError(f"{path} is missing, so {path.parent} is not a finished run; {_FIX}") from error
     except OSError as error:
         raise CacheError(f"{path}: {error.strerror}; make it readable, or {_FIX}") from error

@@ -197,7 +197,7 @@ def warnings(config: TrainConfig, features: JoinedFeatures, rows: Rows) -> Itera
         yield f"no train tracklet has a known label of {', '.join(never)}: what is predicted of it has no meaning"
     if len(rows.validation):
         constant = best_constant_f1(features, rows.train, rows.validation)
-        yield f"on the tracklets that choose, the best constant has vtf F1 {100 * constant:.2f}"
+        yield f"on the {features.schema.unit}s that choose, the best constant has vtf F1 {100 * constant:.2f}"
     if config.recipe == "reference" and features.visual_config.get("normalize") != "half":
         yield (
             f"{features.where}: normalised with the backbone's own mean and deviation, the authors' code uses "

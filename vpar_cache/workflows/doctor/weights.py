@@ -93,5 +93,5 @@ def _missing(config: ExtractConfig, error: NotHereError) -> Check:
 
 
 def _variables() -> str:
-    found = [f"{name}={os.environ[name]}, " for name in _VARIABLES if name in os.environ]
+    found = [f"{name}={os.environ[name]}, " for name in _VARIABLES if os.environ.get(name)]
     return "".join(found)
