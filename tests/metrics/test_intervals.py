@@ -87,6 +87,7 @@ def test_intervals_are_those_of_scoring_every_resample(known):
     assert (found.over, found.number, found.resamples) == ("people", 6, 1000)
 
 
+@pytest.mark.slow
 def test_differences_are_those_of_scoring_both_runs_on_the_same_resample():
     (first, labels), (second, _) = made_up(0), made_up(1)
     known = RARELY_KNOWN

@@ -117,6 +117,7 @@ def test_the_policy_lets_only_our_own_script_and_style_act() -> None:
     assert any("http-equiv" in attributes for _, attributes in read.tags[:before])
 
 
+@pytest.mark.slow
 def test_hostile_names_show_as_text_wherever_they_stand() -> None:
     plain = structure(render_page(parts("x"), ["x"]))
     for name in filter(None, HOSTILE):

@@ -438,6 +438,7 @@ def test_runs_that_are_no_folder_are_one_line(runs, tmp_path):
     assert_refused(call_vpar("report", "--runs", runs, folder=tmp_path), "--runs")
 
 
+@pytest.mark.slow
 def test_runs_and_tables_of_a_long_report_are_in_order_and_no_two_have_one_title(tmp_path, small_paper_split):
     for i in range(1, 32):
         fields = {"schema": QUALITY, "n": 30, "selected": 0.3, "details": True} if i % 10 else {"n": 48}
