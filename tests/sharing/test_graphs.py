@@ -18,7 +18,7 @@ from tests.support.tiny_clip import TINY_BACKBONE
 from vpar_cache.errors import UserError
 from vpar_cache.prediction.predictor import load_run
 from vpar_cache.sharing.export import ExportConfig, export_run
-from vpar_cache.sharing.graphs import TOLERANCE, HeadModule
+from vpar_cache.sharing.graphs import TOLERANCE, Differences, HeadModule
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:
@@ -82,6 +82,18 @@ def test_a_graph_that_differs_from_torch_is_an_error_and_nothing_is_kept(
     with pytest.raises(UserError, match=r"--onnx: head\.onnx differs from torch by 0\.0002"):
         export_run(ExportConfig(run=vtf_run, to=tmp_path / "out", onnx=True))
     assert not list(tmp_path.rglob("*.onnx"))
+
+
+def test_a_model_that_magnifies_the_rounding_is_kept_and_said(
+    vtf_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Differences(encoder=1e-6, head=1e-7, pictures=2e-4)
+    monkeypatch.setattr("vpar_cache.sharing.graphs.write_graphs", lambda *_: found)
+    said: list[str] = []
+    export_run(ExportConfig(run=vtf_run, to=tmp_path / "out", onnx=True), say=said.append)
+    assert "0.0002 from drawn pictures" in said[-2]
+    assert "more than 0.0001" in said[-1]
+    assert (tmp_path / "out" / "config.json").is_file()
 
 
 def test_without_the_extra_one_line_says_what_to_install(

@@ -14,7 +14,7 @@ from huggingface_hub.errors import (
 )
 
 from vpar_cache.backbones.base import quiet
-from vpar_cache.backbones.hub import file_failures
+from vpar_cache.backbones.hub import file_failures, hub_settings
 from vpar_cache.errors import CacheError
 from vpar_cache.sharing.config import CONFIG, MODEL
 
@@ -38,7 +38,8 @@ def hub_folder(name: str, offline: bool) -> Path:
         raise CacheError(
             f"{start}no name of the model hub; expected a folder, or OWNER/NAME of A-Z, 0-9, ., _ and -"
         )
-    offline = offline or huggingface_hub.constants.HF_HUB_OFFLINE
+    settings = hub_settings()
+    offline = offline or settings.is_offline
     try:
         with file_failures(f"run {name!r}"), quiet():
             config = Path(huggingface_hub.hf_hub_download(name, CONFIG, local_files_only=offline))
@@ -52,11 +53,10 @@ def hub_folder(name: str, offline: bool) -> Path:
             "`hf auth login`"
         ) from error
     except LocalEntryNotFoundError as error:
-        where = huggingface_hub.constants.HF_HUB_CACHE
         why = "was not asked (offline)" if offline else f"cannot be reached ({_reason(error)})"
         raise CacheError(
-            f"{start}it is not whole in the hub's cache {where}, and the hub {why}; copy the exported folder here "
-            f"and give its path, or fetch it with `hf download {name}` where there is a network"
+            f"{start}it is not whole in the hub's cache {settings.cache}, and the hub {why}; copy the exported "
+            f"folder here and give its path, or fetch it with `hf download {name}` where there is a network"
         ) from error
     except EntryNotFoundError as error:
         raise CacheError(
