@@ -111,6 +111,16 @@ def test_an_export_beside_foreign_files_is_not_replaced(own_run: Path, tmp_path:
         export(own_run, tmp_path / "out", overwrite=True)
 
 
+def test_a_folder_with_the_name_of_an_exported_file_is_not_removed(own_run: Path, tmp_path: Path) -> None:
+    export(own_run, tmp_path / "out")
+    mine = tmp_path / "out" / "encoder.onnx" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(UserError, match=r"holds 'encoder\.onnx'"):
+        export(own_run, tmp_path / "out", overwrite=True)
+    assert mine.read_text() == "mine"
+
+
 def test_an_empty_folder_is_filled(own_run: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     assert "config.json" in export(own_run, tmp_path / "out")

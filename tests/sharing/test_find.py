@@ -8,6 +8,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
+from tests.sharing.conftest import edit_json
 from tests.support.hub_cache import REVISION, fill_hub_cache
 from vpar_cache.errors import CacheError
 from vpar_cache.sharing.find import open_run
@@ -33,6 +34,19 @@ def used(run: str) -> str:
 
 def test_the_hub_is_used_where_nothing_here_has_that_name(here: Path) -> None:
     assert used("owner/name") == f"run: owner/name of the model hub, revision {REVISION[:12]}"
+
+
+def test_a_repository_that_also_holds_a_run_json_is_checked_all_the_same(here: Path, tmp_path: Path) -> None:
+    snapshot = tmp_path / "hub" / "models--owner--name" / "snapshots" / REVISION
+    (snapshot / "run.json").write_text("{}")
+    edit_json(snapshot / "config.json", sha256={"model.safetensors": "0" * 64})
+    with pytest.raises(CacheError, match="SHA-256"):
+        used("owner/name")
+
+
+def test_a_name_too_long_for_a_folder_is_one_line(here: Path) -> None:
+    with pytest.raises(CacheError, match=r"xxx.*no"):
+        used("x" * 5000)
 
 
 def test_a_folder_comes_before_the_hub(here: Path, exported: Path) -> None:

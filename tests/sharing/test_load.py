@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from tests.sharing.conftest import MakeRun, edit_json
 from tests.support.hub_cache import fill_hub_cache
@@ -93,6 +94,20 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.parametrize("name", ["normalize", "resize"])
+def test_a_setting_of_the_encoder_that_is_missing_is_named(name: str, own_copy: Path, people: Path) -> None:
+    change_metadata(own_copy, lambda metadata: metadata["encoder"].pop(name))
+    with pytest.raises(CacheError, match=name):
+        load_run(own_copy, device="cpu", offline=True).predict(people)
+
+
+def test_pictures_are_read_where_the_run_does_not_say_how_libraries_read_them(
+    own_copy: Path, people: Path
+) -> None:
+    change_metadata(own_copy, lambda metadata: metadata["encoder"].pop("decoded_samples"))
+    assert len(load_run(own_copy, device="cpu", offline=True).predict(people))
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut", "one byte", "link", "pipe", "folder"])
 def test_a_damaged_file_is_an_error_of_one_line_that_names_it(name: str, damage: str, own_copy: Path) -> None:
@@ -154,6 +169,8 @@ def test_a_changed_config_is_refused_by_field(changes: dict[str, Any], field: st
         (lambda m: m["settings"].update(model="os.system"), "unknown"),
         (lambda m: m["inputs"].update(row_shape=[5, 10**12]), r"row_shape\.1: got"),
         (lambda m: m.update(thresholds=[2.0]), "thresholds"),
+        (lambda m: m["thresholds"].__setitem__(0, 10**400), "too large"),
+        (lambda m: m["encoder"].update(frames=10**9), r"frames.*1000"),
         (lambda m: m.update(random_weights=False), "random_weights"),
         (lambda m: m["encoder"].update(mean="x"), "mean"),
         (lambda m: m["encoder"].pop("image_size"), "image_size"),
@@ -168,6 +185,21 @@ def test_a_model_that_fits_its_digest_and_not_itself_is_refused(
 
     change_metadata(own_copy, edit)
     with pytest.raises(CacheError, match=rf"(?s)(config\.json|model\.safetensors).*{problem}"):
+        load_run(own_copy)
+
+
+@pytest.mark.parametrize("name", ["inputs.text", "inputs.negative"])
+@pytest.mark.parametrize("change", [lambda t: t.double(), lambda t: t.long(), lambda t: t[:, None]])
+def test_text_embeddings_of_another_type_or_shape_are_refused(
+    name: str, change: Callable[[Tensor], Tensor], own_copy: Path
+) -> None:
+    path = own_copy / "model.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)  # (A, Dt)
+    save_file({**tensors, name: change(tensors[name])}, path, metadata)
+    edit_json(own_copy / "config.json", sha256={"model.safetensors": sha256(path)})
+    with pytest.raises(CacheError, match=r"model\.safetensors .*float32"):
         load_run(own_copy)
 
 

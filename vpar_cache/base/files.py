@@ -175,6 +175,14 @@ _READ_FIXES = {
 }
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether a folder is there; False, too, for a name that none can have or that may not be looked at."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def check_readable(path: Path) -> None:
     """Raise FileNotFoundError for a missing file, CacheError for one that is there and cannot be opened.
 

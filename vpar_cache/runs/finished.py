@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vpar_cache.attributes.built_in import SCHEMAS
 from vpar_cache.attributes.schema import Schema
+from vpar_cache.base.files import is_folder
 from vpar_cache.errors import CacheError, UserError, count_of, counted, nearest
 from vpar_cache.models.systems import system_title
 from vpar_cache.runs.name import natural_order
@@ -112,7 +113,7 @@ def find_runs(folders: Sequence[Path], runs_root: Path) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for folder in folders:
-        folders = [path for path in (folder, runs_root / folder) if path.is_dir()]
+        folders = [path for path in (folder, runs_root / folder) if is_folder(path)]
         path = next(filter(_looks_finished, folders), folders[0] if folders else None)
         if path is None:
             names = sorted((path.parent.name for path in runs_root.glob("[!.]*/metrics.json")), key=natural_order)

@@ -31,6 +31,8 @@ from vpar_cache.runs.record import first_invalid
 
 _BATCH = 64
 """Rows per forward pass."""
+_OF_WRONG_VALUES = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
+"""What reading a file of the wrong contents raises. Arithmetic: a number too large for any float."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +152,7 @@ def _as_cache_error(path: Path, fix: str) -> Iterator[None]:
         raise read_failure(path, error) from error
     except ValidationError as error:
         raise first_invalid(path, error, fix) from error
-    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+    except (SafetensorError, *_OF_WRONG_VALUES) as error:
         raise CacheError(f"{path} is not the model of a run ({str(error)[:200]}); {fix}") from error
     except VparError as error:
         raise CacheError(f"{path}: {error}; {fix}") from error
@@ -166,6 +168,12 @@ def _inputs(stored: dict[str, Any], tensors: dict[str, Tensor], schema: Schema) 
     rates, text = tensors["train_rates"], tensors["text"]  # (A,), (A, Dt)
     if rates.shape != (schema.num_outputs,) or len(text) != schema.num_outputs:
         raise ValueError(f"{len(rates)} outputs, but its schema has {schema.num_outputs}")
+    negative = tensors["negative"]  # (A, Dt)
+    if text.ndim != 2 or negative.shape != text.shape or {text.dtype, negative.dtype} != {torch.float32}:
+        raise ValueError(
+            f"text embeddings of {tuple(text.shape)} {text.dtype} and {tuple(negative.shape)} {negative.dtype}; "
+            "expected two float32 matrices of one shape"
+        )
     record = InputsRecord(**stored)
     return ModelInputs(
         train_rates=rates.to(torch.float64),  # (A,)
@@ -173,7 +181,7 @@ def _inputs(stored: dict[str, Any], tensors: dict[str, Tensor], schema: Schema) 
         group_names=tuple(group.name for group in schema.groups),
         row_shape=tuple(record.row_shape),
         text=text,  # (A, Dt)
-        negative=tensors["negative"],  # (A, Dt)
+        negative=negative,  # (A, Dt)
         grid=(record.grid[0], record.grid[1]),
         prefix_tokens=record.prefix_tokens,
         logit_scale=record.logit_scale,

@@ -21,6 +21,8 @@ FILES = (CONFIG, MODEL, CARD, ENCODER_GRAPH, f"{ENCODER_GRAPH}.data", HEAD_GRAPH
 """All names that a folder of `vpar export` may hold. The .data file holds the weights of a very large encoder."""
 FIX = "download or export it again"
 Fraction = Annotated[float, Field(ge=0, le=1)]
+_Frames = Annotated[int, Field(ge=1, le=1_000)]
+"""As many as `vpar extract --frames` draws: a larger number would fill the memory."""
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 _Pixel = Annotated[list[_Number], Field(min_length=3, max_length=3)]
 
@@ -45,7 +47,7 @@ class Preprocessing:
 class FrameRule:
     """Which frames of a person are read."""
 
-    frames: Count | Literal["all"]
+    frames: _Frames | Literal["all"]
     """T"""
     sampling: Literal["uniform", "random"]
     """uniform: frame i of n is floor((i + 0.5) n / T)."""

@@ -125,7 +125,7 @@ def _refuse_place(config: ExportConfig) -> None:
     names = [name for name in names if not OF_THE_SYSTEM.fullmatch(name)]
     if not names:
         return
-    foreign = [name for name in names if name not in FILES]
+    foreign = [name for name in names if name not in FILES or (to / name).is_dir()]
     if foreign or not _is_export(to):
         reason = f"holds {foreign[0]!r}" if foreign else f"has no {CONFIG} of `vpar export`"
         raise UserError(

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from vpar_cache.base.callbacks import Say, log
+from vpar_cache.base.files import is_folder
 from vpar_cache.errors import CacheError, UserError
 from vpar_cache.models.build import ModelBuilder
 from vpar_cache.runs.finished import find_runs
@@ -35,7 +36,7 @@ def open_run(
         if is_hub_name(run):
             folder = hub_folder(run, offline)
             say(f"run: {run} of the model hub, revision {folder.name[:12]}")
-            return _load(folder, model)
+            return _load_exported(folder, model)  # other files of the repository, as a run.json, count for nothing
     if folder is None:
         if runs is None:
             raise CacheError(
@@ -49,7 +50,7 @@ def open_run(
 def _local(run: str | os.PathLike[str], runs: Path | None) -> Path | None:
     """Return the folder that a user means: the first that holds a run, else the first; None without any."""
     places = [Path(run), *([runs / run] if runs is not None else [])]
-    folders = [place for place in places if place.is_dir()]
+    folders = [place for place in places if is_folder(place)]
     holding = (folder for folder in folders if _is_run(folder) or os.path.lexists(folder / CONFIG))
     return next(holding, folders[0] if folders else None)
 
@@ -59,8 +60,10 @@ def _is_run(folder: Path) -> bool:
 
 
 def _load(folder: Path, model: ModelBuilder | None) -> LoadedRun:
-    if _is_run(folder):
-        return load_run(folder, model)
+    return load_run(folder, model) if _is_run(folder) else _load_exported(folder, model)
+
+
+def _load_exported(folder: Path, model: ModelBuilder | None) -> LoadedRun:
     if model is not None:
         raise UserError(f"model: {folder} is an exported run of a built-in model; leave `model` out")
     return load_exported(folder)

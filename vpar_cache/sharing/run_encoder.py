@@ -7,8 +7,10 @@ from vpar_cache.backbones.weights import is_weights_file
 from vpar_cache.base.callbacks import Say, log
 from vpar_cache.base.devices import resolve_device
 from vpar_cache.datasets.decoding import preprocessing_identity
-from vpar_cache.errors import UserError
+from vpar_cache.errors import CacheError, UserError
 from vpar_cache.runs.load import LoadedRun
+
+_NEEDED = ("backbone", "weights", "weights_digest", "precision", "normalize", "resize", "frames")
 
 
 def build_encoder(
@@ -23,9 +25,11 @@ def build_encoder(
     """Return the encoder of a run, without its text encoder.
 
     `weights`: a file or a tag; None: the tag that the run names. `precision`: None: that of the run. Raises
-    UserError where the weights are not those of the run.
+    UserError where the weights are not those of the run, CacheError where the run does not say what it needs.
     """
     settings = run.encoder
+    if missing := [name for name in _NEEDED if name not in settings]:
+        raise CacheError(f"model.safetensors of the run does not say {', '.join(missing)}; train the run again")
     weights = weights or _named_weights(str(settings["weights"]))
     say(f"building the encoder {settings['backbone']}, weights {weights}")
     encoder = Encoder(
@@ -42,7 +46,7 @@ def build_encoder(
             f"--weights: got {encoder.weights_name} with digest {encoder.visual_digest}; expected the weights "
             f"of the run, {settings['weights']} with digest {settings['weights_digest']}. Give those"
         )
-    if differing := [name for name, value in preprocessing_identity().items() if settings[name] != value]:
+    if differing := [name for name, value in preprocessing_identity().items() if settings.get(name) != value]:
         say(
             f"the installed libraries read pictures otherwise than those of the run ({', '.join(differing)}): "
             "probabilities may differ slightly"

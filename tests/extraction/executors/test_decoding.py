@@ -108,6 +108,22 @@ def test_a_process_that_dies_ends_the_extraction_with_one_line(
     with pytest.raises(CacheError) as caught:
         extract(extract_config(tmp_path / "a.h5"))
     assert "\n" not in str(caught.value)
+    assert "--workers" in str(caught.value)
+
+
+def test_processes_that_a_signal_to_all_ends_first_do_not_hide_that_the_run_was_stopped(
+    extract_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signalled = tmp_path / "signalled"
+
+    def die(piece: Piece, **_: object) -> LoadedPiece:
+        signalled.touch()
+        os._exit(9)
+
+    monkeypatch.setattr(local, "decoding_processes", lambda *_: 2)
+    monkeypatch.setattr(local, "load_piece", die)
+    with pytest.raises(Stopped):
+        extract(extract_config(tmp_path / "a.h5"), stop=signalled.exists)
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_written_fails() -> None:
 
 
 def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inner = tmp_path / "two words"
+    inner = tmp_path / "zwei wörter"
     inner.mkdir()
     mounts = tmp_path / "mountinfo"
     mounts.write_text(

@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vpar_cache.base.callbacks import Say, Stop
+from vpar_cache.base.callbacks import Say, Stop, check_stop
 from vpar_cache.base.computing import fp32_without_tf32
 from vpar_cache.base.cores import limit_torch_threads, share_threads
 from vpar_cache.base.devices import explain_device, resolve_device
@@ -121,6 +122,12 @@ class LocalExecutor:
                 )
         except (VparError, OSError, Stopped):
             raise
+        except BrokenProcessPool as error:
+            check_stop(self._stop)  # a signal to the whole group of processes ends those that decode first
+            raise CacheError(
+                "a process that decodes frames was ended from outside, as for want of memory; finished shards are "
+                "kept: run the same command again to go on, with a lower --workers where memory is short"
+            ) from error
         except Exception as error:
             raise CacheError(
                 f"the writer on {device} failed ({type(error).__name__}: {str(error)[:300]}); finished shards are "

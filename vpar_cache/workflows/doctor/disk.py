@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import math
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -28,6 +29,8 @@ from vpar_cache.workflows.doctor.check import Check
 from vpar_cache.workflows.doctor.weights import EncoderFound
 
 _MOUNTS = Path("/proc/self/mountinfo")
+_OCTAL = re.compile(r"\\([0-7]{3})")
+"""A space, tab, line end or backslash in the name of a mount."""
 _NETWORK = (
     "nfs",
     "nfs4",
@@ -169,9 +172,9 @@ def file_system_of(folder: Path) -> str:
     best, kind = -1, ""
     for line in lines:
         fields, _, rest = line.partition(" - ")
-        if len(fields.split()) < 5 or not rest:
+        if len(fields.split(" ")) < 5 or not rest:
             continue
-        point = fields.split()[4].encode().decode("unicode_escape")
+        point = _OCTAL.sub(lambda found: chr(int(found[1], 8)), fields.split(" ")[4])
         if real.is_relative_to(point) and len(point) >= best:  # the last mount of a point hides the others
             best, kind = len(point), rest.split()[0]
     return kind
