@@ -83,6 +83,21 @@ def test_frames_as_an_array_are_one_person(tiny_run: Path, people: Path) -> None
     assert len(one) == len(other) == run.schema.num_outputs
 
 
+def test_frames_of_one_person_may_have_different_sizes(tiny_run: Path, people: Path) -> None:
+    run = load_run(tiny_run, device="cpu")
+    folder = sorted(people.iterdir())[0]
+    frames = [np.asarray(Image.open(file)) for file in sorted(folder.iterdir())]  # (H, W, 3) each
+    assert run.predict(frames).equals(run.predict(np.stack(frames)))
+    frames[0] = np.pad(frames[0], ((0, 0), (8, 8), (0, 0)))
+    assert run.predict(frames).num_rows == 1
+
+
+def test_a_run_shows_what_it_is(tiny_run: Path) -> None:
+    shown = repr(load_run(tiny_run, device="cpu"))
+    assert "random weights" in shown
+    assert "hat" in shown
+
+
 def test_each_picture_is_a_row_with_the_columns_of_the_groups(tiny_run: Path, people: Path) -> None:
     run = load_run(tiny_run, device="cpu")
     pictures = sorted(people.rglob("*.jpg"))[:5]

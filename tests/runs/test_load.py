@@ -53,6 +53,18 @@ def test_thresholds_that_do_not_fit_the_schema_are_refused(run: Path, thresholds
         load_run(tmp_path)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(run: Path, value: float, tmp_path: Path) -> None:
+    with safe_open(run / "model.safetensors", "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(run / "model.safetensors")
+    name = sorted(tensors)[-1]
+    tensors[name].view(-1)[0] = value
+    save_file(tensors, tmp_path / "model.safetensors", metadata)
+    with pytest.raises(CacheError, match=r"not finite"):
+        load_run(tmp_path)
+
+
 def test_a_model_that_cannot_be_opened_now_is_no_reason_to_train_again(run: Path) -> None:
     with no_more_open_files(), pytest.raises(CacheError, match=r"model\.safetensors.*ulimit -n") as error:
         load_run(run)

@@ -24,6 +24,7 @@ def test_the_settings_of_a_training_are_taken_as_they_are() -> None:
     [
         {"dim": 0}, {"dim": 8200, "heads": 1}, {"dim": 64.0}, {"dim": True}, {"layers": 1001}, {"heads": 3},
         {"dim": 8192, "layers": 100}, {"model": "custom"}, {"model": "../x"}, {"parts": "some"}, {"norm_eps": "x"},
+        {"norm_eps": -1.0},
     ],
 )  # fmt: skip
 def test_settings_beyond_the_limits_of_a_training_are_refused(wrong: dict[str, Any]) -> None:

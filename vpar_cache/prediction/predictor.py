@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 import pyarrow as pa
@@ -67,6 +67,13 @@ class Predictor:
         self.mark = "random weights: these answers have no meaning" if run.random_weights else ""
         """What must stand beside every answer; empty for a trained run on real weights."""
 
+    def __repr__(self) -> str:
+        groups = ", ".join(group.name for group in self.schema.groups)
+        mark = f"\n{self.mark}" if self.mark else ""
+        encoder = f"{self.run.encoder['backbone']}, weights {self.run.encoder['weights']}"
+        model = self.run.settings["model"]
+        return f"run of {model}: {encoder}, {self.num_frames} frames\ngroups: {groups}{mark}"
+
     @property
     def schema(self) -> Schema:
         """The attributes."""
@@ -108,7 +115,12 @@ class Predictor:
 
     def predict(
         self,
-        data: Features | NDArray[Any] | str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        data: Features
+        | NDArray[Any]
+        | str
+        | os.PathLike[str]
+        | Sequence[str | os.PathLike[str]]
+        | Sequence[NDArray[np.uint8]],
         *,
         one_person: bool = False,
         hide: Sequence[str] = (),
@@ -116,19 +128,20 @@ class Predictor:
         """Return a table: a row a person, with a value and a probability for each group (docs/predict.md).
 
         `data`: paths of pictures and of folders with pictures, each picture a row (with `one_person` each folder);
-        frames of one person, uint8 (T, H, W, 3) in RGB; an open cache, all its tracklets; or rows of features
-        (B, *row_shape). `hide`: groups to leave out. Raises DataError for pictures that cannot be read.
+        frames of one person, uint8 (T, H, W, 3) in RGB, or a list of (H, W, 3) of any sizes; an open cache, all
+        its tracklets; or rows of features (B, *row_shape). `hide`: groups to leave out. Raises DataError for
+        pictures that cannot be read.
         """
         answering = Answering(self.schema, self.threshold, hide)
         if isinstance(data, Features):
             rows = [_row(tracklet_id, self.num_frames) for tracklet_id in data.tracklet_ids]
             return self._table(answering, rows, self._of_features(data))
+        if _are_frames(data):
+            return self._of_tracks(answering, [Track("0", "", tuple(Crop(frame) for frame in data))])
         if isinstance(data, np.ndarray):
-            if data.dtype == np.uint8 and data.ndim == 4 and data.shape[3] == 3:
-                return self._of_tracks(answering, [Track("0", "", tuple(Crop(frame) for frame in data))])
             rows = [_row(str(number), 0) for number in range(len(data))]
             return self._table(answering, rows, self.run.predict(data))
-        paths = [data] if isinstance(data, str | os.PathLike) else list(data)
+        paths = [data] if isinstance(data, str | os.PathLike) else cast(Sequence[str | os.PathLike[str]], data)
         settings = self.run.encoder
         tracks = [t for path in paths for t in picture_tracks(Path(path), settings, one_person, _refuse)]
         return self._of_tracks(answering, tracks)
@@ -172,6 +185,16 @@ def load_run(
     """
     options = EncoderOptions(device, weights, precision, offline=offline)
     return Predictor(open_run(run, model=model, offline=offline), options)
+
+
+def _are_frames(data: Any) -> TypeGuard[Sequence[NDArray[np.uint8]]]:
+    """Return whether the data is frames of one person: uint8 (T, H, W, 3), or a list of (H, W, 3)."""
+    if not isinstance(data, np.ndarray | list | tuple) or not len(data):
+        return False
+    return all(
+        isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3
+        for frame in data
+    )
 
 
 def _row(tracklet_id: str, frames: int, source: str = "") -> PersonRow:

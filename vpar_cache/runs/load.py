@@ -114,6 +114,9 @@ def load_run(
         with safe_open(path, "pt") as file:
             metadata = json.loads((file.metadata() or {})[MODEL_METADATA])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        for name, tensor in tensors.items():
+            if not torch.isfinite(tensor).all():
+                raise ValueError(f"{name} has values that are not finite")
         schema = Schema.from_dict(metadata["schema"])
         settings = {**metadata["settings"], "loss": str(metadata["settings"]["loss"])}
         inputs = _inputs(metadata["inputs"], tensors_under(INPUT_PREFIX, tensors), schema)

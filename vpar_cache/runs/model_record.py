@@ -33,6 +33,8 @@ class ModelRecord(ModelSettings):
     layers: Annotated[int, Field(ge=1, le=MAX_LAYERS)] = 1
     heads: Annotated[int, Field(ge=1, le=MAX_HEADS)] = 8
 
+    norm_eps: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+
     @model_validator(mode="after")
     def _check(self) -> ModelRecord:
         if self.model not in MODELS:

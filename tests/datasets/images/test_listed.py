@@ -147,7 +147,7 @@ def test_images_may_lie_in_the_root_itself(tmp_path: Path) -> None:
         (["image", "split", "hat"], ["a/1.jpg", "dev", "1"], ["line 2, column 'split'", "'dev'"]),
         (["image", "split", "hat"], ["a/1.jpg", "train"], ["line 2", "2 fields"]),
         (["image", "split"], ["a/1.jpg", "train"], ["no column of an attribute"]),
-        (["image", "split", "hat", "hat"], ["a/1.jpg", "train", "1", "1"], ["'hat' twice"]),
+        (["image", "split", "hat", "hat"], ["a/1.jpg", "train", "1", "1"], ["several columns 'hat'"]),
         (["image", "path", "split", "hat"], ["a/1.jpg", "x", "train", "1"], ["column 'path'", "'x'"]),
     ],
 )

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -73,6 +74,8 @@ def schema_of_header(path: Path, header: Sequence[str]) -> Schema:
     names = [name.strip() for name in header if name.strip() and normalise_header(name) not in taken]
     if not names:
         raise DataError(f"{path} has no column of an attribute; add a column of 0 and 1 for each")
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{path} has several columns {repeated[0]!r}; remove or rename all but one")
     try:
         groups = tuple(binary(name, name, phrase_of(name), f"not {phrase_of(name)}") for name in names)
         return Schema("images", groups)
