@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(RUN)/python -m pytest -n 2
 
-slow: $(VENV)/.test
+slow: $(VENV)/.dev
 	$(RUN)/python -m pytest -n 2 --dist loadfile -m slow
 
 # Every figure of speed and memory; run nothing else meanwhile.

@@ -29,7 +29,7 @@ MORE: dict[str, tuple[str, ...]] = {
     "tune": ("--model", "linear", "--trials", "2", "--epochs", "2"),
     "benchmark": ("--weights", "random:0", "--models", "linear", "--seeds", "1", "--epochs", "1", "--frames", "1"),
 }
-SLOW = {"demo", "benchmark"}
+SLOW = {"demo", "benchmark", "export", "doctor"}
 STATUS: dict[str, set[int]] = {}
 """Exit statuses of an example that is not 0 on every machine, by command."""
 

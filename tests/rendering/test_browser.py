@@ -49,6 +49,7 @@ def press(table: WebElement, title: str, key: str = "") -> str:
     return order
 
 
+@pytest.mark.slow
 def test_nothing_is_requested_said_or_run(browser: Chrome, show) -> None:
     browser.get_log("performance")
     browser.get_log("browser")
@@ -65,6 +66,7 @@ def test_nothing_is_requested_said_or_run(browser: Chrome, show) -> None:
     assert all(printable(name) in text for name in HOSTILE)
 
 
+@pytest.mark.slow
 def test_a_script_or_a_picture_that_came_in_after_all_would_not_act(browser: Chrome, show) -> None:
     show([])
     browser.execute_script("""
@@ -82,6 +84,7 @@ def test_a_script_or_a_picture_that_came_in_after_all_would_not_act(browser: Chr
 
 
 @pytest.mark.parametrize("key", ["", Keys.ENTER, Keys.SPACE], ids=["mouse", "enter", "space"])
+@pytest.mark.slow
 def test_numbers_sort_as_numbers_with_dashes_last(show, key: str) -> None:
     table = show([part("demo", SCORES)]).find_element(By.TAG_NAME, "table")
     assert press(table, "F1", key) == "descending"
@@ -90,6 +93,7 @@ def test_numbers_sort_as_numbers_with_dashes_last(show, key: str) -> None:
     assert rows(table) == ["B", "run 10", "a (random weights)", "prior", "run 9"]
 
 
+@pytest.mark.slow
 def test_names_sort_as_people_do_and_another_column_starts_with_its_own_order(show) -> None:
     table = show([part("demo", SCORES)]).find_element(By.TAG_NAME, "table")
     press(table, "F1")
@@ -99,6 +103,7 @@ def test_names_sort_as_people_do_and_another_column_starts_with_its_own_order(sh
     assert rows(table) == ["run 10", "run 9", "prior", "B", "a (random weights)"]
 
 
+@pytest.mark.slow
 def test_the_average_stays_below_the_groups(show) -> None:
     table = show([part("demo", GROUPS)]).find_element(By.TAG_NAME, "table")
     press(table, "run 9")
@@ -108,6 +113,7 @@ def test_the_average_stays_below_the_groups(show) -> None:
     assert tops == sorted(tops)
 
 
+@pytest.mark.slow
 def test_everything_can_be_reached_by_keyboard_and_shows_it(show) -> None:
     browser = show([part("demo", SCORES, CHART)])
     reached = []
@@ -120,6 +126,7 @@ def test_everything_can_be_reached_by_keyboard_and_shows_it(show) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 768, 1440])
+@pytest.mark.slow
 def test_a_wide_table_scrolls_in_its_box_and_never_the_page(show, width: int) -> None:
     browser = show([*parts("w" * 200, *HOSTILE), part("W", wide(30, 60))], width)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
@@ -132,6 +139,7 @@ def test_a_wide_table_scrolls_in_its_box_and_never_the_page(show, width: int) ->
 
 
 @pytest.mark.parametrize(("scheme", "media", "is_dark"), [("light", "", 0), ("dark", "", 1), ("dark", "print", 0)])
+@pytest.mark.slow
 def test_text_has_contrast_in_every_scheme(show, scheme: str, media: str, is_dark: int) -> None:
     browser = show([part("demo", SCORES, GROUPS, BARS, CHART, NOTES)], 1000, scheme, media)
     shown = browser.execute_script(COLORS)
@@ -146,6 +154,7 @@ def test_text_has_contrast_in_every_scheme(show, scheme: str, media: str, is_dar
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.slow
 def test_bars_lie_behind_readable_numbers_and_stay_with_their_row(show, scheme: str) -> None:
     browser = show([part("demo", BARS)], 1000, scheme)
     table = browser.find_element(By.TAG_NAME, "table")
@@ -168,6 +177,7 @@ def test_bars_lie_behind_readable_numbers_and_stay_with_their_row(show, scheme: 
     assert browser.execute_script(styles) == drawn[3:] + drawn[:3]
 
 
+@pytest.mark.slow
 def test_without_scripts_all_is_there_and_nothing_pretends_to_sort(browser: Chrome, show) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:

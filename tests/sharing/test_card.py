@@ -17,6 +17,7 @@ def card_of(folder: Path, card: str = "# Card\n", license: str = "unknown") -> M
     return ModelCard(hub_card(read_runs(folder), card, license, with_graphs=False))
 
 
+@pytest.mark.slow
 def test_the_card_of_an_exported_run_holds_that_of_the_run(exported: Path, vtf_run: Path) -> None:
     card = ModelCard.load(exported / "README.md")
     assert (vtf_run / "card.md").read_text("utf-8").strip() in card.text

@@ -37,6 +37,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
+@pytest.mark.slow
 def test_config_json_says_what_the_run_says(exported: Path, vtf_run: Path) -> None:
     config = json.loads((exported / "config.json").read_text("utf-8"))
     record = json.loads((vtf_run / "run.json").read_text("utf-8"))
@@ -57,6 +58,7 @@ def test_config_json_says_what_the_run_says(exported: Path, vtf_run: Path) -> No
     }
 
 
+@pytest.mark.slow
 def test_the_model_file_holds_the_text_and_the_order_of_outputs(exported: Path, vtf_run: Path) -> None:
     run = load_run(vtf_run)
     with safe_open(exported / "model.safetensors", "pt") as file:

@@ -49,6 +49,7 @@ def test_a_name_too_long_for_a_folder_is_one_line(here: Path) -> None:
         used("x" * 5000)
 
 
+@pytest.mark.slow
 def test_a_folder_comes_before_the_hub(here: Path, exported: Path) -> None:
     shutil.copytree(exported, here / "owner" / "name")
     assert used("owner/name") == "run: owner/name, which was exported"
@@ -59,6 +60,7 @@ def test_a_run_below_runs_comes_before_the_hub(here: Path, vtf_run: Path) -> Non
     assert used("owner/name") == "run: runs/owner/name"
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_a_run_comes_before_a_name_and_one_that_is_none_after(
     here: Path, vtf_run: Path, exported: Path
 ) -> None:

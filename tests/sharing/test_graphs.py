@@ -33,6 +33,7 @@ def answers(folder: Path, rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.slow
 def test_people_and_frames_may_be_any_number(exported: Path, count: int) -> None:
     run = load_run(exported).run
     rows = np.random.default_rng(0).standard_normal((count, *run.inputs.row_shape)).astype(np.float32)  # (B, N, D)
@@ -45,6 +46,7 @@ def test_people_and_frames_may_be_any_number(exported: Path, count: int) -> None
     np.testing.assert_allclose(embeddings, expected.frame_embeddings[:, 0], atol=2e-3)
 
 
+@pytest.mark.slow
 def test_the_head_rounds_as_a_cache_does(exported: Path) -> None:
     shape = load_run(exported).run.inputs.row_shape
     half = np.random.default_rng(0).standard_normal((4, *shape)).astype(np.float16)  # (B, N, D)
@@ -53,6 +55,7 @@ def test_the_head_rounds_as_a_cache_does(exported: Path) -> None:
     np.testing.assert_array_equal(answers(exported, near), answers(exported, half.astype(np.float32)))
 
 
+@pytest.mark.slow
 def test_the_metadata_of_both_graphs_say_what_the_run_says(exported: Path) -> None:
     run = load_run(exported)
     for name in ("encoder.onnx", "head.onnx"):
@@ -70,6 +73,7 @@ def test_the_metadata_of_both_graphs_say_what_the_run_says(exported: Path) -> No
         assert found["vpar.random_weights"] is True
 
 
+@pytest.mark.slow
 def test_a_graph_that_differs_from_torch_is_an_error_and_nothing_is_kept(
     vtf_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +88,7 @@ def test_a_graph_that_differs_from_torch_is_an_error_and_nothing_is_kept(
     assert not list(tmp_path.rglob("*.onnx"))
 
 
+@pytest.mark.slow
 def test_a_model_that_magnifies_the_rounding_is_kept_and_said(
     vtf_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +101,7 @@ def test_a_model_that_magnifies_the_rounding_is_kept_and_said(
     assert (tmp_path / "out" / "config.json").is_file()
 
 
+@pytest.mark.slow
 def test_without_the_extra_one_line_says_what_to_install(
     vtf_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +112,7 @@ def test_without_the_extra_one_line_says_what_to_install(
         export_run(ExportConfig(run=vtf_run, to=tmp_path / "out", onnx=True))
 
 
+@pytest.mark.slow
 def test_weights_of_a_large_encoder_go_into_a_file_of_their_own(
     vtf_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

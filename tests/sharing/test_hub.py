@@ -51,6 +51,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("how", ["option", "environment"])
+@pytest.mark.slow
 def test_a_run_in_the_cache_of_the_hub_loads_offline(how: str, exported: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     fill_hub_cache(home / "hub", "owner/name", exported)
@@ -77,6 +78,7 @@ def test_a_run_is_fetched_from_a_hub_and_then_needs_it_no_more(exported: Path, t
     assert names == {"config.json", "model.safetensors"}
 
 
+@pytest.mark.slow
 def test_a_hub_repository_without_an_exported_run_is_said(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text("{}")
@@ -96,6 +98,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "left_out", [("config.json",), ("model.safetensors",), ("config.json", "model.safetensors")]
 )
+@pytest.mark.slow
 def test_what_is_not_whole_in_the_cache_is_an_error_offline(
     left_out: tuple[str, ...], cache: Path, exported: Path
 ) -> None:
@@ -128,12 +131,14 @@ def test_a_path_is_no_name_of_the_hub(name: str, cache: Path) -> None:
         load_run(name or "absent")
 
 
+@pytest.mark.slow
 def test_a_path_object_is_never_a_name_of_the_hub(cache: Path, exported: Path) -> None:
     fill_hub_cache(cache, "owner/name", exported)
     with pytest.raises(CacheError, match="no such folder"):
         load_run(Path("owner/name"), offline=True)
 
 
+@pytest.mark.slow
 def test_the_revision_is_that_of_the_branch_main(cache: Path, exported: Path) -> None:
     assert hub_folder_of(cache, exported).name == REVISION
 

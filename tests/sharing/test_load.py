@@ -58,6 +58,7 @@ def test_a_copy_of_an_exported_folder_gives_exactly_what_its_run_gave(
     assert len({tuple(row) for row in expected}) > 1 or model == "prior"
 
 
+@pytest.mark.slow
 def test_all_of_a_run_that_predictions_need_is_the_same(vtf_run: Path, exported: Path) -> None:
     run, other = load_run(vtf_run), load_run(exported)
     assert (other.schema, other.mark, other.num_frames) == (run.schema, run.mark, run.num_frames)
@@ -203,6 +204,7 @@ def test_text_embeddings_of_another_type_or_shape_are_refused(
         load_run(own_copy)
 
 
+@pytest.mark.slow
 def test_a_snapshot_in_the_cache_of_the_hub_is_read_through_its_links(
     exported: Path, people: Path, tmp_path: Path
 ) -> None:
@@ -221,6 +223,7 @@ def test_a_folder_that_is_no_run_is_called_so(tmp_path: Path) -> None:
         load_run(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_exported_run_takes_no_model(exported: Path) -> None:
     with pytest.raises(UserError, match="leave `model` out"):
         load_run(exported, model=lambda inputs: None)  # type: ignore[arg-type, return-value]

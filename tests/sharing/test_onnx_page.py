@@ -45,6 +45,7 @@ def test_the_program_needs_nothing_but_what_the_page_names() -> None:
     assert imported == {"json", "re", "sys", "pathlib", "numpy", "onnxruntime", "PIL"}
 
 
+@pytest.mark.slow
 def test_the_default_system_gives_the_same_answers(vtf_run: Path, exported: Path, people: Path) -> None:
     assert compare(vtf_run, exported, people) < 1e-4
 
@@ -77,6 +78,7 @@ def test_other_systems_and_backbones_give_the_same_answers(
     assert compare(run, folder, people, persons=2) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_person_of_few_or_large_crops_is_read_the_same(
     vtf_run: Path, exported: Path, people: Path, tmp_path: Path
 ) -> None:

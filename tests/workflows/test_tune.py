@@ -90,6 +90,7 @@ def test_other_labels_of_the_test_split_change_nothing(extracted: Path, tmp_path
     assert tried(after) == tried(before)
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_was_interrupted_and_to_more_trials(tiny_cache: Path, tmp_path: Path) -> None:
     whole = tune(config(tiny_cache, tmp_path, out=tmp_path / "whole", trials=4))
     asked = iter([False] * 12)  # stops in the middle of a trial
@@ -145,6 +146,7 @@ def test_two_searches_of_the_same_settings_at_once_are_refused(tiny_cache: Path,
         tune(config(tiny_cache, tmp_path))
 
 
+@pytest.mark.slow
 def test_a_damaged_file_of_trials_is_one_line(tiny_cache: Path, tmp_path: Path) -> None:
     folder = tune(config(tiny_cache, tmp_path, trials=1)).folder
     (folder / "trials.db").write_bytes(b"no database" * 1000)

@@ -125,6 +125,7 @@ def counts(browser: Chrome, group: str) -> dict[str, int]:
     return {value.text: int(count.text) for value, count in labels}
 
 
+@pytest.mark.slow
 def test_the_number_beside_a_value_is_what_a_click_on_it_brings(show: Callable[..., Chrome]) -> None:
     browser = show(PEOPLE)
     assert counts(browser, "top color") == {"black": 2, "red": 2}
@@ -197,6 +198,7 @@ def hexadecimal(color: str | None) -> str:
     return "#" + "".join(f"{int(n):02x}" for n in re.findall(r"\d+", color or "255 255 255")[:3])
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_text_and_nothing_is_loaded(browser: Chrome, show: Callable[..., Chrome]) -> None:
     browser.get_log("performance")
     browser.get_log("browser")
@@ -221,6 +223,7 @@ def test_a_thousand_people_are_filtered_and_sorted(show: Callable[..., Chrome]) 
     assert times == sorted(times)
 
 
+@pytest.mark.slow
 def test_without_scripts_everybody_is_there_and_nothing_pretends_to_filter(
     browser: Chrome, show: Callable[..., Chrome]
 ) -> None:

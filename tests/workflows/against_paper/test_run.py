@@ -32,6 +32,7 @@ def config(out: Path, root: Path, backbone: str, **changes: Any) -> BenchmarkCon
     return benchmark_config(out, root, backbone, **{**settings, **changes})
 
 
+@pytest.mark.slow
 def test_both_recipes_are_trained_compared_and_written_and_a_second_call_only_reads(
     tmp_path: Path, demo_root: Path, tiny_backbone: str
 ) -> None:
@@ -72,6 +73,7 @@ def test_both_recipes_are_trained_compared_and_written_and_a_second_call_only_re
     assert (again.parts, again.file.read_text() if again.file else "") == (result.parts, sent)
 
 
+@pytest.mark.slow
 def test_the_file_holds_scores_timings_and_versions_but_no_path_and_no_name(
     tmp_path: Path, demo_root: Path, tiny_backbone: str
 ) -> None:
@@ -102,6 +104,7 @@ def test_the_file_holds_scores_timings_and_versions_but_no_path_and_no_name(
     assert len(text) < 200_000
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_is_said_the_others_are_kept_and_the_next_call_makes_it(
     tmp_path: Path, demo_root: Path, tiny_backbone: str
 ) -> None:
@@ -126,6 +129,7 @@ def test_a_part_that_fails_is_said_the_others_are_kept_and_the_next_call_makes_i
     assert "recipe reference" in render(resumed, "rich")
 
 
+@pytest.mark.slow
 def test_nothing_is_computed_where_a_check_of_the_doctor_fails(
     tmp_path: Path, demo_root: Path, tiny_backbone: str
 ) -> None:
@@ -146,12 +150,14 @@ def test_nothing_is_computed_where_a_check_of_the_doctor_fails(
         ({"train": {"epochs": 10**9}}, "--epochs"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_compared_is_refused(changes: dict[str, Any], word: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=word):
         reproduce(config(tmp_path, tmp_path, "x", **changes))
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_without_other_options_both_caches_are_those_of_the_commands_in_the_docs(tmp_path: Path) -> None:
     settings = config(tmp_path, tmp_path, "x", extract={"frames": 6})
     plain, reference = make_plan(settings).extractions
