@@ -151,9 +151,8 @@ def test_folds_parts_and_tuned_text_from_the_command_line(vpar: Call, tiny_cache
     assert done.stdout == "cache/runs/folded-repeat: metrics identical\n"
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.slow
 def test_an_interrupt_exits_with_its_status_and_says_how_to_go_on(
     number: signal.Signals, status: int, tiny_cache: Path, tmp_path: Path
 ) -> None:

@@ -119,6 +119,7 @@ def test_a_run_without_a_threshold_for_each_output_is_refused(runs: Path, demo_r
         draw(runs, demo_root, tmp_path / "x.png", run=copy)
 
 
+@pytest.mark.slow
 def test_attention_of_a_temporal_run_is_drawn_from_its_frames(
     extract_config: Any, demo_root: Path, tmp_path: Path
 ) -> None:
@@ -147,6 +148,7 @@ def test_attention_reads_the_cache_that_the_run_names(
 
 
 @pytest.mark.parametrize(("ending", "start"), [("pdf", b"%PDF"), ("svg", b"<?xml"), ("PNG", b"\x89PNG")])
+@pytest.mark.slow
 def test_the_ending_chooses_the_format(
     runs: Path, demo_root: Path, tmp_path: Path, ending: str, start: bytes
 ) -> None:

@@ -140,6 +140,7 @@ def test_a_file_that_is_not_parquet_is_refused(tmp_path, content):
         score(path, SMALL)
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_escapes_as_anything_but_a_data_error(file):
     """And with the checksums that a writer may add, none in the columns passes unseen."""
     path = file(columns(), write_page_checksum=True)
@@ -437,6 +438,7 @@ def mars_files(real_data, tmp_path_factory):
 
 
 @pytest.mark.parametrize("option", [["--train-labels", "train.parquet"], ["--root", "root"], []])
+@pytest.mark.slow
 def test_the_command_prints_what_constants_score_on_the_real_mars_labels(mars_files, monkeypatch, option):
     monkeypatch.setattr("vpar_cache.metrics.shuffled.SHUFFLES", 2)  # of no interest here
     monkeypatch.setattr("vpar_cache.metrics.intervals.RESAMPLES", 100)

@@ -32,6 +32,7 @@ def used(run: str) -> str:
     return line
 
 
+@pytest.mark.slow
 def test_the_hub_is_used_where_nothing_here_has_that_name(here: Path) -> None:
     assert used("owner/name") == f"run: owner/name of the model hub, revision {REVISION[:12]}"
 

@@ -40,11 +40,12 @@ def probabilities(run: str | Path, people: Path) -> np.ndarray:
         (None, "3dcnn", {}),
         (None, "zero-shot", {}),
         (None, "prior", {}),
-        pytest.param("timm:resnet18", "linear", {}, marks=pytest.mark.slow),
-        pytest.param("timm:resnet18", "cnn-rnn", {}, marks=pytest.mark.slow),
-        pytest.param("timm:vit_tiny_patch16_224", "videopar-image", {}, marks=pytest.mark.slow),
+        ("timm:resnet18", "linear", {}),
+        ("timm:resnet18", "cnn-rnn", {}),
+        ("timm:vit_tiny_patch16_224", "videopar-image", {}),
     ],
 )
+@pytest.mark.slow
 def test_a_copy_of_an_exported_folder_gives_exactly_what_its_run_gave(
     backbone: str | None, model: str, settings: dict[str, Any], make_run: MakeRun, people: Path, tmp_path: Path
 ) -> None:

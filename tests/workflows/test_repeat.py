@@ -92,6 +92,7 @@ def frames_cache(tmp_path_factory: pytest.TempPathFactory, extract_config: Any) 
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_options_of_the_model_are_loaded_and_repeated_from_the_run_alone(
     options: dict[str, Any], frames_cache: Path, tmp_path: Path
 ) -> None:
