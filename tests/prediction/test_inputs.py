@@ -153,7 +153,7 @@ def test_a_file_to_write_is_never_one_to_read(call: Call, crops: Path, tmp_path:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"boxes": (Path("nope.txt"),)}, r"--boxes: got 'nope\.txt', which is no file"),
+        ({"boxes": (Path("nope.txt"),)}, r"--boxes: got 'nope\.txt', which is not a file"),
         ({"people": PeopleConfig(detector="motion")}, "--detector motion needs a video, .*crops"),
         (
             {"people": PeopleConfig(detector="torchvision:x"), "one_person": True},

@@ -37,7 +37,7 @@ class Source:
 class JoinedFeatures(Features):
     """The rows of one or more caches of one visual fingerprint, text fingerprint and schema.
 
-    `person_ids` are numbered anew where the caches' people are different people. Tracklet ids may repeat between
+    `person_ids` get new numbers where the caches' people are different people. Tracklet ids may repeat between
     caches.
     """
 

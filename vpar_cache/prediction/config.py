@@ -76,7 +76,7 @@ class PredictConfig:
                 raise UserError(f"{path}: no such file or folder; give a picture, a folder or a video")
         for path in self.boxes:
             if not path.is_file():
-                raise UserError(f"--boxes: got {str(path)!r}, which is no file; give the box file of a video")
+                raise UserError(f"--boxes: got {str(path)!r}, which is not a file; give the box file of a video")
         self._check_inputs_differ()
         self._check_detector()
         if self.out is not None and self.out != STDOUT and self.out.suffix not in SUFFIXES:

@@ -61,7 +61,7 @@ def track(
         raise UserError(f"{video}: got pictures; expected a video or a MOT sequence folder")
     known = find_box_file(given) if people.detector is None else None
     if known is not None and known.are_tracked:
-        raise UserError(f"{video}: has tracks in gt/gt.txt already; give --detector to find its people anew")
+        raise UserError(f"{video}: has tracks in gt/gt.txt already; give --detector to find its people again")
     followed = partial_path(out)
     with ExitStack() as stack:
         stack.enter_context(sole_writer(out, say))

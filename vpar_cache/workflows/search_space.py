@@ -103,7 +103,7 @@ def _setting(where: str, name: str, table: Any, model: str) -> Setting:
     if not isinstance(log, bool):
         raise UserError(f"{where}: [{name}] log: got {log!r}; expected true or false")
     if isinstance(low, str | bool):
-        raise UserError(f"{where}: [{name}]: got a range; expected `choices`, since {name} is no number")
+        raise UserError(f"{where}: [{name}]: got a range; expected `choices`, since {name} is not a number")
     if not low <= high:
         raise UserError(f"{where}: [{name}]: got low {low} and high {high}; expected low to be at most high")
     if log and not low > 0:

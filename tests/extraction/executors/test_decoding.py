@@ -148,7 +148,9 @@ def test_processes_are_for_a_gpu_with_more_cores_than_threads_use(
 def test_processes_end_with_a_killed_parent(demo_root: Path, tmp_path: Path) -> None:
     code = """
 import sys, time
-from tests.extraction.executors.test_decoding import *
+from tests.extraction.executors.test_decoding import (
+    SIZE, Path, in_processes, load_piece, multiprocessing, partial, pieces_of,
+)
 pieces = pieces_of(Path(sys.argv[1])) * 20
 readers = in_processes(2, 1, partial(load_piece, size=SIZE, resize="pad"), SIZE)
 (read,) = readers.__enter__()

@@ -62,7 +62,7 @@ def check_dataset(
 ) -> Checked:
     """Return all that is wrong with the tracklets under `root`, by default with its labels.csv and schema.toml.
 
-    Raises UserError only where `root` is no folder.
+    Raises UserError only where `root` is not a folder.
     """
     require(root, "folder", "give the folder that holds the tracklets; `vpar init DIR` starts one", UserError)
     links_into = check_link_folder(follow_links)

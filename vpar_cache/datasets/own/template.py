@@ -33,7 +33,7 @@ class Template:
 def start_template(root: Path) -> tuple[Schema, list[str]]:
     """Write the schema and README.md into `root` unless they are there; return the schema and what was written.
 
-    Raises UserError for a root that is no folder, for an invalid schema, and for a label.html of another program.
+    Raises UserError for a root that is not a folder, an invalid schema, and a label.html of another program.
     """
     if (root.exists() or root.is_symlink()) and not root.is_dir():
         raise UserError(f"DIR: got {root}, which is a file; expected a folder, or a name that is free")
