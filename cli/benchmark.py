@@ -8,6 +8,7 @@ import typer
 from vpar_cache.errors import UserError
 
 from .console import print_document, say
+from .extract import Grouping
 from .interrupts import stoppable
 
 if TYPE_CHECKING:
@@ -19,10 +20,7 @@ def benchmark(
         str, typer.Option(help="Layout of the data: mars, duke, market, pa100k, images, folder or demo.")
     ],
     root: Annotated[Path | None, typer.Option(help="The dataset's folder. Default: data/DATASET.")] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(help="market: camera groups the images of one identity in one camera into a tracklet."),
-    ] = None,
+    group: Grouping = None,
     out: Annotated[Path, typer.Option(help="Folder for caches and runs.")] = Path("cache"),
     models: Annotated[
         str | None,

@@ -11,7 +11,7 @@ import typer
 from vpar_cache.errors import count_of, counted, printable
 
 from .console import print_text, say, stdout_width
-from .extract import devices_of, number_of_frames
+from .extract import FollowLinks, Grouping, TestLabels, devices_of, number_of_frames
 
 if TYPE_CHECKING:
     from vpar_cache.workflows.doctor.check import Check
@@ -31,16 +31,12 @@ def doctor(
     gpu: Annotated[str | None, typer.Option(help="Numbers of the GPUs to use, as in 0 or 0,1.")] = None,
     device: Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda:N or mps.")] = "auto",
     labels: Annotated[Path | None, typer.Option(help="folder, images: the CSV file of labels.")] = None,
-    test_labels: Annotated[Path | None, typer.Option(help="images: the CSV file of the test images.")] = None,
-    group: Annotated[
-        str | None, typer.Option(help="market: camera groups images of one identity and camera into a tracklet.")
-    ] = None,
+    test_labels: TestLabels = None,
+    group: Grouping = None,
     schema: Annotated[
         str | None, typer.Option(help="folder, images: a built-in name, or a TOML file with your attributes.")
     ] = None,
-    follow_links: Annotated[
-        Path | None, typer.Option(help="Also take frames that are links into this folder. Default: none.")
-    ] = None,
+    follow_links: FollowLinks = None,
     backbone: Annotated[str, typer.Option(help="open_clip:NAME or timm:NAME.")] = "open_clip:ViT-B-16-quickgelu",
     weights: Annotated[
         str | None,

@@ -10,6 +10,19 @@ from vpar_cache.errors import UserError, count_of
 from .console import print_text, say
 from .interrupts import stoppable
 
+TestLabels = Annotated[
+    Path | None,
+    typer.Option(help="images: the CSV file of the test images, if --labels has no column split."),
+]
+Grouping = Annotated[
+    str | None,
+    typer.Option(help="market: camera groups the images of one identity in one camera into a tracklet."),
+]
+FollowLinks = Annotated[
+    Path | None, typer.Option(help="Also take frames that are links into this folder. Default: none.")
+]
+"""Options of every command that reads a dataset."""
+
 
 def extract(
     dataset: Annotated[
@@ -25,17 +38,9 @@ def extract(
             help="folder, images: the CSV file of labels. Default: ROOT/labels.csv, or for images ROOT/train.csv."
         ),
     ] = None,
-    test_labels: Annotated[
-        Path | None,
-        typer.Option(help="images: the CSV file of the test images, if --labels has no column split."),
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(help="market: camera groups the images of one identity in one camera into a tracklet."),
-    ] = None,
-    follow_links: Annotated[
-        Path | None, typer.Option(help="Also take frames that are links into this folder. Default: none.")
-    ] = None,
+    test_labels: TestLabels = None,
+    group: Grouping = None,
+    follow_links: FollowLinks = None,
     schema: Annotated[
         str | None,
         typer.Option(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .console import print_text
+from .extract import FollowLinks, Grouping, TestLabels
 
 
 def figure(
@@ -37,17 +38,9 @@ def figure(
             help="folder, images: the CSV file of labels. Default: ROOT/labels.csv, or for images ROOT/train.csv."
         ),
     ] = None,
-    test_labels: Annotated[
-        Path | None,
-        typer.Option(help="images: the CSV file of the test images, if --labels has no column split."),
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(help="market: camera groups the images of one identity in one camera into a tracklet."),
-    ] = None,
-    follow_links: Annotated[
-        Path | None, typer.Option(help="Also take frames that are links into this folder. Default: none.")
-    ] = None,
+    test_labels: TestLabels = None,
+    group: Grouping = None,
+    follow_links: FollowLinks = None,
     schema: Annotated[
         str | None,
         typer.Option(

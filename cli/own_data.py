@@ -8,6 +8,7 @@ import typer
 from vpar_cache.errors import UserError, count_of, printable
 
 from .console import print_text, say
+from .extract import FollowLinks, Grouping, TestLabels
 
 
 def init(
@@ -68,14 +69,8 @@ def check(
     labels: Annotated[
         Path | None, typer.Option(help="folder, images: the CSV file of labels. Default: DIR/labels.csv.")
     ] = None,
-    test_labels: Annotated[
-        Path | None,
-        typer.Option(help="images: the CSV file of the test images, if --labels has no column split."),
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(help="market: camera groups the images of one identity in one camera into a tracklet."),
-    ] = None,
+    test_labels: TestLabels = None,
+    group: Grouping = None,
     schema: Annotated[
         str | None,
         typer.Option(
@@ -83,9 +78,7 @@ def check(
             "DIR/schema.toml, or for images each column of the label file."
         ),
     ] = None,
-    follow_links: Annotated[
-        Path | None, typer.Option(help="Also take frames that are links into this folder. Default: none.")
-    ] = None,
+    follow_links: FollowLinks = None,
 ) -> None:
     """List all that is wrong with a dataset, before any encoding.
 
